@@ -76,6 +76,10 @@ struct store_label {
 	const char *value;
 };
 
+#define STORE_LABELS_MAX 64
+#define STORE_LABEL_KEY_MAX 255    /* bytes */
+#define STORE_LABEL_VALUE_MAX 4096 /* bytes */
+
 struct store_meta {
 	/* For a commit: */
 	uint64_t created_ns; /* CLOCK_REALTIME; 0 at commit: now */
