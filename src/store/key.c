@@ -90,13 +90,14 @@ static int key_print(char out[KEY_TEXT_BYTES + 1], const uint8_t key[STORE_KEY_B
 /* Exactly what key_print() writes, so that each byte of the file counts. */
 static int key_parse(uint8_t key[STORE_KEY_BYTES], struct span in, struct err *e)
 {
-	char again[KEY_TEXT_BYTES + 1];
+	char again[KEY_TEXT_BYTES + 1], digits[2 * STORE_KEY_BYTES + 1] = "";
 	uint8_t found[STORE_KEY_BYTES];
 	int r = -EINVAL;
 
-	if (in.len == KEY_TEXT_BYTES)
-		r = text_unhex(found, (const char *)in.data + sizeof(KEY_MAGIC) - 1,
-			       STORE_KEY_BYTES);
+	if (in.len == KEY_TEXT_BYTES) {
+		memcpy(digits, in.data + sizeof(KEY_MAGIC) - 1, 2 * STORE_KEY_BYTES);
+		r = text_unhex(found, digits, STORE_KEY_BYTES);
+	}
 	if (!r)
 		r = key_print(again, found, e);
 	if (!r && memcmp(again, in.data, KEY_TEXT_BYTES))
@@ -104,6 +105,7 @@ static int key_parse(uint8_t key[STORE_KEY_BYTES], struct span in, struct err *e
 	if (!r)
 		memcpy(key, found, STORE_KEY_BYTES);
 	secret_forget(again, sizeof(again));
+	secret_forget(digits, sizeof(digits));
 	secret_forget(found, sizeof(found));
 	if (r < 0)
 		return err_say(e, -EBADMSG,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/store.h"
 #include "tap.h"
-int main(void){
+static void f(void);static void f(void){ok(1);}
+int main(void){RUN(f);
  struct err e={0}; struct store*s; struct store_writer*w; struct store_reader*r;
  setenv("WSLX_HOME","/tmp/st/home",1);
  if(store_open(NULL,NULL,&s,&e)<0){puts(e.text);return 1;}
