@@ -203,7 +203,7 @@ static inline int compare(struct store *s, const char *name, const struct conten
 	r = source->read(source, 0, source->n_pages, pages.data, e);
 	if (r < 0)
 		return r;
-	return memcmp(pages.data, c->pages.data, c->pages.len) ? 1 : 0;
+	return span_equal(buf_span(&pages), buf_span(&c->pages)) ? 0 : 1;
 }
 
 #endif

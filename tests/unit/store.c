@@ -30,8 +30,9 @@ static void hand_over(struct page_sink *sink, const struct buf *pages, uint64_t 
 	struct err e = {0};
 
 	while (left) {
-		size_t n = MIN(left, (size_t)(mix(&seed) % 70) + 1);
+		size_t n = (size_t)(mix(&seed) % 70) + 1;
 
+		n = MIN(n, left);
 		if (mix(&seed) % 2) {
 			must(sink->write(sink, at, n, &e), &e);
 		} else {
