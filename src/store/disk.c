@@ -66,8 +66,12 @@ static int open_regular(int dir_fd, const char *name, uint64_t *bytes, int *out_
 	AUTO(fd) int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stat st;
 
+	if (fd < 0 && errno == ENOENT)
+		return -ENOENT;
+	if (fd < 0 && errno == ELOOP)
+		return err_say(e, -EBADMSG, "store: %s is a symbolic link", name);
 	if (fd < 0)
-		return errno == ENOENT ? -ENOENT : err_set(e, -errno, "store: opening %s", name);
+		return err_set(e, -errno, "store: opening %s", name);
 	if (fstat(fd, &st) < 0)
 		return err_set(e, -errno, "store: %s", name);
 	if (!S_ISREG(st.st_mode))

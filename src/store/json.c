@@ -26,8 +26,10 @@ static json_t *json_of(struct span in, const char *what, struct err *e)
 	json_error_t where;
 	json_t *json = json_loadb((const char *)in.data, in.len, JSON_REJECT_DUPLICATES, &where);
 
+	/* jansson's own text quotes what it found there, which may be anything. */
 	if (!json)
-		err_say(e, -EBADMSG, "%s: not JSON at line %d: %s", what, where.line, where.text);
+		err_say(e, -EBADMSG, "%s: not JSON at line %d, column %d", what, where.line,
+			where.column);
 	return json;
 }
 

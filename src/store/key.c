@@ -122,10 +122,12 @@ static int key_file_read(int root_fd, uint8_t key[STORE_KEY_BYTES], struct err *
 	ssize_t n;
 	int r;
 
-	if (fd < 0) {
-		r = -errno;
-		return r == -ENOENT ? r : err_set(e, r, "store: the file key cannot be opened");
-	}
+	if (fd < 0 && errno == ENOENT)
+		return -ENOENT;
+	if (fd < 0 && errno == ELOOP)
+		return err_say(e, -EPERM, "store: key is a symbolic link");
+	if (fd < 0)
+		return err_set(e, -errno, "store: the file key cannot be opened");
 	if (fstat(fd, &st) < 0)
 		return err_set(e, -errno, "store: the file key");
 	if (!S_ISREG(st.st_mode))
