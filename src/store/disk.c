@@ -295,6 +295,7 @@ static int put_file(struct store *s, const char *name, const char *text, struct 
 		return r;
 	if (fsync(fd) < 0)
 		return err_set(e, -errno, "store: syncing %s", name);
+	FAULT_STEP("store-layout-rename", e);
 	if (renameat(s->tmp_fd, name, s->root_fd, name) < 0)
 		return err_set(e, -errno, "store: making %s", name);
 	return 0;

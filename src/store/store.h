@@ -7,11 +7,12 @@
  * it is read through a reader, which authenticates before it believes. Everything here is told
  * by `struct err`; nothing prints.
  *
- * Fault points, in the order of a commit: store-key-write, store-key-link, store-writer-begin,
- * store-page-write, store-page-sync, store-blob-write, store-blob-sync, store-index-write,
- * store-index-sync, store-blob-rename, store-blobs-dir-sync, store-index-rename,
- * store-root-dir-sync, store-writer-end; of a removal and of gc also: store-blob-unlink,
- * store-gc-leftover.
+ * Fault points. First use: store-key-write, store-key-link, store-key-dir-sync,
+ * store-layout-rename, store-root-dir-sync. A commit: store-writer-begin, store-page-write,
+ * store-page-sync, store-blob-write, store-blob-sync, store-index-write, store-index-sync,
+ * store-blob-rename, store-blobs-dir-sync, store-index-rename, store-root-dir-sync,
+ * store-writer-end. A removal has those of the index, and store-blob-unlink; gc has
+ * store-gc-leftover and store-blob-unlink.
  */
 #ifndef WSLX_STORE_H
 #define WSLX_STORE_H
