@@ -279,7 +279,7 @@ static ZOO_UNUSED const char *zoo_status(pid_t tid, const char *key)
 	if (zoo_read_file(path, text, sizeof(text)) < 0)
 		return "(no such task)";
 	snprintf(label, sizeof(label), "\n%s:", key);
-	p = strstr(text, label);
+	p = strncmp(text, label + 1, strlen(label + 1)) ? strstr(text, label) : text - 1;
 	if (!p)
 		return "(no such line)";
 	p += strlen(label);
