@@ -15,6 +15,7 @@ int main(int argc, char **argv)
 	char got[16];
 
 	zoo_init(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
 	listener = must(socket(AF_UNIX, SOCK_STREAM, 0));
 	snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "zoo connected %d", getpid());
 	must(bind(listener, (void *)&a, sizeof(a)));
@@ -34,6 +35,8 @@ int main(int argc, char **argv)
 	check(!memcmp(now.sun_path, a.sun_path, 60), "the client's peer lost its name");
 	must(getsockopt(client, SOL_SOCKET, SO_PEERCRED, &cred, &(socklen_t){sizeof(cred)}));
 	check_eq(cred.pid, getpid());
+	must(send(server, "on", 2, 0));
+	check_eq(recv(client, got, 16, 0), 2);
 	close(client);
 	client = must(socket(AF_UNIX, SOCK_STREAM, 0));
 	must(connect(client, (void *)&a, sizeof(a)));
