@@ -9,7 +9,7 @@
 #define AUTODISARM ((int)(1u << 31)) /* SS_AUTODISARM of linux/signal.h */
 
 static char main_stack[65536], thread_stack[32768];
-static sem_t ready;
+static sem_t ready, go;
 static pthread_t waiter;
 static volatile bool in_handler, on_stack;
 
@@ -38,7 +38,8 @@ static void *thread(void *unused)
 	must_zero(pthread_sigmask(SIG_SETMASK, &mask, NULL));
 	must(sigaltstack(&(stack_t){.ss_sp = thread_stack, .ss_size = sizeof(thread_stack)}, NULL));
 	sem_post(&ready);
-	zoo_await_go();
+	while (sem_wait(&go))
+		;
 	zoo_spoil(must_zero(pthread_sigmask(SIG_BLOCK, &(sigset_t){{2}}, NULL)));
 	zoo_spoil(must(sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL)));
 	check_own(&mask, thread_stack, sizeof(thread_stack), 0);
@@ -62,7 +63,6 @@ int main(int argc, char **argv)
 	stack_t ss;
 
 	zoo_init(argc, argv);
-	sem_init(&ready, 0, 0);
 	must_zero(pthread_create(&waiter, NULL, thread, NULL));
 	while (sem_wait(&ready))
 		;
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 	check(in_handler && on_stack, "the handler ran elsewhere");
 	must(sigaltstack(NULL, &ss));
 	check_own(&mask, main_stack, sizeof(main_stack), AUTODISARM);
-	must_zero(pthread_kill(waiter, SIGUSR1));
+	sem_post(&go);
 	must_zero(pthread_join(waiter, NULL));
 	zoo_pass();
 }

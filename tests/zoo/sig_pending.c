@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-static sem_t ready;
+static sem_t ready, go;
 static volatile pid_t thread_id;
 static sigset_t all;
 
@@ -47,7 +47,8 @@ static void *thread(void *unused)
 {
 	thread_id = zoo_tid();
 	sem_post(&ready);
-	zoo_await_go();
+	while (sem_wait(&go))
+		;
 	/* Our own first, lowest number first, each number in the order in which it was sent. */
 	zoo_spoil(sigtimedwait(&all, NULL, &(struct timespec){0, 0}));
 	take("thread", SIGQUIT, SI_TKILL, -1, getpid());
@@ -67,7 +68,6 @@ int main(int argc, char **argv)
 	sigdelset(&all, SIGUSR1);
 	sigdelset(&all, SIGCHLD);
 	must(sigprocmask(SIG_BLOCK, &all, NULL));
-	sem_init(&ready, 0, 0);
 	must_zero(pthread_create(&t, NULL, thread, NULL));
 	sem_wait(&ready);
 	must(syscall(SYS_tgkill, getpid(), thread_id, SIGQUIT));
@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 	zoo_spoil(sigtimedwait(&all, NULL, &(struct timespec){0, 0}));
 	zoo_spoil(queue(0, SIGRTMIN + 9, 5));
 	zoo_spoil(must(kill(getpid(), SIGTRAP)));
-	must_zero(pthread_kill(t, SIGUSR1));
+	sem_post(&go);
 	must_zero(pthread_join(t, NULL)); /* takes only its own */
 	take("main", SIGWINCH, SI_TKILL, -1, getpid());
 	take("main", SIGRTMIN + 8, SI_QUEUE, 100, getpid());
