@@ -28,7 +28,7 @@ static long wait_in(long which)
 	struct timeval tv = {1, 200000};
 	struct pollfd p = {.fd = quiet[0], .events = POLLIN};
 	struct epoll_event e;
-	sigset_t set;
+	sigset_t set, mask;
 	fd_set fds;
 	char c;
 
@@ -36,18 +36,19 @@ static long wait_in(long which)
 	FD_SET(quiet[0], &fds);
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN + 5);
+	sigfillset(&mask); /* the go signal is for the main thread */
 	switch (which) {
 	case POLL:
 		return syscall(SYS_poll, &p, 1, 1200);
 	case PPOLL:
-		return syscall(SYS_ppoll, &p, 1, &t, &set, 8);
+		return syscall(SYS_ppoll, &p, 1, &t, &mask, 8);
 	case SELECT:
 		return syscall(SYS_select, quiet[0] + 1, &fds, NULL, NULL, &tv);
 	case PSELECT:
 		return syscall(SYS_pselect6, quiet[0] + 1, &fds, NULL, NULL, &t,
-			       (uint64_t[2]){(uintptr_t)&set, 8});
+			       (uint64_t[2]){(uintptr_t)&mask, 8});
 	case EPOLL:
-		return syscall(SYS_epoll_pwait, epoll, &e, 1, 1200, &set, 8);
+		return syscall(SYS_epoll_pwait, epoll, &e, 1, 1200, &mask, 8);
 	case FUTEX:
 		return syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
 	case FUTEX_ABS:
