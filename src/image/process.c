@@ -70,6 +70,7 @@ static const struct field mm_rec_fields[] = {
 	FIELD(struct mm_rec, memory_merge, 19, 1),
 	FIELD(struct mm_rec, mlock_future, 20, UINT32_MAX, "MCL_*"),
 	FIELD(struct mm_rec, pkeys, 21, UINT64_MAX, "bit n: key n is allocated"),
+	FIELD(struct mm_rec, membarrier, 22, UINT32_MAX, "MEMBARRIER_CMD_REGISTER_* that were made"),
 };
 
 static const struct rec_type mm_rec_type = REC_TYPE(mm_rec, mm_rec_fields, .key = 1);

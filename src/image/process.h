@@ -71,6 +71,7 @@ struct mm_rec {
 	bool memory_merge;
 	uint32_t mlock_future; /* MCL_* */
 	uint64_t pkeys; /* bit n: key n is allocated */
+	uint32_t membarrier; /* MEMBARRIER_CMD_REGISTER_* that were made */
 };
 
 /* ---- files ----------------------------------------------------------------------------- */
