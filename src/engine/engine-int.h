@@ -224,6 +224,8 @@ MUST_CHECK int restore_files_open(struct restore *r, struct err *e);
 MUST_CHECK int restore_tables(struct restore *r, struct err *e);
 MUST_CHECK int restore_seal_memfds(struct restore *r, struct err *e);
 MUST_CHECK int restore_zombies(struct restore *r, struct err *e);
+/* After everything that closes a descriptor in a task: that would drop its POSIX locks. */
+MUST_CHECK int restore_locks(struct restore *r, struct err *e);
 /* Send a descriptor of ours into a task. @at: number there, or -1 for any. Return: number. */
 int restore_send_fd(struct restore *r, struct remote *to, int fd, struct err *e);
 struct rtask *restore_find(struct restore *r, uint32_t pid);

@@ -155,6 +155,8 @@ static const struct field file_rec_fields[] = {
 	FIELD_REC(struct file_rec, timerfd, 16, &timerfd_rec_type),
 	FIELD_REC(struct file_rec, inotify, 17, &inotify_rec_type),
 	FIELD(struct file_rec, path, 18, IMAGE_PATH_MAX, "FILE_PROC: below /proc"),
+	FIELD_HEX(struct file_rec, status, 19, UINT32_MAX,
+                  "pidfd of a process that is gone: as wait(2) told it"),
 };
 
 static const struct rec_type file_rec_type = REC_TYPE(file_rec, file_rec_fields, .key = 1);

@@ -162,6 +162,7 @@ struct file_rec {
 	struct timerfd_rec timerfd;
 	struct inotify_rec inotify;
 	const char *path; /* FILE_PROC: below /proc */
+	uint32_t status;  /* pidfd of a process that is gone: as wait(2) told it */
 };
 
 struct fd_rec {
