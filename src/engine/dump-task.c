@@ -8,10 +8,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/prctl.h>
-#include <linux/sched/types.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -156,7 +157,7 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 			  struct thread_rec *rec, struct err *e)
 {
 	AUTO(buf) struct buf xstate = {0};
-	struct ptrace_rseq_configuration rseq;
+	struct rseq_configuration rseq;
 	int r;
 
 	regs_to_rec(&th->regs, &rec->regs);
@@ -178,9 +179,9 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 	if (xstate.len >= 472) /* XCR0 stands in the area's software bytes */
 		memcpy(&d->image.xfeatures, xstate.data + 464, 8);
 	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, th->tid, sizeof(rseq), &rseq) > 0) {
-		rec->rseq = rseq.rseq_abi_pointer;
-		rec->rseq_bytes = rseq.rseq_abi_pointer ? rseq.rseq_abi_size : 0;
-		rec->rseq_signature = rseq.rseq_abi_pointer ? rseq.signature : 0;
+		rec->rseq = rseq.pointer;
+		rec->rseq_bytes = rseq.pointer ? rseq.bytes : 0;
+		rec->rseq_signature = rseq.pointer ? rseq.signature : 0;
 	}
 	rec->group_stop = (uint32_t)th->group_stop;
 	return 0;

@@ -15,7 +15,9 @@
  * file is still ready. That is what epoll(7) allows at any time; a lost edge is not.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kcmp.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -162,13 +164,15 @@ static bool is_spent(const struct epoll_target_rec *t)
 
 static const struct table_rec *table_in(const struct restore *r, const struct remote *in)
 {
-	const struct thread_rec *found = NULL;
+	for (size_t i = 0; i < r->n_tasks; i++)
+		for (size_t n = 0; n < r->tasks[i].n_threads; n++) {
+			const struct rthread *th = &r->tasks[i].threads[n];
 
-	LIST_EACH(&r->image->tasks, struct task_rec, t)
-		LIST_EACH(&t->threads, struct thread_rec, th)
-			if (!found && restore_pid_here((struct restore *)r, th->tid) == in->t->tid)
-				found = th;
-	return found ? LIST_AT(&r->image->tables, struct table_rec, found->table - 1) : NULL;
+			if (&th->tracee == in->t)
+				return LIST_AT(&r->image->tables, struct table_rec,
+					       th->rec->table - 1);
+		}
+	return NULL;
 }
 
 /* The description under a number of a table; 0: none. The table is in ascending order. */
@@ -225,9 +229,9 @@ static int add_as(struct restore *r, struct remote *in, int epoll,
 		return ret;
 	if (flags >= 0 && saved < 0)
 		return err_set(e, (int)saved, "epoll: a copy of descriptor %u", t->fd);
-	there = restore_send_fd(r, in, r->files[t->file - 1], e);
-	if (there < 0)
-		return there;
+	ret = restore_send_fds(r, in, &r->files[t->file - 1], 1, &there, e);
+	if (ret < 0)
+		return ret;
 	if ((uint32_t)there != t->fd) {
 		REMOTE_QUEUE(in, SYS_dup3, U(there), U(t->fd), U(O_CLOEXEC));
 		REMOTE_QUEUE(in, SYS_close, U(there));
@@ -259,26 +263,26 @@ static int add(struct restore *r, struct remote *in, int epoll, const struct tab
 }
 
 /*
- * Let the one watch that can fire do so. What is never ready without a partner (the reading end
- * of an empty pipe) is helped with a byte. A file that is not ready at all stays armed for
+ * Let the one watch that can fire do so. The reading end of an empty pipe is never ready
+ * without a partner and is helped with a byte. A file that is not ready at all stays armed for
  * errors alone, which timers, signals and processes do not have.
  */
 static void spend(struct restore *r, int epoll, const struct epoll_target_rec *t)
 {
 	const struct file_rec *f = LIST_AT(&r->image->files, struct file_rec, t->file - 1);
+	AUTO(fd) int read_end = -1, write_end = -1;
 	struct epoll_event event;
-	const int *ends;
-	char byte = 0;
+	char path[32], byte = 0;
 
-	if (epoll_wait(epoll, &event, 1, 0) > 0)
+	if (epoll_wait(epoll, &event, 1, 0) > 0 || (f->kind != FILE_PIPE && f->kind != FILE_FIFO))
 		return;
-	if (f->kind != FILE_PIPE && f->kind != FILE_FIFO)
-		return;
-	ends = &r->pipe_fds[2 * (f->object - 1)];
-	if (ends[0] < 0 || ends[1] < 0 || write(ends[1], &byte, 1) != 1)
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->files[t->file - 1]);
+	read_end = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	write_end = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	if (read_end < 0 || write_end < 0 || write(write_end, &byte, 1) != 1)
 		return;
 	epoll_wait(epoll, &event, 1, 0);
-	if (read(ends[0], &byte, 1) != 1)
+	if (read(read_end, &byte, 1) != 1)
 		assert(!"the byte that was just written is gone");
 }
 

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -57,12 +58,7 @@ static int pidfd_dump(struct dump *d, const struct fd_view *v, struct file_rec *
 			      "descriptor %d is a pidfd of a process that cannot be seen from here "
 			      "(another pid namespace)",
 			      v->fd);
-	else if (is_thread(d, pid))
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a pidfd of thread %d alone (PIDFD_THREAD): only "
-			      "those of a process's first thread can be opened again",
-			      v->fd, pid);
-	else if (!collect_find(d, pid))
+	else if (!collect_find(d, pid) && !is_thread(d, pid))
 		dump_obstacle(d, v->task->pid,
 			      "descriptor %d is a pidfd of process %d, which is outside of the tree: "
 			      "close it, or snapshot a parent of both",
@@ -106,20 +102,34 @@ static int open_gone(const struct file_rec *f, int *out, struct err *e)
 	return 0;
 }
 
+/* What we know a process or a thread by; 0: not in the tree. */
+static pid_t tid_here(struct restore *r, uint64_t tid)
+{
+	for (size_t i = 0; i < r->n_tasks; i++) {
+		if (r->tasks[i].rec->pid == tid)
+			return r->tasks[i].pid;
+		for (size_t n = 0; n < r->tasks[i].n_threads; n++)
+			if (r->tasks[i].threads[n].rec && r->tasks[i].threads[n].rec->tid == tid)
+				return r->tasks[i].threads[n].tracee.tid;
+	}
+	return 0;
+}
+
 static int pidfd_restore(struct restore *r, const struct file_rec *f, int *out, struct err *e)
 {
-	pid_t pid;
+	unsigned flags = f->flags & PIDFD_FLAGS;
+	pid_t tid;
 	int fd;
 
 	if (!f->count)
 		return open_gone(f, out, e);
-	pid = restore_pid_here(r, (uint32_t)f->count);
-	if (!pid)
-		return err_say(e, -EBADMSG, "a pidfd names process %u, which is not in the snapshot",
-			       (unsigned)f->count);
-	fd = os_pidfd_open(pid, f->flags & PIDFD_FLAGS);
+	tid = tid_here(r, f->count);
+	if (!tid)
+		return err_say(e, -EBADMSG, "a pidfd names task %" PRIu64 ", which is not there",
+			       f->count);
+	fd = os_pidfd_open(tid, flags);
 	if (fd < 0)
-		return err_set(e, fd, "pidfd of process %u", (unsigned)f->count);
+		return err_set(e, fd, "pidfd of task %" PRIu64, f->count);
 	*out = fd;
 	return 0;
 }

@@ -91,6 +91,15 @@ struct epoll_params {
 #define EPIOCGPARAMS _IOR(0x8a, 2, struct epoll_params)
 #endif
 
+/* linux/ptrace.h, which does not go together with sys/ptrace.h */
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f /* 5.13 */
+#endif
+struct rseq_configuration {
+	uint64_t pointer;
+	uint32_t bytes, signature, flags, pad;
+};
+
 /* linux/timerfd.h */
 #ifndef TFD_IOC_SET_TICKS
 #define TFD_IOC_SET_TICKS _IOW('T', 0, uint64_t)
