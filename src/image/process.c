@@ -211,6 +211,9 @@ static const struct field tty_rec_fields[] = {
               "controlling session and group, 0 if none"),
 	FIELD(struct tty_rec, to_slave, 19, 1048576, "typed, not yet read"),
 	FIELD(struct tty_rec, to_master, 20, 1048576),
+	FIELD(struct tty_rec, exclusive, 21, 1, "TIOCEXCL"),
+	FIELD(struct tty_rec, slave_closed, 22, 1,
+              "it was opened once, and nobody has it open: reading gives EIO"),
 };
 
 static const struct rec_type tty_rec_type = REC_TYPE(tty_rec, tty_rec_fields, .key = 1);

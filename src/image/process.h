@@ -199,6 +199,8 @@ struct tty_rec {
 	int32_t session, foreground; /* controlling session and group, 0 if none */
 	struct span to_slave; /* typed, not yet read */
 	struct span to_master;
+	bool exclusive;    /* TIOCEXCL */
+	bool slave_closed; /* it was opened once, and nobody has it open: reading gives EIO */
 };
 
 struct sockopt_rec {
