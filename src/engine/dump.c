@@ -246,6 +246,8 @@ static int dump_all(struct dump *d, pid_t pid, struct err *e)
 	}
 	r = dump_files_late(d, e);
 	if (!r)
+		r = dump_ttys_late(d, e);
+	if (!r)
 		r = FAULT(e, "dump-files");
 	if (r < 0)
 		return r;

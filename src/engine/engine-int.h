@@ -219,6 +219,7 @@ struct restore {
 	struct tracee init;  /* with pidns */
 	int init_control;    /* what we tell it by, -1 */
 	bool userns;         /* without root: in a user namespace of its own */
+	pid_t tty_holder;    /* carries the caller's terminal, 0: there is none */
 	bool root_founded;   /* the root got a new session, because its own is not in the tree */
 };
 
@@ -265,8 +266,17 @@ MUST_CHECK int restore_seal_memfds(struct restore *r, struct err *e);
 
 /* kind-tty.c, kind-lock.c: controlling terminals; locks, when all descriptions are there */
 MUST_CHECK int restore_ttys(struct restore *r, struct err *e);
+/* To a task that has just founded a session, before it has children: its terminal, if any. */
+MUST_CHECK int restore_session_tty(struct restore *r, struct tracee *leader, uint32_t sid,
+				   struct err *e);
 MUST_CHECK int restore_locks(struct restore *r, struct err *e);
 MUST_CHECK int dump_ttys_late(struct dump *d, struct err *e);
+/**
+ * tty_hold() - start a process that keeps the master of a pty until nobody uses its slave
+ * @terminal: what is written goes there, and what is typed there comes here; or -1: thrown away
+ * @holder:   with a @terminal, a child to wait for: it leaves the terminal as it was
+ */
+MUST_CHECK int tty_hold(int master, int terminal, pid_t *holder, struct err *e);
 
 struct rtask *restore_find(struct restore *r, uint32_t pid);
 /* The pid by which we know a task of the tree. 0: not in it. */

@@ -170,7 +170,7 @@ static int found_session(struct walk *w, struct tracee *t, uint32_t pid, struct 
 
 	if (!ret && result < 0)
 		ret = err_set(e, (int)result, "process %u: setsid", pid);
-	return ret;
+	return ret || !w->r ? ret : restore_session_tty(w->r, t, pid, e);
 }
 
 /* End a stand-in; its creator takes note, so that no zombie of it is left. */
@@ -423,7 +423,8 @@ static int join_or_found_session(struct restore *r, const struct task_rec *root,
 	if (!ret && result < 0)
 		ret = err_set(e, (int)result, "process %u: setsid", root->pid);
 	r->root_founded = true;
-	return ret;
+	return ret ? ret
+		   : restore_session_tty(r, &r->tasks[0].threads[0].tracee, root->sid, e);
 }
 
 int restore_tree(struct restore *r, int there, struct err *e)
