@@ -57,28 +57,28 @@ struct proc_status {
 	uint64_t vm_size_kb, vm_rss_kb, vm_locked_kb, rss_anon_kb, rss_shmem_kb;
 };
 MUST_CHECK int proc_parse_status(struct span text, struct arena *a, struct proc_status *out,
-				 struct err *e);
+                                 struct err *e);
 
 /* ---- /proc/PID/maps, /proc/PID/smaps --------------------------------------------------- */
 
 enum proc_vm_flag {
-	PROC_VM_GROWSDOWN = 1 << 0,   /* gd */
-	PROC_VM_LOCKED = 1 << 1,      /* lo */
-	PROC_VM_DONTCOPY = 1 << 2,    /* dc */
-	PROC_VM_DONTDUMP = 1 << 3,    /* dd */
-	PROC_VM_WIPEONFORK = 1 << 4,  /* wf */
-	PROC_VM_HUGEPAGE = 1 << 5,    /* hg */
-	PROC_VM_NOHUGEPAGE = 1 << 6,  /* nh */
-	PROC_VM_MERGEABLE = 1 << 7,   /* mg */
-	PROC_VM_NORESERVE = 1 << 8,   /* nr */
-	PROC_VM_HUGETLB = 1 << 9,     /* ht */
-	PROC_VM_RANDOM = 1 << 10,     /* rr */
-	PROC_VM_SEQUENTIAL = 1 << 11, /* sr */
-	PROC_VM_ACCOUNT = 1 << 12,    /* ac */
-	PROC_VM_IO = 1 << 13,         /* io */
-	PROC_VM_PFNMAP = 1 << 14,     /* pf */
-	PROC_VM_MIXEDMAP = 1 << 15,   /* mm */
-	PROC_VM_DONTEXPAND = 1 << 16, /* de */
+	PROC_VM_GROWSDOWN = 1 << 0,     /* gd */
+	PROC_VM_LOCKED = 1 << 1,        /* lo */
+	PROC_VM_DONTCOPY = 1 << 2,      /* dc */
+	PROC_VM_DONTDUMP = 1 << 3,      /* dd */
+	PROC_VM_WIPEONFORK = 1 << 4,    /* wf */
+	PROC_VM_HUGEPAGE = 1 << 5,      /* hg */
+	PROC_VM_NOHUGEPAGE = 1 << 6,    /* nh */
+	PROC_VM_MERGEABLE = 1 << 7,     /* mg */
+	PROC_VM_NORESERVE = 1 << 8,     /* nr */
+	PROC_VM_HUGETLB = 1 << 9,       /* ht */
+	PROC_VM_RANDOM = 1 << 10,       /* rr */
+	PROC_VM_SEQUENTIAL = 1 << 11,   /* sr */
+	PROC_VM_ACCOUNT = 1 << 12,      /* ac */
+	PROC_VM_IO = 1 << 13,           /* io */
+	PROC_VM_PFNMAP = 1 << 14,       /* pf */
+	PROC_VM_MIXEDMAP = 1 << 15,     /* mm */
+	PROC_VM_DONTEXPAND = 1 << 16,   /* de */
 	PROC_VM_UFFD_MISSING = 1 << 17, /* um */
 	PROC_VM_UFFD_WP = 1 << 18,      /* uw */
 	PROC_VM_UFFD_MINOR = 1 << 19,   /* ui */
@@ -103,11 +103,11 @@ struct proc_vma {
 	uint32_t dev_major, dev_minor;
 	uint8_t prot; /* PROT_READ | PROT_WRITE | PROT_EXEC */
 	bool shared;
-	bool deleted;     /* the name ended in " (deleted)" */
+	bool deleted;     /* the name ended in " (deleted)", which a file may also be called */
 	bool has_flags;   /* came from smaps */
 	uint32_t flags;   /* enum proc_vm_flag */
 	uint32_t pkey;    /* ProtectionKey: */
-	const char *name; /* "" if anonymous; "[heap]"; a path, with \ooo undone */
+	const char *name; /* "" if anonymous; "[heap]"; a path, with its newlines back */
 	const char *unknown_flag; /* a VmFlag that we do not know, or NULL */
 };
 /* Both formats: maps has no flags. @out gets struct proc_vma in ascending order. */
@@ -128,9 +128,9 @@ struct proc_inotify_watch {
 	struct span handle;
 };
 struct proc_lock {
-	char kind;  /* 'F' flock, 'P' POSIX, 'O' OFD, 'L' lease */
+	char kind; /* 'F' flock, 'P' POSIX, 'O' OFD, 'L' lease */
 	bool write;
-	int32_t pid; /* -1 for OFD */
+	int32_t pid;         /* -1 for OFD */
 	uint64_t start, end; /* end UINT64_MAX: EOF */
 };
 struct proc_fdinfo {
@@ -139,7 +139,8 @@ struct proc_fdinfo {
 	int32_t mount_id;
 	uint64_t inode;
 	/* Which of these lines were there: */
-	bool has_eventfd, has_epoll, has_signalfd, has_timerfd, has_inotify, has_pidfd, has_fanotify;
+	bool has_eventfd, has_epoll, has_signalfd, has_timerfd, has_inotify, has_pidfd,
+		has_fanotify;
 	uint64_t eventfd_count;
 	bool eventfd_semaphore;
 	uint64_t signalfd_mask;
@@ -147,14 +148,14 @@ struct proc_fdinfo {
 	uint64_t timerfd_ticks;
 	int32_t timerfd_flags; /* TFD_TIMER_* of the last settime; octal in the file */
 	int64_t timerfd_value_ns, timerfd_interval_ns;
-	int32_t pidfd_pid; /* -1: the process is gone; 0: not visible from here */
+	int32_t pidfd_pid;   /* -1: the process is gone; 0: not visible from here */
 	struct list epoll;   /* struct proc_epoll_target */
 	struct list inotify; /* struct proc_inotify_watch */
 	struct list locks;   /* struct proc_lock */
 	int32_t tty_index;   /* "tty-index:" of a pty master, -1 otherwise */
 };
 MUST_CHECK int proc_parse_fdinfo(struct span text, struct arena *a, struct proc_fdinfo *out,
-				 struct err *e);
+                                 struct err *e);
 
 /* ---- /proc/PID/mountinfo --------------------------------------------------------------- */
 
@@ -162,9 +163,10 @@ struct proc_mount {
 	int32_t id, parent;
 	uint32_t dev_major, dev_minor;
 	const char *root, *point, *fstype, *source, *options, *super_options;
+	const char *optional; /* "shared:1 master:2", or "" */
 };
 MUST_CHECK int proc_parse_mountinfo(struct span text, struct arena *a, struct list *out,
-				    struct err *e);
+                                    struct err *e);
 
 /* ---- /proc/PID/timers, /proc/PID/limits, /proc/net/unix --------------------------------- */
 
@@ -177,7 +179,8 @@ struct proc_timer {
 	int32_t target;  /* tid or pid */
 	int32_t clock;
 };
-MUST_CHECK int proc_parse_timers(struct span text, struct arena *a, struct list *out, struct err *e);
+MUST_CHECK int proc_parse_timers(struct span text, struct arena *a, struct list *out,
+                                 struct err *e);
 
 struct proc_limit {
 	uint64_t soft, hard; /* UINT64_MAX: unlimited */
@@ -185,8 +188,13 @@ struct proc_limit {
 #define PROC_LIMITS 16 /* RLIM_NLIMITS */
 /* In the order of RLIMIT_*: the file's order is that of the numbers, but names decide. */
 MUST_CHECK int proc_parse_limits(struct span text, struct proc_limit out[PROC_LIMITS],
-				 struct err *e);
+                                 struct err *e);
 
+/*
+ * The kernel does not escape these paths. One with a newline in it may imitate whole lines of
+ * other sockets, so what is decided from this list must not need its owner's honesty; sock_diag
+ * is not so easily told lies.
+ */
 struct proc_unix {
 	uint64_t inode;
 	uint32_t flags; /* 0x10000: listening */
@@ -194,6 +202,6 @@ struct proc_unix {
 	const char *path; /* "" if unnamed; an abstract name begins with '@' */
 };
 MUST_CHECK int proc_parse_net_unix(struct span text, struct arena *a, struct list *out,
-				   struct err *e);
+                                   struct err *e);
 
 #endif

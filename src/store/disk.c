@@ -25,39 +25,16 @@
 
 int write_all(int fd, const void *data, size_t len, struct err *e, const char *what)
 {
-	const uint8_t *at = data;
+	int r = os_write_all(fd, data, len);
 
-	while (len) {
-		ssize_t n = write(fd, at, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_set(e, -errno, "store: writing %s", what);
-		at += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return r < 0 ? err_set(e, r, "store: writing %s", what) : 0;
 }
 
 int read_at(int fd, void *data, size_t len, uint64_t offset, struct err *e, const char *what)
 {
-	uint8_t *at = data;
+	int r = os_pread_all(fd, data, len, offset);
 
-	while (len) {
-		ssize_t n = pread(fd, at, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_set(e, -errno, "store: reading %s", what);
-		if (!n)
-			return err_say(e, -EBADMSG, "store: %s is shorter than it was", what);
-		at += n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return r < 0 ? err_set(e, r, "store: reading %s", what) : 0;
 }
 
 /* A descriptor of a regular file; O_NONBLOCK so that a FIFO of that name cannot hang us. */
@@ -252,24 +229,6 @@ static char *default_root(struct err *e)
 	return NULL;
 }
 
-/* mkdir -p, all of what it makes 0700. */
-static int make_path(const char *path, struct err *e)
-{
-	AUTO(text) char *copy = xstrdup(path);
-
-	for (char *p = copy + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = 0;
-		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-			return err_set(e, -errno, "store: making the folder %s", copy);
-		*p = '/';
-	}
-	if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-		return err_set(e, -errno, "store: making the folder %s", copy);
-	return 0;
-}
-
 static int open_dir(int at, const char *name, bool make, int *out_fd, struct err *e)
 {
 	int fd;
@@ -387,7 +346,9 @@ int store_open(const char *root, const struct store_key_source *key, struct stor
 	if (!s->root)
 		r = -ENOENT;
 	if (!r)
-		r = make_path(s->root, e);
+		r = os_make_dirs(s->root, 0700);
+	if (r < 0 && s->root)
+		err_set(e, r, "store: making the folder %s", s->root);
 	if (!r)
 		r = open_content(s, e);
 	if (r < 0) {
@@ -402,9 +363,9 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	auto_fd(&s->root_fd);
-	auto_fd(&s->blobs_fd);
-	auto_fd(&s->tmp_fd);
+	os_close(&s->root_fd);
+	os_close(&s->blobs_fd);
+	os_close(&s->tmp_fd);
 	secret_forget(&s->keys, sizeof(s->keys));
 	free(s->root);
 	free(s);

@@ -288,8 +288,7 @@ static void worker_finish(struct worker *w)
 	free(w->squeezed);
 	free(w->stage);
 	arena_finish(&w->arena);
-	auto_fd(&w->fd);
-	w->fd = -1;
+	os_close(&w->fd);
 }
 
 static int worker_init(struct worker *w, struct packer *p, struct err *e)

@@ -15,12 +15,11 @@
 #ifndef WSLX_STORE_PARTS_H
 #define WSLX_STORE_PARTS_H
 
+#include "os/os.h"
 #include "store/store.h"
 
 #include <fcntl.h>
 #include <jansson.h>
-#include <sys/types.h>
-#include <unistd.h>
 
 #define DIGEST_BYTES 32
 #define ID_BYTES 16
@@ -43,20 +42,6 @@
 #define CONFIG_MAX_BYTES (1u << 20)
 #define STATE_MAX_BYTES (1ull << 30)
 #define TABLE_MAX_BYTES (1ull << 32)
-
-static inline void auto_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
-
-static inline int take_fd(int *fd)
-{
-	int taken = *fd;
-
-	*fd = -1;
-	return taken;
-}
 
 static inline void auto_json_t(json_t **j)
 {
@@ -149,6 +134,7 @@ struct store {
 /* The store's lock, held while the descriptor is open. @how: LOCK_SH or LOCK_EX. */
 MUST_CHECK int store_lock(struct store *s, int how, int *out_fd, struct err *e);
 
+/* As the functions of os, with the sentence. */
 MUST_CHECK int write_all(int fd, const void *data, size_t len, struct err *e, const char *what);
 MUST_CHECK int read_at(int fd, void *data, size_t len, uint64_t offset, struct err *e,
 		       const char *what);

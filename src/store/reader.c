@@ -438,7 +438,7 @@ void store_reader_close(struct store_reader *r)
 	for (size_t i = 0; i < CACHE_FRAMES; i++)
 		free(r->cache[i].pages);
 	for (size_t i = 0; i < BLOBS_MAX; i++)
-		auto_fd(&r->blob_fds[i]);
+		os_close(&r->blob_fds[i]);
 	secret_forget(r->key, sizeof(r->key));
 	pthread_mutex_destroy(&r->lock);
 	buf_finish(&r->state);

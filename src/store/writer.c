@@ -125,14 +125,6 @@ static int seal_blob(struct store_writer *w, enum seal_kind kind, struct span pl
 	return r < 0 ? r : write_blob(w, buf_span(&sealed), out, e);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 enum { STATE, TABLE, CONFIG, MANIFEST, PAGES };
 
 /* Steps 1 and 2. @fresh gets the blobs, @n how many there are. */
@@ -161,7 +153,7 @@ static int write_blobs(struct store_writer *w, struct span state, const struct s
 
 	memcpy(config.id, w->id, ID_BYTES);
 	memcpy(config.key_id, w->store->keys.id, KEY_ID_BYTES);
-	config.created_ns = meta && meta->created_ns ? meta->created_ns : now_ns();
+	config.created_ns = meta && meta->created_ns ? meta->created_ns : os_clock_ns(CLOCK_REALTIME);
 	config.pages = packed->pages;
 	config.stored_pages = packed->stored_pages;
 	config.state_bytes = state.len;
