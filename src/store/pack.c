@@ -18,13 +18,12 @@
  * tell where each begins. Workers are started as the queue shows that they are needed; a
  * snapshot of a few pages has one blob.
  *
- * Compression (STORE_COMPRESS_AUTO). zstd at level 1 does 3-6 GB/s a core where there is nearly
+ * Compression (STORE_COMPRESS_AUTO). zstd at level 1 does 4 GB/s a core where there is nearly
  * nothing to say (or nothing to gain), but only 0.3 GB/s on the heap of a program, where sealing,
- * hashing and writing the pages as they are does 0.7. So two samples of a frame are compressed
- * first: if they all but vanish the frame is compressed, because that is the faster way too; if
- * they shrink, it is compressed only while no other frame waits, that is while compressing costs
- * nobody time; else it is stored as it is. Which frames are compressed can thus differ between
- * two snapshots of the same pages. What is read back cannot.
+ * hashing and writing the pages as they are does 0.7. So a frame whose words repeat is always
+ * compressed, which is the faster way too. Any other is compressed only while no frame waits
+ * behind it, that is while it costs nobody time, and else stored as it is. Which frames are
+ * compressed can thus differ between two snapshots of the same pages; what is read back cannot.
  *
  * Writing is pushed to the disk as it goes (sync_file_range), so that the fdatasync at the end,
  * which is what makes a blob durable, finds little left to do.
@@ -43,7 +42,6 @@
 #define SLOTS_PER_WORKER 4u
 #define STAGE_BYTES (256u << 10) /* with a frame and its cipher text it stays in the L2 cache */
 #define PUSH_BYTES (4u << 20)
-#define SAMPLE_BYTES 1024u
 
 static_assert(WORKERS_MAX <= BLOBS_MAX, "each worker has a blob of its own");
 
@@ -159,32 +157,36 @@ static int worker_flush(struct worker *w, struct err *e)
 	return 0;
 }
 
-/* How many sixteenths of itself a frame will be, by what zstd makes of two parts of it. */
-static unsigned sample(struct worker *w, const uint8_t *plain, size_t len)
+/*
+ * Whether a frame all but repeats itself: nearly every word of some runs of it is the one that
+ * stood 1, 2, 4 or 8 words before.
+ */
+static bool repeats_itself(const uint8_t *plain, size_t len)
 {
-	size_t sum = 0;
+	enum { RUNS = 4, WORDS = 64, BEFORE = 8 };
+	unsigned same = 0;
 
-	for (unsigned i = 0; i < 2; i++) {
-		size_t n = ZSTD_compress2(w->zstd, w->squeezed, FRAME_BYTES,
-					  plain + (i ? len / 2 : 0), SAMPLE_BYTES);
+	for (size_t run = 0; run < RUNS; run++) {
+		uint64_t w[WORDS];
 
-		sum += ZSTD_isError(n) ? SAMPLE_BYTES : n;
+		memcpy(w, plain + run * (len / RUNS), sizeof(w));
+		for (size_t i = BEFORE; i < WORDS; i++)
+			same += w[i] == w[i - 1] || w[i] == w[i - 2] || w[i] == w[i - 4] ||
+				w[i] == w[i - 8];
 	}
-	return (unsigned)(16 * sum / (2 * SAMPLE_BYTES));
+	return same > RUNS * (WORDS - BEFORE) / 16 * 15;
 }
 
-static bool worth_compressing(struct worker *w, const uint8_t *plain, size_t len, bool waiting)
+static bool worth_compressing(const struct worker *w, const uint8_t *plain, size_t len,
+			      bool waiting)
 {
-	unsigned sixteenths;
-
 	switch (w->packer->compression) {
 	case STORE_COMPRESS_NONE:
 		return false;
 	case STORE_COMPRESS_SMALL:
 		return true;
 	default:
-		sixteenths = sample(w, plain, len);
-		return sixteenths < 2 || (!waiting && sixteenths < 12);
+		return !waiting || repeats_itself(plain, len);
 	}
 }
 

@@ -104,7 +104,7 @@ const char *store_meta_label(const struct store_meta *meta, const char *key); /*
 /* ---- writing --------------------------------------------------------------------------- */
 
 enum store_compression {
-	STORE_COMPRESS_AUTO, /* fast zstd for what a sample shows to be compressible */
+	STORE_COMPRESS_AUTO, /* zstd where it saves time, or costs none */
 	STORE_COMPRESS_NONE,
 	STORE_COMPRESS_SMALL, /* zstd level 3: for what will be distributed */
 };
