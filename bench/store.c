@@ -119,8 +119,7 @@ static void print_times(const char *what, struct times *t, size_t bytes)
 	qsort(t->wall, ROUNDS, sizeof(t->wall[0]), by_size);
 	qsort(t->cpu, ROUNDS, sizeof(t->cpu[0]), by_size);
 	printf("  %-24s %7.1f ms (%7.1f) %7.2f GiB/s %9.1f ms of CPU\n", what, t->wall[0] * 1e3,
-	       t->wall[ROUNDS / 2] * 1e3, (double)bytes / (1u << 30) / t->wall[0],
-	       t->cpu[0] * 1e3);
+	       t->wall[ROUNDS / 2] * 1e3, (double)bytes / (1u << 30) / t->wall[0], t->cpu[0] * 1e3);
 	fflush(stdout);
 }
 
@@ -259,8 +258,8 @@ static void read_once(struct store *s, uint8_t *out, unsigned threads)
 		pthread_join(parts[i].thread, NULL);
 }
 
-static void measure_content(struct store *s, const struct content *c, uint8_t *pages,
-			    uint8_t *back, size_t bytes)
+static void measure_content(struct store *s, const struct content *c, uint8_t *pages, uint8_t *back,
+                            size_t bytes)
 {
 	AUTO(store_reader) struct store_reader *reader = NULL;
 	struct times copy, process, one, two;
@@ -300,7 +299,7 @@ static void measure_content(struct store *s, const struct content *c, uint8_t *p
 static uint8_t *touched_memory(size_t bytes)
 {
 	uint8_t *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
 	if (p == MAP_FAILED) {
 		perror("bench-store: mmap");
@@ -312,7 +311,7 @@ static uint8_t *touched_memory(size_t bytes)
 static void remove_empty_store(const char *root)
 {
 	static const char *const paths[] = {"blobs/sha256", "blobs", "tmp",  "index.json",
-					    "oci-layout",   "key",   "lock", ""};
+	                                    "oci-layout",   "key",   "lock", ""};
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		char path[4200];

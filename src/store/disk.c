@@ -82,7 +82,7 @@ int sync_dir(int fd, const char *point, struct err *e)
 }
 
 int remove_leftover(struct store *s, const char *name, int dir_fd, struct store_report *report,
-		    struct err *e)
+                    struct err *e)
 {
 	int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
@@ -142,13 +142,13 @@ int blob_open(struct store *s, const struct blob *blob, int *out_fd, struct err 
 		return r;
 	if (bytes != blob->bytes)
 		return err_say(e, -EBADMSG, "store: blob %s has %llu bytes and not %llu", name,
-			       (unsigned long long)bytes, (unsigned long long)blob->bytes);
+		               (unsigned long long)bytes, (unsigned long long)blob->bytes);
 	*out_fd = take_fd(&fd);
 	return 0;
 }
 
 int blob_read(struct store *s, const struct blob *blob, uint64_t max, struct buf *out,
-	      struct err *e)
+              struct err *e)
 {
 	uint8_t digest[DIGEST_BYTES];
 	AUTO(fd) int fd = -1;
@@ -158,7 +158,7 @@ int blob_read(struct store *s, const struct blob *blob, uint64_t max, struct buf
 	digest_text(name, blob->digest);
 	if (blob->bytes > max)
 		return err_say(e, -EBADMSG, "store: blob %s is larger than anything we write",
-			       name);
+		               name);
 	r = blob_open(s, blob, &fd, e);
 	if (r < 0)
 		return r;
@@ -170,16 +170,19 @@ int blob_read(struct store *s, const struct blob *blob, uint64_t max, struct buf
 	if (r < 0)
 		return r;
 	if (memcmp(digest, blob->digest, DIGEST_BYTES))
-		return err_say(e, -EBADMSG, "store: blob %s does not have its digest: it was "
-					    "damaged or exchanged", name);
+		return err_say(e, -EBADMSG,
+		               "store: blob %s does not have its digest: it was "
+		               "damaged or exchanged",
+		               name);
 	out->len = (size_t)blob->bytes;
 	return 0;
 }
 
 int store_lock(struct store *s, int how, int *out_fd, struct err *e)
 {
-	AUTO(fd) int fd = openat(s->root_fd, "lock",
-				 O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	AUTO(fd)
+	int fd = openat(s->root_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+	                0600);
 
 	if (fd < 0)
 		return err_set(e, -errno, "store: opening its lock");
@@ -197,15 +200,17 @@ int store_name_check(const char *name, struct err *e)
 
 	if (!len || len > STORE_NAME_MAX)
 		return err_say(e, -EINVAL, "a snapshot's name has 1 to %d characters",
-			       STORE_NAME_MAX);
+		               STORE_NAME_MAX);
 	for (size_t i = 0; i < len; i++) {
 		bool word = (name[i] >= 'a' && name[i] <= 'z') ||
-			    (name[i] >= 'A' && name[i] <= 'Z') || (name[i] >= '0' && name[i] <= '9');
+		            (name[i] >= 'A' && name[i] <= 'Z') ||
+		            (name[i] >= '0' && name[i] <= '9');
 
 		if (!word && (after_separator || !strchr("._-/:@+", name[i]) || i + 1 == len))
-			return err_say(e, -EINVAL,
-				       "a snapshot's name is made of letters and digits, with single "
-				       "characters of \"._-/:@+\" between them");
+			return err_say(
+				e, -EINVAL,
+				"a snapshot's name is made of letters and digits, with single "
+				"characters of \"._-/:@+\" between them");
 		after_separator = !word;
 	}
 	return 0;
@@ -274,8 +279,10 @@ static int check_layout(struct store *s, struct err *e)
 	json = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
 	version = json_string_value(json_object_get(json, "imageLayoutVersion"));
 	if (!version || strcmp(version, "1.0.0"))
-		r = err_say(e, -EBADMSG, "%s/oci-layout does not say that this is an OCI image "
-					 "layout of version 1.0.0", s->root);
+		r = err_say(e, -EBADMSG,
+		            "%s/oci-layout does not say that this is an OCI image "
+		            "layout of version 1.0.0",
+		            s->root);
 	json_decref(json);
 	return r;
 }
@@ -292,9 +299,11 @@ static int init_content(struct store *s, struct err *e)
 
 		/* A folder's link count does not tell of files, so an earlier key does. */
 		if (!fstatat(s->root_fd, "oci-layout", &st, AT_SYMLINK_NOFOLLOW))
-			return err_say(e, -EBADMSG,
-				       "%s/index.json is missing: put back a copy of it, or no name "
-				       "leads to a snapshot", s->root);
+			return err_say(
+				e, -EBADMSG,
+				"%s/index.json is missing: put back a copy of it, or no name "
+				"leads to a snapshot",
+				s->root);
 	}
 	r = s->source->load(s->source, s->root_fd, fresh, key, e);
 	if (!r)
@@ -322,8 +331,8 @@ static int open_content(struct store *s, struct err *e)
 		return err_set(e, -errno, "store: %s", s->root);
 	if (st.st_mode & 022)
 		return err_say(e, -EPERM,
-			       "%s can be written by others (mode %04o): run chmod 700 on it",
-			       s->root, (unsigned)st.st_mode & 07777);
+		               "%s can be written by others (mode %04o): run chmod 700 on it",
+		               s->root, (unsigned)st.st_mode & 07777);
 	r = store_lock(s, LOCK_EX, &lock, e);
 	if (!r)
 		r = open_dir(s->root_fd, "blobs", true, &blobs_fd, e);
@@ -335,7 +344,7 @@ static int open_content(struct store *s, struct err *e)
 }
 
 int store_open(const char *root, const struct store_key_source *key, struct store **out,
-	       struct err *e)
+               struct err *e)
 {
 	struct store *s = xalloc(sizeof(*s));
 	int r = 0;

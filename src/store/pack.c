@@ -151,7 +151,7 @@ static int worker_flush(struct worker *w, struct err *e)
 	if (w->written - w->pushed >= PUSH_BYTES) {
 		/* Only a head start: an error of the disk comes back from fdatasync. */
 		(void)sync_file_range(w->fd, (off_t)w->pushed, (off_t)(w->written - w->pushed),
-				      SYNC_FILE_RANGE_WRITE);
+		                      SYNC_FILE_RANGE_WRITE);
 		w->pushed = w->written;
 	}
 	return 0;
@@ -172,13 +172,13 @@ static bool repeats_itself(const uint8_t *plain, size_t len)
 		memcpy(w, plain + run * (len / RUNS), sizeof(w));
 		for (size_t i = BEFORE; i < WORDS; i++)
 			same += w[i] == w[i - 1] || w[i] == w[i - 2] || w[i] == w[i - 4] ||
-				w[i] == w[i - 8];
+			        w[i] == w[i - 8];
 	}
 	return same > RUNS * (WORDS - BEFORE) / 16 * 15;
 }
 
 static bool worth_compressing(const struct worker *w, const uint8_t *plain, size_t len,
-			      bool waiting)
+                              bool waiting)
 {
 	switch (w->packer->compression) {
 	case STORE_COMPRESS_NONE:
@@ -210,7 +210,7 @@ static int pack_frame(struct worker *w, struct slot *slot, bool waiting, struct 
 	}
 	if (len) {
 		r = sealer_seal(&w->sealer, SEAL_PAGES, slot->frame, plain, len,
-				w->stage + w->staged, e);
+		                w->stage + w->staged, e);
 		if (r < 0)
 			return r;
 		rec.bytes = (uint32_t)(len + SEAL_TAG_BYTES);
@@ -351,6 +351,9 @@ static int take_free_slot(struct packer *p, struct err *e)
 {
 	int r = 0;
 
+	if (p->next_frame == PAGES_MAX / FRAME_PAGES)
+		return err_say(e, -EFBIG, "store: a snapshot of more than %llu pages",
+		               (unsigned long long)PAGES_MAX);
 	pthread_mutex_lock(&p->lock);
 	while (!p->free_slots && !p->first.code)
 		pthread_cond_wait(&p->slot_freed, &p->lock);
@@ -420,7 +423,7 @@ static int packer_write(struct page_sink *sink, const uint8_t *data, size_t page
 		int r;
 
 		if (!to)
-			return packer_of(sink)->first.code;
+			return e ? e->code : -EIO;
 		memcpy(to, data, n * PAGE_BYTES);
 		r = packer_commit(sink, n, e);
 		if (r < 0)
@@ -439,7 +442,7 @@ static unsigned usable_cpus(void)
 }
 
 int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES], const uint8_t id[ID_BYTES],
-		  const struct store_options *options, struct packer **out, struct err *e)
+                  const struct store_options *options, struct packer **out, struct err *e)
 {
 	struct packer *p = xalloc(sizeof(*p));
 	size_t bytes;
@@ -552,7 +555,7 @@ void packer_destroy(struct packer *p)
 /* ---- whole blobs ----------------------------------------------------------------------- */
 
 int pack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, struct buf *out,
-	      struct err *e)
+              struct err *e)
 {
 	AUTO(buf) struct buf squeezed = {0};
 	size_t n;
@@ -562,11 +565,11 @@ int pack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, struct
 	if (ZSTD_isError(n))
 		return err_say(e, -EIO, "store: zstd: %s", ZSTD_getErrorName(n));
 	return sealer_seal(sealer, kind, 0, squeezed.data, n, buf_extend(out, n + SEAL_TAG_BYTES),
-			   e);
+	                   e);
 }
 
 int unpack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, uint64_t plain_bytes,
-		struct buf *out, struct err *e)
+                struct buf *out, struct err *e)
 {
 	AUTO(buf) struct buf squeezed = {0};
 	size_t n;
@@ -575,9 +578,9 @@ int unpack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, uint
 	if (sealer_open(sealer, kind, 0, in.data, in.len, squeezed.data) < 0)
 		return err_say(e, -EBADMSG, "its seal is broken");
 	n = ZSTD_decompress(buf_extend(out, (size_t)plain_bytes), (size_t)plain_bytes,
-			    squeezed.data, in.len - SEAL_TAG_BYTES);
+	                    squeezed.data, in.len - SEAL_TAG_BYTES);
 	if (ZSTD_isError(n) || n != plain_bytes)
 		return err_say(e, -EBADMSG, "it does not hold %llu bytes of zstd",
-			       (unsigned long long)plain_bytes);
+		               (unsigned long long)plain_bytes);
 	return 0;
 }

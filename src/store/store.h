@@ -39,7 +39,7 @@ struct store_key_source {
 	 * @create:  make one if there is none yet; else -ENOENT
 	 */
 	int (*load)(const struct store_key_source *source, int root_fd, bool create,
-		    uint8_t key[STORE_KEY_BYTES], struct err *e);
+	            uint8_t key[STORE_KEY_BYTES], struct err *e);
 };
 
 extern const struct store_key_source store_key_file;
@@ -53,7 +53,7 @@ extern const struct store_key_source store_key_file;
  *         the file system.
  */
 MUST_CHECK int store_open(const char *root, const struct store_key_source *key, struct store **out,
-			  struct err *e);
+                          struct err *e);
 void store_close(struct store *s);
 static inline void auto_store(struct store **s)
 {
@@ -128,8 +128,8 @@ struct store_writer;
  * @out:     for store_writer_close(), committed or not
  */
 MUST_CHECK int store_writer_begin(struct store *s, const char *kind,
-				  const struct store_options *options, struct store_writer **out,
-				  struct err *e);
+                                  const struct store_options *options, struct store_writer **out,
+                                  struct err *e);
 
 /* Where its pages go; lives as long as the writer. Has reserve() and commit(). */
 struct page_sink *store_writer_sink(struct store_writer *w);
@@ -143,7 +143,7 @@ struct page_sink *store_writer_sink(struct store_writer *w);
  *         file system reported. After a failure the store is as it was, and only close is left.
  */
 MUST_CHECK int store_writer_commit(struct store_writer *w, const char *name, struct span state,
-				   const struct store_meta *meta, struct err *e);
+                                   const struct store_meta *meta, struct err *e);
 
 /* Frees the writer; what was not committed is removed. Accepts NULL. */
 void store_writer_close(struct store_writer *w);
@@ -164,9 +164,9 @@ struct store_reader;
  * Return: 0; -ENOENT; -EBADMSG for anything that is not what was committed.
  */
 MUST_CHECK int store_reader_open(struct store *s, const char *name, struct store_reader **out,
-				 struct err *e);
-struct span store_reader_state(const struct store_reader *r);          /* CBOR */
-struct page_source *store_reader_source(struct store_reader *r);       /* thread-safe */
+                                 struct err *e);
+struct span store_reader_state(const struct store_reader *r);    /* CBOR */
+struct page_source *store_reader_source(struct store_reader *r); /* thread-safe */
 const struct store_meta *store_reader_meta(const struct store_reader *r);
 void store_reader_close(struct store_reader *r); /* accepts NULL */
 static inline void auto_store_reader(struct store_reader **r)
@@ -200,7 +200,7 @@ struct store_report {
  * Return: 0; -EBADMSG with a sentence about the first damage.
  */
 MUST_CHECK int store_verify(struct store *s, const char *name, struct store_report *report,
-			    struct err *e);
+                            struct err *e);
 
 /**
  * store_gc() - remove what no name leads to and what dead writers left behind

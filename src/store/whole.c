@@ -50,8 +50,7 @@ int store_list(struct store *s, struct arena *a, struct list *out, struct err *e
 
 /* ---- verify ---------------------------------------------------------------------------- */
 
-static int verify_one(struct store *s, const char *name, struct store_report *report,
-		      struct err *e)
+static int verify_one(struct store *s, const char *name, struct store_report *report, struct err *e)
 {
 	AUTO(store_reader) struct store_reader *reader = NULL;
 	int r = store_reader_open(s, name, &reader, e);
@@ -101,14 +100,14 @@ static bool has_digest(const struct list *digests, const uint8_t digest[DIGEST_B
 {
 	for (size_t i = 0; i < digests->count; i++)
 		if (!memcmp((const uint8_t *)digests->items + i * DIGEST_BYTES, digest,
-			    DIGEST_BYTES))
+		            DIGEST_BYTES))
 			return true;
 	return false;
 }
 
 /* Adds what @manifest leads to, and what the manifests in it lead to. */
 static int mark_manifest(struct store *s, const struct blob *manifest, struct arena *a,
-			 struct list *digests, struct err *e)
+                         struct list *digests, struct err *e)
 {
 	struct list todo = {0};
 
@@ -128,7 +127,7 @@ static int mark_manifest(struct store *s, const struct blob *manifest, struct ar
 }
 
 void blobs_of_entry(struct store *s, const struct entry *entry, struct arena *a,
-		    struct list *digests)
+                    struct list *digests)
 {
 	/* Of a damaged snapshot only what can be found is; gc finds the rest. */
 	(void)!mark_manifest(s, &entry->manifest, a, digests, NULL);
@@ -150,8 +149,7 @@ static int mark_all(struct store *s, struct arena *a, struct list *digests, stru
 	return r;
 }
 
-static int remove_blob(struct store *s, const char *hex, struct store_report *report,
-		       struct err *e)
+static int remove_blob(struct store *s, const char *hex, struct store_report *report, struct err *e)
 {
 	struct stat st;
 
@@ -191,7 +189,7 @@ static int list_blobs(struct store *s, struct arena *a, struct list *out, struct
 }
 
 int sweep_blobs(struct store *s, const struct list *candidates, struct store_report *report,
-		struct err *e)
+                struct err *e)
 {
 	AUTO(arena) struct arena a = {0};
 	struct list wanted = {0}, all = {0};
@@ -271,8 +269,8 @@ static int sweep_tmp(struct store *s, struct store_report *report, struct err *e
 		fd = openat(s->tmp_fd, it->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0 && errno == ENOTDIR)
 			r = unlinkat(s->tmp_fd, it->d_name, 0) < 0
-				    ? err_set(e, -errno, "store: removing tmp/%s", it->d_name)
-				    : 0;
+			            ? err_set(e, -errno, "store: removing tmp/%s", it->d_name)
+			            : 0;
 		else if (fd < 0)
 			r = err_set(e, -errno, "store: opening tmp/%s", it->d_name);
 		else if (flock(fd, LOCK_EX | LOCK_NB) == 0)

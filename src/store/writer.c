@@ -60,7 +60,7 @@ static int make_dir(struct store_writer *w, struct err *e)
 }
 
 int store_writer_begin(struct store *s, const char *kind, const struct store_options *options,
-		       struct store_writer **out, struct err *e)
+                       struct store_writer **out, struct err *e)
 {
 	struct store_writer *w;
 	int r;
@@ -114,7 +114,7 @@ static int write_blob(struct store_writer *w, struct span data, struct fresh *ou
 }
 
 static int seal_blob(struct store_writer *w, enum seal_kind kind, struct span plain,
-		     struct fresh *out, struct err *e)
+                     struct fresh *out, struct err *e)
 {
 	AUTO(sealer) struct sealer sealer = {0};
 	AUTO(buf) struct buf sealed = {0};
@@ -129,7 +129,7 @@ enum { STATE, TABLE, CONFIG, MANIFEST, PAGES };
 
 /* Steps 1 and 2. @fresh gets the blobs, @n how many there are. */
 static int write_blobs(struct store_writer *w, struct span state, const struct store_meta *meta,
-		       struct fresh *fresh, size_t *n, struct err *e)
+                       struct fresh *fresh, size_t *n, struct err *e)
 {
 	AUTO(buf) struct buf table_bytes = {0}, config_bytes = {0}, manifest_text = {0};
 	struct packed *packed = ARENA_NEW(&w->arena, struct packed);
@@ -153,14 +153,15 @@ static int write_blobs(struct store_writer *w, struct span state, const struct s
 
 	memcpy(config.id, w->id, ID_BYTES);
 	memcpy(config.key_id, w->store->keys.id, KEY_ID_BYTES);
-	config.created_ns = meta && meta->created_ns ? meta->created_ns : os_clock_ns(CLOCK_REALTIME);
+	config.created_ns =
+		meta && meta->created_ns ? meta->created_ns : os_clock_ns(CLOCK_REALTIME);
 	config.pages = packed->pages;
 	config.stored_pages = packed->stored_pages;
 	config.state_bytes = state.len;
 	config.table_bytes = table_bytes.len;
 	if (meta)
 		config.labels = (struct list){.items = (void *)(uintptr_t)meta->labels,
-					      .count = meta->n_labels};
+		                              .count = meta->n_labels};
 	rec_encode(&config_bytes, &config_type, &config);
 	r = write_blob(w, buf_span(&config_bytes), &fresh[CONFIG], e);
 	if (r < 0)
@@ -171,7 +172,7 @@ static int write_blobs(struct store_writer *w, struct span state, const struct s
 	manifest.config = fresh[CONFIG].blob;
 	for (size_t i = 0; i < packed->n_blobs; i++) {
 		fresh[PAGES + i] = (struct fresh){.name = packed->blobs[i].name,
-						  .blob = packed->blobs[i].blob};
+		                                  .blob = packed->blobs[i].blob};
 		manifest.pages[manifest.n_pages++] = packed->blobs[i].blob;
 	}
 	manifest_print(&manifest_text, &manifest, config.created_ns);
@@ -207,7 +208,7 @@ static void unmove_blobs(struct store_writer *w, const struct fresh *fresh, size
 
 /* Steps 3 to 5. */
 static int publish(struct store_writer *w, const char *name, struct fresh *fresh, size_t n,
-		   struct err *e)
+                   struct err *e)
 {
 	struct store *s = w->store;
 	struct entry entry = {.name = name, .manifest = fresh[MANIFEST].blob};
@@ -224,8 +225,8 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 	r = index_find(&x, name, &old, NULL);
 	if (r != -ENOENT && !w->options.replace)
 		return err_say(e, -EEXIST,
-			       "there is a snapshot %s already: choose another name, or replace it",
-			       name);
+		               "there is a snapshot %s already: choose another name, or replace it",
+		               name);
 	LIST_EACH (&x.entries, const struct entry, it)
 		if (it->name && !strcmp(it->name, name))
 			blobs_of_entry(s, it, &w->arena, &old_blobs);
@@ -256,23 +257,23 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 }
 
 static int check_request(const char *name, struct span state, const struct store_meta *meta,
-			 struct err *e)
+                         struct err *e)
 {
 	if (state.len > STATE_MAX_BYTES)
 		return err_say(e, -EFBIG, "store: a state of more than %lu bytes",
-			       (unsigned long)STATE_MAX_BYTES);
+		               (unsigned long)STATE_MAX_BYTES);
 	if (meta && meta->n_labels > STORE_LABELS_MAX)
 		return err_say(e, -EINVAL, "store: more than %d labels", STORE_LABELS_MAX);
 	for (size_t i = 0; meta && i < meta->n_labels; i++)
 		if (strlen(meta->labels[i].key) > STORE_LABEL_KEY_MAX ||
 		    strlen(meta->labels[i].value) > STORE_LABEL_VALUE_MAX)
 			return err_say(e, -EINVAL, "store: the label %.40s is too long",
-				       meta->labels[i].key);
+			               meta->labels[i].key);
 	return store_name_check(name, e);
 }
 
 int store_writer_commit(struct store_writer *w, const char *name, struct span state,
-			const struct store_meta *meta, struct err *e)
+                        const struct store_meta *meta, struct err *e)
 {
 	struct fresh fresh[PAGES + BLOBS_MAX] = {
 		[STATE] = {.name = "state"},

@@ -143,16 +143,16 @@ static char *make_victim(void)
 
 /* @name is as @before says, or as @after says; NULL: it is not there. */
 static void is_old_or_new(struct store *s, const char *name, const struct content *before,
-			  const struct content *after, const char *what)
+                          const struct content *after, const char *what)
 {
 	struct err e = {0};
 	bool is_before, is_after;
 	static const struct content nothing = {.state = ""};
 
 	is_before = before ? compare(s, name, before, &e) == 0
-			   : compare(s, name, &nothing, &e) == -ENOENT;
+	                   : compare(s, name, &nothing, &e) == -ENOENT;
 	is_after = after ? compare(s, name, after, &e) == 0
-			 : compare(s, name, &nothing, &e) == -ENOENT;
+	                 : compare(s, name, &nothing, &e) == -ENOENT;
 	ok(is_before || is_after, "%s: %s is neither old nor new: %s", what, name, e.text);
 }
 
@@ -177,7 +177,10 @@ static void die_at(const char *root, const char *point, action *what)
 		s = open_store(root);
 		ok(compare(s, "keep", &keep, &e) == 0, "%s: %s", fault, e.text);
 		is_old_or_new(s, "it", &old,
-			      what == replace_old ? &fresh : what == remove_old ? NULL : &old, fault);
+		              what == replace_old  ? &fresh
+		              : what == remove_old ? NULL
+		                                   : &old,
+		              fault);
 		is_old_or_new(s, "new", NULL, what == commit_new ? &fresh : NULL, fault);
 		is_clean_after_gc(root, s, fault);
 		/* As it was, for the next death. */
@@ -195,8 +198,8 @@ static void die_at(const char *root, const char *point, action *what)
 }
 
 static const char *const commit_points[] = {
-	"store-writer-begin", "store-page-write",  "store-page-sync",      "store-blob-write",
-	"store-blob-sync",    "store-index-write", "store-index-sync",     "store-blob-rename",
+	"store-writer-begin", "store-page-write",    "store-page-sync",      "store-blob-write",
+	"store-blob-sync",    "store-index-write",   "store-index-sync",     "store-blob-rename",
 	"store-index-rename", "store-root-dir-sync", "store-blobs-dir-sync", "store-writer-end",
 };
 static const char *const remove_points[] = {
@@ -245,7 +248,7 @@ static void a_gc_that_dies_takes_no_snapshot_along(void)
 static void a_first_use_that_dies_can_be_repeated(void)
 {
 	static const char *const points[] = {
-		"store-key-write",     "store-key-link",  "store-key-dir-sync",
+		"store-key-write",     "store-key-link",      "store-key-dir-sync",
 		"store-layout-rename", "store-root-dir-sync",
 	};
 
@@ -473,7 +476,7 @@ static int replace_often(struct store *s, struct err *e)
 static void many_processes_do_not_disturb_each_other(void)
 {
 	static action *const actions[] = {commit_often, commit_often, collect_often, commit_often,
-					  read_often,   read_often,   replace_often};
+	                                  read_often,   read_often,   replace_often};
 	AUTO(text) char *root = make_victim();
 	struct store_report report;
 	struct store *s;
