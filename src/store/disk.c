@@ -329,6 +329,9 @@ static int open_content(struct store *s, struct err *e)
 		return r;
 	if (fstat(s->root_fd, &st) < 0)
 		return err_set(e, -errno, "store: %s", s->root);
+	if (st.st_uid != geteuid())
+		return err_say(e, -EPERM, "%s belongs to uid %u, not to you", s->root,
+		               (unsigned)st.st_uid);
 	if (st.st_mode & 022)
 		return err_say(e, -EPERM,
 		               "%s can be written by others (mode %04o): run chmod 700 on it",

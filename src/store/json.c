@@ -148,15 +148,17 @@ static uint64_t generation_of(const json_t *notes, bool *found)
 static void entry_parse(const json_t *descriptor, struct arena *a, struct entry *out)
 {
 	const json_t *notes = json_object_get(descriptor, "annotations");
-	const char *name = text_of(json_object_get(notes, NOTE_NAME), 4096);
+	const char *name = text_of(json_object_get(notes, NOTE_NAME), STORE_NAME_MAX);
 	const char *seal = text_of(json_object_get(notes, NOTE_SEAL), 2 * DIGEST_BYTES);
 	bool numbered;
 
+	/* A name that we would not have given is none: it could steer a terminal. */
+	if (name && store_name_check(name, NULL) < 0)
+		name = NULL;
 	*out = (struct entry){.name = name ? arena_text(a, name) : NULL};
 	out->ours = seal || text_is(json_object_get(descriptor, "artifactType"), ARTIFACT_TYPE);
 	out->generation = generation_of(notes, &numbered);
-	out->sealed = seal && numbered && name && store_name_check(name, NULL) == 0 &&
-	              strlen(seal) == 2 * DIGEST_BYTES &&
+	out->sealed = seal && numbered && name && strlen(seal) == 2 * DIGEST_BYTES &&
 	              text_unhex(out->seal, seal, DIGEST_BYTES) == 0 &&
 	              blob_of(descriptor, MANIFEST_MAX_BYTES, &out->manifest);
 }

@@ -233,7 +233,7 @@ MUST_CHECK int manifest_parse(struct span in, struct manifest *out, struct err *
 
 /* One entry of index.json. */
 struct entry {
-	const char *name; /* NULL: it has none */
+	const char *name; /* NULL: it has none that store_name_check() allows */
 	bool ours;        /* says that it is a snapshot */
 	struct blob manifest;
 	uint64_t generation;

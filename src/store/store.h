@@ -179,7 +179,8 @@ static inline void auto_store_reader(struct store_reader **r)
 /**
  * store_list() - all snapshots, sorted by name
  * @a:   owns what @out points to
- * @out: list of struct store_meta. A snapshot that cannot be read is listed with its damage.
+ * @out: list of struct store_meta. A snapshot that cannot be read is listed with its damage,
+ *       and with the name "" if that is damaged too.
  */
 MUST_CHECK int store_list(struct store *s, struct arena *a, struct list *out, struct err *e);
 

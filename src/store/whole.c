@@ -81,7 +81,8 @@ int store_verify(struct store *s, const char *name, struct store_report *report,
 		if (!it->ours)
 			continue;
 		if (!it->name)
-			r = err_say(&why, -EBADMSG, "index.json has a snapshot without a name");
+			r = err_say(&why, -EBADMSG,
+			            "index.json has a snapshot whose name is not one");
 		else
 			r = verify_one(s, it->name, &sum, &why);
 		/* -ENOENT: removed since we looked. */

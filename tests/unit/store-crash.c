@@ -356,12 +356,29 @@ static void tries_to_commit(const char *root, int expected, unsigned *failed, un
 	ok(store_verify(s, NULL, &report, &e) == 0, "%s", e.text);
 }
 
+/* A mount namespace of our own, in a user namespace if we are not root. */
+static bool enter_mount_namespace(void)
+{
+	AUTO(text) char *users = xprintf("0 %u 1", (unsigned)geteuid());
+	AUTO(text) char *groups = xprintf("0 %u 1", (unsigned)getegid());
+
+	if (geteuid() == 0) {
+		if (unshare(CLONE_NEWNS) < 0)
+			return false;
+	} else {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+			return false;
+		spew("/proc/self/setgroups", SPAN("deny", 4));
+		spew("/proc/self/uid_map", span_of_text(users));
+		spew("/proc/self/gid_map", span_of_text(groups));
+	}
+	return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 /* Return: whether there can be a file system of our own here. */
 static bool fill_disks(const char *root, unsigned *failed, unsigned *done)
 {
-	int flags = geteuid() ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS;
-
-	if (unshare(flags) < 0 || (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
+	if (!enter_mount_namespace())
 		return false;
 	for (unsigned kib = 256; !*done && kib < 4096; kib += 4) {
 		AUTO(text) char *size = xprintf("size=%uk,mode=700", kib);

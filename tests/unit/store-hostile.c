@@ -293,6 +293,11 @@ static void a_name_is_bound_to_its_manifest(void)
 	ok(compare(s, "two", &one, &e) == -EBADMSG, "%s", e.text);
 	probe(root, &out, "names exchanged", 0);
 
+	/* A name that steers the terminal of who reads of it. */
+	set_note(json, 0, name, "\033[2J");
+	save_index(root, json);
+	probe(root, &out, "an unprintable name", 0);
+
 	/* A new name for an old manifest, with all that its entry has. */
 	json_decref(json);
 	json = json_deep_copy(was);
