@@ -75,6 +75,11 @@ int read_file(int dir_fd, const char *name, uint64_t max, struct buf *out, struc
 	return r;
 }
 
+void push_file(int fd, uint64_t from)
+{
+	(void)sync_file_range(fd, (off_t)from, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 int sync_dir(int fd, const char *point, struct err *e)
 {
 	FAULT_STEP(point, e);

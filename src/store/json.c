@@ -256,7 +256,7 @@ void index_add(struct index *x, const struct entry *entry)
 	x->generation = entry->generation;
 }
 
-int index_prepare(const struct index *x, int dir_fd, struct err *e)
+int index_prepare(const struct index *x, int dir_fd, int *out_fd, struct err *e)
 {
 	AUTO(text) char *text = json_dumps(x->json, JSON_INDENT(1) | JSON_ENSURE_ASCII);
 	AUTO(fd) int fd = -1;
@@ -270,6 +270,13 @@ int index_prepare(const struct index *x, int dir_fd, struct err *e)
 	r = write_all(fd, text, strlen(text), e, "index.json");
 	if (r < 0)
 		return r;
+	push_file(fd, 0);
+	*out_fd = take_fd(&fd);
+	return 0;
+}
+
+int index_sync(int fd, struct err *e)
+{
 	FAULT_STEP("store-index-sync", e);
 	return fsync(fd) < 0 ? err_set(e, -errno, "store: syncing index.json") : 0;
 }

@@ -25,8 +25,8 @@
  * behind it, that is while it costs nobody time, and else stored as it is. Which frames are
  * compressed can thus differ between two snapshots of the same pages; what is read back cannot.
  *
- * Writing is pushed to the disk as it goes (sync_file_range), so that the fdatasync at the end,
- * which is what makes a blob durable, finds little left to do.
+ * Writing is pushed to the disk as it goes, so that the fdatasync of a commit, which is what
+ * makes a blob durable, finds little left to do.
  */
 #include "store/parts.h"
 
@@ -149,9 +149,7 @@ static int worker_flush(struct worker *w, struct err *e)
 	w->written += w->staged;
 	w->staged = 0;
 	if (w->written - w->pushed >= PUSH_BYTES) {
-		/* Only a head start: an error of the disk comes back from fdatasync. */
-		(void)sync_file_range(w->fd, (off_t)w->pushed, (off_t)(w->written - w->pushed),
-		                      SYNC_FILE_RANGE_WRITE);
+		push_file(w->fd, w->pushed);
 		w->pushed = w->written;
 	}
 	return 0;
@@ -230,8 +228,9 @@ static int worker_end(struct worker *w, struct err *e)
 	if (r < 0)
 		return r;
 	w->blob.blob.bytes = w->written;
-	FAULT_STEP("store-page-sync", e);
-	return fdatasync(w->fd) < 0 ? err_set(e, -errno, "store: syncing pages") : 0;
+	w->blob.fd = w->fd;
+	push_file(w->fd, w->pushed);
+	return 0;
 }
 
 static void *worker_main(void *arg)

@@ -141,6 +141,8 @@ MUST_CHECK int read_at(int fd, void *data, size_t len, uint64_t offset, struct e
 /* A regular file as a whole, of at most @max bytes. Return: 0; -ENOENT without a sentence. */
 MUST_CHECK int read_file(int dir_fd, const char *name, uint64_t max, struct buf *out,
                          struct err *e);
+/* Starts writing a file to the disk, from an offset on. Its errors come back when it is synced. */
+void push_file(int fd, uint64_t from);
 MUST_CHECK int sync_dir(int fd, const char *point, struct err *e);
 
 /* Removes a folder of tmp, held open as @dir_fd, with what is in it. */
@@ -261,8 +263,9 @@ MUST_CHECK int index_find(const struct index *x, const char *name, const struct 
 /* Takes out all entries of that name. */
 void index_drop(struct index *x, const char *name);
 void index_add(struct index *x, const struct entry *entry);
-/* Writes the next index.json in @dir_fd, durably; then puts it in place, durably. */
-MUST_CHECK int index_prepare(const struct index *x, int dir_fd, struct err *e);
+/* Writes the next index.json in @dir_fd; syncs it; puts it in place, durably. */
+MUST_CHECK int index_prepare(const struct index *x, int dir_fd, int *out_fd, struct err *e);
+MUST_CHECK int index_sync(int fd, struct err *e);
 MUST_CHECK int index_publish(struct store *s, int dir_fd, struct err *e);
 /**
  * json_children() - what a manifest or an index of any tool leads to
@@ -281,6 +284,7 @@ MUST_CHECK int entry_check(const struct keys *keys, const struct entry *entry, s
 struct packed_blob {
 	struct blob blob;
 	char name[16]; /* in the writer's folder */
+	int fd;        /* the packer's; to be synced */
 };
 
 struct packed {
@@ -296,7 +300,7 @@ MUST_CHECK int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES],
                              const uint8_t id[ID_BYTES], const struct store_options *options,
                              struct packer **out, struct err *e);
 struct page_sink *packer_sink(struct packer *p);
-/* Ends the stream: all page blobs are on disk when it returns 0. Called once. */
+/* Ends the stream: all page blobs are written when it returns 0, not yet synced. Called once. */
 MUST_CHECK int packer_end(struct packer *p, struct arena *a, struct packed *out, struct err *e);
 void packer_destroy(struct packer *p);
 

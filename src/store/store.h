@@ -9,7 +9,7 @@
  *
  * Fault points. First use: store-key-write, store-key-link, store-key-dir-sync,
  * store-layout-rename, store-root-dir-sync. A commit: store-writer-begin, store-page-write,
- * store-page-sync, store-blob-write, store-blob-sync, store-index-write, store-index-sync,
+ * store-blob-write, store-blob-sync, store-index-write, store-index-sync,
  * store-blob-rename, store-blobs-dir-sync, store-index-rename, store-root-dir-sync,
  * store-writer-end. A removal has those of the index, and store-blob-unlink; gc has
  * store-gc-leftover and store-blob-unlink.

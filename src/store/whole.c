@@ -220,7 +220,7 @@ int store_remove(struct store *s, const char *name, struct err *e)
 	AUTO(arena) struct arena a = {0};
 	AUTO(index) struct index x = {0};
 	struct list blobs = {0};
-	AUTO(fd) int lock = -1;
+	AUTO(fd) int lock = -1, index_fd = -1;
 	bool found = false;
 	int r = store_lock(s, LOCK_EX, &lock, e);
 
@@ -238,7 +238,9 @@ int store_remove(struct store *s, const char *name, struct err *e)
 		return err_say(e, -ENOENT, "there is no snapshot %s", name);
 	index_drop(&x, name);
 	unlinkat(s->tmp_fd, "index.json", 0); /* left by one that died here */
-	r = index_prepare(&x, s->tmp_fd, e);
+	r = index_prepare(&x, s->tmp_fd, &index_fd, e);
+	if (!r)
+		r = index_sync(index_fd, e);
 	if (!r)
 		r = index_publish(s, s->tmp_fd, e);
 	if (r < 0)

@@ -4,16 +4,18 @@
  *
  * What is durable when: everything is first written in tmp/ID/, which nobody reads. Commit
  *
- *	1. ends the page blobs and syncs them;
- *	2. writes and syncs table, state, config and manifest;
- *	3. takes the lock, reads index.json, writes and syncs the next one beside it;
- *	4. renames the blobs into blobs/sha256/ and syncs that folder;
- *	5. renames the next index over index.json and syncs the root.
+ *	1. ends the page blobs, writes table, state, config and manifest, and then syncs them all;
+ *	2. takes the lock, reads index.json and writes the next one in tmp/ID/;
+ *	3. renames the blobs into blobs/sha256/;
+ *	4. syncs the next index.json and the folder of the blobs;
+ *	5. renames the next index.json over the old one and syncs the root.
  *
  * A crash before 5 leaves the old index, to which the new blobs are nothing; after it, the new
- * one, all of whose blobs are durable. What needs room on the disk comes before 4, so a full
- * disk undoes by removing tmp/ID/. The flock on tmp/ID/ says that its writer lives, and goes
- * with the process: what a dead one left is known to gc by that.
+ * one, all of whose blobs are durable. What needs room on the disk comes before 3, so a full
+ * disk undoes by removing tmp/ID/. Syncing comes after writing, each time for all at once, because
+ * what costs is not the bytes but each wait for the file system's journal. The flock on tmp/ID/
+ *says that its writer lives, and goes with the process: what a dead one left is known to gc by
+ *that.
  */
 #include "store/parts.h"
 
@@ -40,6 +42,7 @@ struct store_writer {
 struct fresh {
 	const char *name;
 	struct blob blob;
+	int fd; /* to be synced; -1: not written */
 	bool moved;
 };
 
@@ -109,8 +112,9 @@ static int write_blob(struct store_writer *w, struct span data, struct fresh *ou
 	r = write_all(fd, data.data, data.len, e, out->name);
 	if (r < 0)
 		return r;
-	FAULT_STEP("store-blob-sync", e);
-	return fdatasync(fd) < 0 ? err_set(e, -errno, "store: syncing the %s", out->name) : 0;
+	push_file(fd, 0);
+	out->fd = take_fd(&fd);
+	return 0;
 }
 
 static int seal_blob(struct store_writer *w, enum seal_kind kind, struct span plain,
@@ -127,7 +131,7 @@ static int seal_blob(struct store_writer *w, enum seal_kind kind, struct span pl
 
 enum { STATE, TABLE, CONFIG, MANIFEST, PAGES };
 
-/* Steps 1 and 2. @fresh gets the blobs, @n how many there are. */
+/* @fresh gets the blobs, @n how many there are. */
 static int write_blobs(struct store_writer *w, struct span state, const struct store_meta *meta,
                        struct fresh *fresh, size_t *n, struct err *e)
 {
@@ -172,12 +176,23 @@ static int write_blobs(struct store_writer *w, struct span state, const struct s
 	manifest.config = fresh[CONFIG].blob;
 	for (size_t i = 0; i < packed->n_blobs; i++) {
 		fresh[PAGES + i] = (struct fresh){.name = packed->blobs[i].name,
-		                                  .blob = packed->blobs[i].blob};
+		                                  .blob = packed->blobs[i].blob,
+		                                  .fd = packed->blobs[i].fd};
 		manifest.pages[manifest.n_pages++] = packed->blobs[i].blob;
 	}
 	manifest_print(&manifest_text, &manifest, config.created_ns);
 	*n = PAGES + packed->n_blobs;
 	return write_blob(w, buf_span(&manifest_text), &fresh[MANIFEST], e);
+}
+
+static int sync_blobs(const struct fresh *fresh, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		FAULT_STEP("store-blob-sync", e);
+		if (fdatasync(fresh[i].fd) < 0)
+			return err_set(e, -errno, "store: syncing the %s", fresh[i].name);
+	}
+	return 0;
 }
 
 static int move_blobs(struct store_writer *w, struct fresh *fresh, size_t n, struct err *e)
@@ -191,7 +206,7 @@ static int move_blobs(struct store_writer *w, struct fresh *fresh, size_t n, str
 			return err_set(e, -errno, "store: putting a blob in its place");
 		fresh[i].moved = true;
 	}
-	return sync_dir(w->store->blobs_fd, "store-blobs-dir-sync", e);
+	return 0;
 }
 
 static void unmove_blobs(struct store_writer *w, const struct fresh *fresh, size_t n)
@@ -206,14 +221,14 @@ static void unmove_blobs(struct store_writer *w, const struct fresh *fresh, size
 	}
 }
 
-/* Steps 3 to 5. */
+/* Steps 2 to 5. */
 static int publish(struct store_writer *w, const char *name, struct fresh *fresh, size_t n,
                    struct err *e)
 {
 	struct store *s = w->store;
 	struct entry entry = {.name = name, .manifest = fresh[MANIFEST].blob};
 	const struct entry *old = NULL;
-	AUTO(fd) int lock = -1;
+	AUTO(fd) int lock = -1, index_fd = -1;
 	AUTO(index) struct index x = {0};
 	struct list old_blobs = {0};
 	int r = store_lock(s, LOCK_EX, &lock, e);
@@ -239,9 +254,13 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 	if (r < 0)
 		return r;
 	index_add(&x, &entry);
-	r = index_prepare(&x, w->dir_fd, e);
+	r = index_prepare(&x, w->dir_fd, &index_fd, e);
 	if (!r)
 		r = move_blobs(w, fresh, n, e);
+	if (!r)
+		r = index_sync(index_fd, e);
+	if (!r)
+		r = sync_dir(s->blobs_fd, "store-blobs-dir-sync", e);
 	if (!r)
 		r = index_publish(s, w->dir_fd, e);
 	if (r < 0) {
@@ -276,10 +295,10 @@ int store_writer_commit(struct store_writer *w, const char *name, struct span st
                         const struct store_meta *meta, struct err *e)
 {
 	struct fresh fresh[PAGES + BLOBS_MAX] = {
-		[STATE] = {.name = "state"},
-		[TABLE] = {.name = "table"},
-		[CONFIG] = {.name = "config"},
-		[MANIFEST] = {.name = "manifest"},
+		[STATE] = {.name = "state", .fd = -1},
+		[TABLE] = {.name = "table", .fd = -1},
+		[CONFIG] = {.name = "config", .fd = -1},
+		[MANIFEST] = {.name = "manifest", .fd = -1},
 	};
 	size_t n = 0;
 	int r;
@@ -290,7 +309,11 @@ int store_writer_commit(struct store_writer *w, const char *name, struct span st
 	if (!r)
 		r = write_blobs(w, state, meta, fresh, &n, e);
 	if (!r)
+		r = sync_blobs(fresh, n, e);
+	if (!r)
 		r = publish(w, name, fresh, n, e);
+	for (size_t i = 0; i < PAGES; i++) /* the others are the packer's */
+		os_close(&fresh[i].fd);
 	return r;
 }
 

@@ -198,9 +198,9 @@ static void die_at(const char *root, const char *point, action *what)
 }
 
 static const char *const commit_points[] = {
-	"store-writer-begin", "store-page-write",    "store-page-sync",      "store-blob-write",
-	"store-blob-sync",    "store-index-write",   "store-index-sync",     "store-blob-rename",
-	"store-index-rename", "store-root-dir-sync", "store-blobs-dir-sync", "store-writer-end",
+	"store-writer-begin",  "store-page-write",     "store-blob-write",  "store-blob-sync",
+	"store-index-write",   "store-index-sync",     "store-blob-rename", "store-index-rename",
+	"store-root-dir-sync", "store-blobs-dir-sync", "store-writer-end",
 };
 static const char *const remove_points[] = {
 	"store-index-write",   "store-index-sync",  "store-index-rename",
