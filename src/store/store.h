@@ -184,6 +184,13 @@ static inline void auto_store_reader(struct store_reader **r)
  */
 MUST_CHECK int store_list(struct store *s, struct arena *a, struct list *out, struct err *e);
 
+/**
+ * store_has() - whether a name is taken, by a whole snapshot or a damaged one
+ *
+ * For refusing early. Only the commit decides: another may take the name in between.
+ */
+MUST_CHECK int store_has(struct store *s, const char *name, bool *out, struct err *e);
+
 /* Remove a snapshot, also a damaged one, and its blobs. Return: 0; -ENOENT. */
 MUST_CHECK int store_remove(struct store *s, const char *name, struct err *e);
 

@@ -48,6 +48,18 @@ int store_list(struct store *s, struct arena *a, struct list *out, struct err *e
 	return 0;
 }
 
+int store_has(struct store *s, const char *name, bool *out, struct err *e)
+{
+	AUTO(arena) struct arena a = {0};
+	AUTO(index) struct index x = {0};
+	const struct entry *entry;
+	int r = index_read(s, &a, &x, e);
+
+	if (!r)
+		*out = index_find(&x, name, &entry, NULL) != -ENOENT;
+	return r;
+}
+
 /* ---- verify ---------------------------------------------------------------------------- */
 
 static int verify_one(struct store *s, const char *name, struct store_report *report, struct err *e)

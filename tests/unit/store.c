@@ -173,10 +173,13 @@ static void a_taken_name_is_kept_unless_replaced(void)
 	uint8_t before[DIGEST_BYTES], after[DIGEST_BYTES];
 	struct store_report report;
 	struct err e = {0};
+	bool has = true;
 
+	ok(store_has(s, "it", &has, &e) == 0 && !has);
 	make_pages(&one.pages, 50, 1);
 	make_pages(&two.pages, 40, 2);
 	must(commit(s, "it", &one, NULL, &e), &e);
+	ok(store_has(s, "it", &has, &e) == 0 && has);
 	fingerprint(root, before);
 	ok(commit(s, "it", &two, NULL, &e) == -EEXIST, "%s", e.text);
 	fingerprint(root, after);
