@@ -266,7 +266,7 @@ static const struct rec_type lock_rec_type = REC_TYPE(lock_rec, lock_rec_fields)
 static const struct field fs_rec_fields[] = {
 	FIELD(struct fs_rec, id, 1, IMAGE_IDS_MAX),
 	FIELD(struct fs_rec, cwd, 2, IMAGE_PATH_MAX),
-	FIELD(struct fs_rec, *root, 3, IMAGE_PATH_MAX),
+	FIELD(struct fs_rec, root, 3, IMAGE_PATH_MAX),
 	FIELD(struct fs_rec, umask, 4, UINT32_MAX),
 	FIELD(struct fs_rec, cwd_gone, 5, 1),
 };

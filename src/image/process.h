@@ -238,7 +238,8 @@ struct lock_rec {
 
 struct fs_rec {
 	uint32_t id;
-	const char *cwd, *root;
+	const char *cwd;
+	const char *root;
 	uint32_t umask;
 	bool cwd_gone;
 };
