@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "os/abi.h"
 #include "os/os.h"
 #include "os/probe-int.h"
 
@@ -16,23 +17,9 @@
 #define USER_MODE_ONLY 1                           /* Linux 5.11 */
 #define FEATURE_WP_UNPOPULATED (UINT64_C(1) << 13) /* Linux 6.4 */
 #define FEATURE_WP_ASYNC (UINT64_C(1) << 15)       /* Linux 6.7 */
-#define SYS_MSEAL 462                              /* Linux 6.10 */
-#define GUARD_INSTALL 102                          /* madvise(2), Linux 6.13 */
 
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
 #define PAGEMAP_SOFT_DIRTY (UINT64_C(1) << 55)
-
-/* PAGEMAP_SCAN, Linux 6.7: Documentation/admin-guide/mm/pagemap.rst */
-struct scan_region {
-	uint64_t start, end, categories;
-};
-struct scan_arg {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
-};
-#define SCAN_REQUEST _IOWR('f', 16, struct scan_arg)
-#define SCAN_WRITTEN (UINT64_C(1) << 1)
-#define SCAN_PRESENT (UINT64_C(1) << 3)
 
 /* PROCMAP_QUERY, Linux 6.11: Documentation/filesystems/proc.rst */
 struct query_arg {
@@ -87,8 +74,8 @@ void probe_pagemap(int root, struct probe_result *r)
 static long scan(const uint8_t *start, size_t n_pages, uint64_t mask)
 {
 	AUTO(fd) int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	struct scan_region regions[8];
-	struct scan_arg arg = {
+	struct page_region regions[8];
+	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
 		.start = (uintptr_t)start,
 		.end = (uintptr_t)start + n_pages * PAGE_BYTES,
@@ -102,7 +89,7 @@ static long scan(const uint8_t *start, size_t n_pages, uint64_t mask)
 
 	if (fd < 0)
 		return -1;
-	n = ioctl(fd, SCAN_REQUEST, &arg);
+	n = ioctl(fd, PAGEMAP_SCAN, &arg);
 	for (int i = 0; i < n; i++)
 		found += (long)((regions[i].end - regions[i].start) / PAGE_BYTES);
 	return n < 0 ? -1 : found;
@@ -116,7 +103,7 @@ void probe_pagemap_scan(int root, struct probe_result *r)
 	if (!p)
 		return;
 	p[0] = p[2 * PAGE_BYTES] = 1;
-	n = scan(p, 4, SCAN_PRESENT);
+	n = scan(p, 4, PAGE_IS_PRESENT);
 	if (n < 0)
 		probe_no_errno(r, "PAGEMAP_SCAN");
 	else if (n == 2)
@@ -248,7 +235,7 @@ void probe_userfaultfd_wp_async(int root, struct probe_result *r)
 	}
 	/* Without the asynchronous mode this would wait for ever, and the probe be killed. */
 	*(volatile uint8_t *)(p + PAGE_BYTES) = 2;
-	n = scan(p, 4, SCAN_WRITTEN);
+	n = scan(p, 4, PAGE_IS_WRITTEN);
 	if (n < 0)
 		probe_no_errno(r, "PAGEMAP_SCAN");
 	else if (n == 1)
@@ -304,7 +291,7 @@ void probe_mseal(int root, struct probe_result *r)
 
 	if (!p)
 		return;
-	if (syscall(SYS_MSEAL, p, PAGE_BYTES, 0))
+	if (syscall(SYS_mseal, p, PAGE_BYTES, 0))
 		probe_no_errno(r, "mseal");
 	else if (!munmap(p, PAGE_BYTES))
 		probe_no(r, "a sealed page was unmapped");
@@ -318,7 +305,7 @@ void probe_guard_regions(int root, struct probe_result *r)
 
 	if (!p)
 		return;
-	if (madvise(p, PAGE_BYTES, GUARD_INSTALL))
+	if (madvise(p, PAGE_BYTES, MADV_GUARD_INSTALL))
 		probe_no_errno(r, "MADV_GUARD_INSTALL");
 	else
 		probe_yes(r, "a guard page was set");

@@ -12,14 +12,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "os/abi.h"
 #include "os/os.h"
 #include "os/probe-int.h"
-
-/* Linux 6.15, not in this distribution's headers. */
-#ifndef PR_TIMER_CREATE_RESTORE_IDS
-#define PR_TIMER_CREATE_RESTORE_IDS 77
-#define PR_TIMER_CREATE_RESTORE_IDS_ON 1
-#endif
 
 /* A pid that is free at this moment: that of a child that has just been waited for. */
 static pid_t free_pid(void)
@@ -162,7 +157,7 @@ void probe_timer_ids(int root, struct probe_result *r)
 	const int want = 12345;
 	int id = want;
 
-	if (prctl(PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_ON, 0, 0, 0)) {
+	if (prctl(PR_TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0)) {
 		probe_no_errno(r, "PR_TIMER_CREATE_RESTORE_IDS");
 		return;
 	}
