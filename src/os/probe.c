@@ -15,15 +15,16 @@
 
 #define PROBE_TIMEOUT_MS 5000
 
-#define FEATURE(name_, fn, need_, enables_, lost_)                                                 \
+/* FEATURE(name, function, need, enables, lost, .instead = ...) */
+#define FEATURE(name_, fn, need_, enables_, lost_, ...)                                            \
 	{                                                                                          \
 		.name = (name_), .need = (need_), .enables = (enables_), .lost = (lost_),          \
-		.run = probe_##fn,                                                                 \
+		.run = probe_##fn, __VA_ARGS__                                                     \
 	}
-#define POLICY(name_, fn, enables_, lost_)                                                         \
+#define POLICY(name_, fn, enables_, lost_, ...)                                                    \
 	{                                                                                          \
 		.name = (name_), .policy = true, .need = PROBE_HELPS, .enables = (enables_),       \
-		.lost = (lost_), .run = probe_##fn,                                                \
+		.lost = (lost_), .run = probe_##fn, __VA_ARGS__                                    \
 	}
 
 const struct probe probes[] = {
@@ -44,12 +45,14 @@ const struct probe probes[] = {
                 "a program whose filters forbid the questions is refused"),
 	FEATURE("ptrace-set-syscall-info", set_syscall_info, PROBE_HELPS,
                 "system calls changed without regard to the architecture's registers",
-                "the registers are written instead, nothing is lost on x86-64"),
+                "the registers are written instead, nothing is lost on x86-64",
+                .instead = "ptrace"),
 	FEATURE("process-vm-readv", vm_readv, PROBE_HELPS, "memory read in large batches",
-                "memory is read through /proc/PID/mem, a little slower"),
+                "memory is read through /proc/PID/mem, a little slower", .instead = "ptrace"),
 	FEATURE("proc-mem-force", mem_force, PROBE_HELPS,
                 "writing a traced program's read-only pages",
-                "pages are made writable first, with two more remote calls each"),
+                "pages are made writable first, with two more remote calls each",
+                .instead = "ptrace"),
 	FEATURE("kcmp", kcmp, PROBE_NEEDED, "finding out which files and tables are shared",
                 "shared descriptors cannot be told from equal ones, so nothing is snapshotted"),
 	FEATURE("pidfd-open", pidfd_open, PROBE_HELPS, "naming a process without a race",
@@ -61,7 +64,7 @@ const struct probe probes[] = {
                 "a program that maps deleted files is refused"),
 	FEATURE("procmap-query", procmap_query, PROBE_HELPS,
                 "the mapping at an address without reading all of maps",
-                "maps is read, a few milliseconds for 10,000 mappings"),
+                "maps is read, a few milliseconds for 10,000 mappings", .instead = "ptrace"),
 	/* Memory */
 	FEATURE("pagemap", pagemap, PROBE_NEEDED, "which pages hold anything",
                 "untouched memory cannot be told from data, so nothing is snapshotted"),
@@ -69,10 +72,11 @@ const struct probe probes[] = {
                 "present and changed pages found in one call",
                 "pagemap is read, eight bytes for every page of address space"),
 	FEATURE("soft-dirty", soft_dirty, PROBE_HELPS, "incremental snapshots without userfaultfd",
-                "changes are tracked with userfaultfd, or every snapshot is a full one"),
+                "changes are tracked with userfaultfd, or every snapshot is a full one",
+                .instead = "userfaultfd-wp-async"),
 	FEATURE("userfaultfd", userfaultfd, PROBE_HELPS,
                 "a restored program that runs before its memory is there",
-                "a restore loads all memory first (--eager)"),
+                "a restore loads all memory first (--eager)", .instead = "userfaultfd-kernel"),
 	FEATURE("userfaultfd-kernel", userfaultfd_kernel, PROBE_HELPS,
                 "the same while system calls touch memory that is not there yet",
                 "a restore loads all memory first (--eager)"),
@@ -84,25 +88,27 @@ const struct probe probes[] = {
 	FEATURE("mseal", mseal, PROBE_HELPS, "sealed mappings sealed again",
                 "programs with sealed mappings are refused"),
 	FEATURE("guard-regions", guard_regions, PROBE_HELPS, "guard pages without a mapping",
-                "programs that use them do not exist on this kernel"),
+                "programs that use them do not exist on this kernel", .instead = "ptrace"),
 	/* Building a task */
 	FEATURE("clone3-set-tid", set_tid, PROBE_HELPS, "the same pids after a restore",
                 "restore needs --pidns, or ns_last_pid and luck"),
 	FEATURE("ns-last-pid", ns_last_pid, PROBE_HELPS,
-                "choosing the next pid where clone3 cannot", "nothing where clone3-set-tid works"),
+                "choosing the next pid where clone3 cannot", "nothing where clone3-set-tid works",
+                .instead = "clone3-set-tid"),
 	FEATURE("prctl-set-mm-map", set_mm_map, PROBE_HELPS,
                 "arguments, environment, heap and code where they were",
                 "ps and /proc/PID/cmdline show wrong texts, and brk cannot grow"),
 	FEATURE("timer-ids", timer_ids, PROBE_HELPS, "POSIX timers created with a given id",
                 "timers are created and deleted until the id is reached"),
 	FEATURE("close-range", close_range, PROBE_HELPS, "closing what a restore does not hand on",
-                "descriptors are closed one by one"),
+                "descriptors are closed one by one", .instead = "ptrace"),
 	FEATURE("pid-namespace", pid_namespace, PROBE_HELPS,
                 "--pidns: the same pids though they are taken",
                 "a restore fails when one of its pids is taken"),
 	FEATURE("user-namespace", user_namespace, PROBE_HELPS,
                 "snapshots of the caller's own programs without root",
-                "root, or CAP_CHECKPOINT_RESTORE and CAP_SYS_PTRACE, are needed"),
+                "root, or CAP_CHECKPOINT_RESTORE and CAP_SYS_PTRACE, are needed",
+                .instead = "cap-sys-admin"),
 	/* Sockets */
 	FEATURE("tcp-repair", tcp_repair, PROBE_HELPS,
                 "established TCP connections (--profile net)",
@@ -124,9 +130,11 @@ const struct probe probes[] = {
 	POLICY("seccomp-self", seccomp_self, "reading other programs' filters",
                "filters can neither be read nor suspended: only the same number of them restores"),
 	POLICY("yama", yama, "tracing programs of the same user",
-               "only root with CAP_SYS_PTRACE can snapshot what it did not start"),
+               "only root with CAP_SYS_PTRACE can snapshot what it did not start",
+               .instead = "cap-sys-ptrace"),
 	POLICY("cap-checkpoint-restore", cap_checkpoint_restore, "pids, map_files, PR_SET_MM_MAP",
-               "CAP_SYS_ADMIN does the same; without both, --pidns and a user namespace"),
+               "CAP_SYS_ADMIN does the same; without both, --pidns and a user namespace",
+               .instead = "cap-sys-admin"),
 	POLICY("cap-sys-admin", cap_sys_admin, "filters, namespaces, mounts",
                "programs with seccomp filters of their own are refused"),
 	POLICY("cap-sys-ptrace", cap_sys_ptrace, "programs of other users",
@@ -136,9 +144,9 @@ const struct probe probes[] = {
 	POLICY("cap-net-admin", cap_net_admin, "established TCP connections",
                "connections are closed; --policy reconnect restores only listeners"),
 	POLICY("lockdown", lockdown, "a kernel that may be looked into",
-               "nothing that a snapshot uses today"),
+               "nothing that a snapshot uses today", .instead = "ptrace"),
 	POLICY("user-namespace-limit", user_namespace_limit, "user namespaces for the caller",
-               "no snapshots without root"),
+               "no snapshots without root", .instead = "cap-sys-admin"),
 };
 const size_t n_probes = ARRAY_LEN(probes);
 

@@ -36,6 +36,7 @@ struct probe {
 	enum probe_need need;
 	const char *enables; /* what it is for */
 	const char *lost;    /* what there is instead, without it */
+	const char *instead; /* the probe whose yes makes up for a no here, or NULL */
 	/* @root: directory that stands for /, where policy reads its files */
 	void (*run)(int root, struct probe_result *r);
 };

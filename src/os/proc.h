@@ -168,7 +168,7 @@ struct proc_mount {
 MUST_CHECK int proc_parse_mountinfo(struct span text, struct arena *a, struct list *out,
                                     struct err *e);
 
-/* ---- /proc/PID/timers, /proc/PID/limits, /proc/net/unix --------------------------------- */
+/* ---- /proc/PID/timers, /proc/PID/limits, /proc/net -------------------------------------- */
 
 struct proc_timer {
 	int32_t id;
@@ -202,6 +202,17 @@ struct proc_unix {
 	const char *path; /* "" if unnamed; an abstract name begins with '@' */
 };
 MUST_CHECK int proc_parse_net_unix(struct span text, struct arena *a, struct list *out,
+                                   struct err *e);
+
+/* /proc/net/{tcp,udp,raw,udplite} and their 6: one form for all. */
+struct proc_inet {
+	uint64_t inode;
+	uint16_t local_port, remote_port;
+	uint8_t state; /* TCP_ESTABLISHED 1, TCP_CLOSE 7, TCP_LISTEN 10 (netinet/tcp.h) */
+	uint32_t send_queue;
+	uint32_t receive_queue; /* bytes; of a listening socket: connections nobody accepted */
+};
+MUST_CHECK int proc_parse_net_inet(struct span text, struct arena *a, struct list *out,
                                    struct err *e);
 
 #endif

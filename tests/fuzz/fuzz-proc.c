@@ -111,11 +111,19 @@ static void fuzz_net_unix(struct span text, struct arena *a)
 		touch_text(u->path);
 }
 
+static void fuzz_net_inet(struct span text, struct arena *a)
+{
+	struct list l;
+
+	if (!proc_parse_net_inet(text, a, &l, NULL))
+		sink += l.count;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(struct span, struct arena *) = {
-		fuzz_stat,      fuzz_status, fuzz_maps,   fuzz_fdinfo,
-		fuzz_mountinfo, fuzz_timers, fuzz_limits, fuzz_net_unix,
+		fuzz_stat,   fuzz_status, fuzz_maps,     fuzz_fdinfo,   fuzz_mountinfo,
+		fuzz_timers, fuzz_limits, fuzz_net_unix, fuzz_net_inet,
 	};
 	AUTO(arena) struct arena a = {0};
 
@@ -123,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	/* Letters, so that a corpus can be written with an editor: s, t, m, f, ... */
 	for (size_t i = 0; i < ARRAY_LEN(parsers); i++) {
-		if (data[0] == "Ssmfotlu"[i])
+		if (data[0] == "Ssmfotlui"[i])
 			parsers[i](SPAN(data + 1, size - 1), &a);
 	}
 	return 0;

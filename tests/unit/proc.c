@@ -240,7 +240,7 @@ static void smaps_tells_every_mapping_apart(void)
 	                                                                            "(deleted)"
 	                                                                            "\n" SMAPS_SIZES(
 											    "      "
-	                                                                                    " 4") "ProtectionKey:         0\nVmFlags: rd wr sh mr mw me ms \n"
+											    " 4") "ProtectionKey:         0\nVmFlags: rd wr sh mr mw me ms \n"
 	                                                                                          "7fc032d54000-7fc032d56000 r--p 00000000 00:00 0                          "
 	                                                                                          "[vvar_vclock]\n" SMAPS_SIZES(
 													  "       8") "ProtectionKey:         0\nVmFlags: rd mr pf io de dd \n"
@@ -677,6 +677,43 @@ static void unix_sockets_with_any_name(void)
 #undef HEADING
 }
 
+static void internet_sockets_of_both_families(void)
+{
+	AUTO(arena) struct arena a = {0};
+	const struct proc_inet *s;
+	struct list l = {0};
+	struct err e = {0};
+
+	ok(!proc_parse_net_inet(
+		   text("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when "
+	                "retrnsmt"
+	                "   uid  timeout inode                                                     "
+	                "\n"
+	                "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 "
+	                "00000000"
+	                "  1000        0 4711 1 0000000000000000 100 0 0 10 0                     "
+	                "\n"
+	                "   1: 0100007F:9C40 0100007F:1F90 01 0000000A:00000000 00:00000000 "
+	                "00000000"
+	                "     0        0 4712 1 0000000000000000 20 4 30 10 -1                    "
+	                "\n"
+	                "  12: 00000000000000000000000001000000:0016 "
+	                "00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 "
+	                "00000000     0        0 4713 2 0000000000000000 0\n"),
+		   &a, &l, &e),
+	   "%s", e.text);
+	ok(l.count == 3);
+	s = LIST_AT(&l, struct proc_inet, 0);
+	ok(s->inode == 4711 && s->local_port == 8080 && !s->remote_port && s->state == 10);
+	ok(s->receive_queue == 3 && !s->send_queue);
+	ok(s[1].inode == 4712 && s[1].state == 1 && s[1].remote_port == 8080);
+	ok(s[1].send_queue == 10);
+	ok(s[2].inode == 4713 && s[2].local_port == 22 && s[2].state == 7);
+	ok(!proc_parse_net_inet(text(""), &a, &l, &e) && !l.count);
+	ok(proc_parse_net_inet(text("  sl  local\n   0: 0100007F:1F90\n"), &a, &l, &e) == -EBADMSG);
+	ok(proc_parse_net_inet(text("Num\n"), &a, &l, &e) == -EBADMSG);
+}
+
 static void everything_of_this_process_is_understood(void)
 {
 	AUTO(arena) struct arena a = {0};
@@ -725,6 +762,7 @@ int main(void)
 	RUN(timers_of_every_notification);
 	RUN(limits_are_those_of_getrlimit);
 	RUN(unix_sockets_with_any_name);
+	RUN(internet_sockets_of_both_families);
 	RUN(everything_of_this_process_is_understood);
 	return tap_done();
 }

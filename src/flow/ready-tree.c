@@ -1,0 +1,653 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a process tree holds, and what a snapshot can do with each piece.
+ *
+ * Two steps. First everything is given a *sign*: a short word in a regular form, made from the
+ * link in /proc/PID/fd, the name of the mapping, fdinfo and the socket tables, with the facts
+ * that matter written out ("socket:TCP:LISTEN", "fd:pipe:outside"). Then one table says what
+ * each sign means. Nothing else in this file judges.
+ */
+#include "flow/ready.h"
+
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <inttypes.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define OUTSIDE_HINT "; snapshot a tree that holds both ends"
+
+/*
+ * The first row that matches decides. A backslash before '[' keeps fnmatch(3) from reading it as
+ * a set; '*' matches slashes too.
+ */
+static const struct ready_kind {
+	const char *sign;
+	const char *kind;
+	enum ready_class class;
+	const char *sentence;
+} kinds[] = {
+	/* Processes */
+	{"task:ok", "process", READY_RESTORABLE, NULL},
+	{"task:zombie", "zombie", READY_RESTORABLE, NULL},
+	{"task:wsl", "process of WSL", READY_NOT,
+         "it keeps the distribution or its terminal alive and must never be frozen; name the "
+         "program itself instead"},
+	{"task:kernel", "kernel thread", READY_NOT, "the kernel's own threads are no programs"},
+	{"task:init", "init", READY_NOT,
+         "it is the first process of its namespace; name the program itself, or snapshot the "
+         "whole machine"},
+	{"task:traced", "traced process", READY_NOT,
+         "a debugger is attached, and only one can be; detach it"},
+	{"task:unreadable", "process of another user", READY_NOT,
+         "what it holds may not be read; run this as root, or as its user"},
+	{"task:other-user", "process of another user", READY_RESTORABLE,
+         "it comes back with its own ids only if root restores it"},
+	{"task:seccomp:equal", "inherited seccomp filters", READY_RESTORABLE,
+         "the restored program inherits the same number of filters from whoever restores it"},
+	{"task:seccomp:fewer", "fewer seccomp filters than ours", READY_RESTORABLE,
+         "a restore from here would add a filter to it; restore from an unfiltered session"},
+	{"task:seccomp:own", "seccomp filters of its own", READY_NOT,
+         "we are filtered ourselves and may not read filters; run this unfiltered"},
+	{"task:seccomp:readable", "seccomp filters of its own", READY_FULL,
+         "its filters are read and installed again, which needs CAP_SYS_ADMIN"},
+	{"task:seccomp:strict", "strict seccomp", READY_NOT,
+         "a program in this mode cannot answer a single question"},
+	{"task:namespace:user", "user namespace of its own", READY_NOT,
+         "nested user namespaces are not rebuilt; start the program without one"},
+	{"task:namespace:*", "namespace of its own", READY_FULL,
+         "the namespace is built again where we may do so"},
+	{"task:shadow-stack", "shadow stack", READY_NOT,
+         "user shadow stacks are not rebuilt; start it with "
+         "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off"},
+	{"task:terminal:outside", "controlling terminal", READY_RESTORABLE,
+         "it is the terminal of somebody outside of the tree: a restore attaches the caller's "
+         "with --tty"},
+
+	/* Sockets */
+	{"socket:TCP*:LISTEN", "listening TCP socket", READY_RESTORABLE, NULL},
+	{"socket:TCP*:CLOSE", "unconnected TCP socket", READY_RESTORABLE, NULL},
+	{"socket:TCP*:LISTEN-queued", "listening TCP socket", READY_NET,
+         "connections that nobody has accepted yet wait in its queue"},
+	{"socket:TCP*", "TCP connection", READY_NET,
+         "it is resumed where the address comes back too, else it is closed cleanly "
+         "(--policy reconnect)"},
+	{"socket:UDP*", "UDP socket", READY_NET,
+         "datagrams in flight are lost, as UDP may lose them"},
+	{"socket:PING*", "ICMP socket", READY_FULL, "it is opened again"},
+	{"socket:RAW*", "raw socket", READY_FULL, "it is opened again, which needs CAP_NET_RAW"},
+	{"socket:UNIX*:pair", "UNIX socket with its peer", READY_RESTORABLE, NULL},
+	{"socket:UNIX*:listen", "listening UNIX socket", READY_RESTORABLE, NULL},
+	{"socket:UNIX*:loose", "UNIX socket without a peer", READY_RESTORABLE, NULL},
+	{"socket:UNIX*:wslg", "WSLg display or sound", READY_NOT,
+         "the windows live in another distribution; only programs that reconnect survive that"},
+	{"socket:UNIX*:interop", "WSL interop", READY_COOPERATIVE,
+         "the line to a Windows program is cut; WSL_INTEROP is set to a live session's socket"},
+	{"socket:UNIX*:dbus", "D-Bus connection", READY_COOPERATIVE,
+         "the bus sees us leave; the program must connect again"},
+	{"socket:UNIX*:outside", "UNIX socket to another program", READY_COOPERATIVE,
+         "its peer is not in the tree and reads end of file" OUTSIDE_HINT},
+	{"socket:UNIX*:unknown", "UNIX socket", READY_COOPERATIVE,
+         "its peer cannot be found out without unix_diag"},
+	{"socket:NETLINK", "netlink socket", READY_FULL,
+         "it is opened and bound again; answers that were not read yet are lost"},
+	{"socket:PACKET", "packet socket", READY_FULL,
+         "it is opened again, which needs CAP_NET_RAW"},
+	{"socket:AF_VSOCK:service", "vsock of the WSL service", READY_NOT,
+         "the host keeps the distribution alive by this line; it can never be part of a snapshot"},
+	{"socket:AF_VSOCK:*", "vsock", READY_COOPERATIVE,
+         "both ends must connect again: the other one is outside of this machine"},
+	{"socket:MPTCP*", "multipath TCP socket", READY_NOT,
+         "the kernel has no way to take such a connection apart; use plain TCP"},
+	{"socket:unknown:*", "socket", READY_NOT,
+         "what kind it is cannot be found out; run this as root"},
+	{"socket:*", "socket of a rare family", READY_NOT,
+         "the kernel does not tell its state; close it before the snapshot"},
+
+	/* Pipes and what has no name */
+	{"fd:pipe:inside", "pipe", READY_RESTORABLE, NULL},
+	{"fd:pipe:outside", "pipe to another program", READY_NOT,
+         "its other end is not in the tree" OUTSIDE_HINT},
+	{"fd:anon_inode:\\[eventfd]", "eventfd", READY_RESTORABLE, NULL},
+	{"fd:anon_inode:\\[eventpoll]", "epoll", READY_RESTORABLE, NULL},
+	{"fd:anon_inode:\\[timerfd]", "timerfd", READY_RESTORABLE, NULL},
+	{"fd:anon_inode:\\[signalfd]", "signalfd", READY_RESTORABLE, NULL},
+	{"fd:anon_inode:inotify", "inotify", READY_RESTORABLE, NULL},
+	{"fd:anon_inode:\\[pidfd]:inside", "pidfd", READY_RESTORABLE, NULL},
+	{"fd:anon_inode:\\[pidfd]:outside", "pidfd of another program", READY_NOT,
+         "it names a process that is not in the tree; snapshot a tree that holds both"},
+	{"fd:anon_inode:\\[io_uring]", "io_uring", READY_NOT,
+         "requests in flight cannot be taken out of the kernel; have the program use epoll"},
+	{"fd:anon_inode:\\[userfaultfd]", "userfaultfd", READY_NOT,
+         "who serves the faults of whom is not told by the kernel"},
+	{"fd:anon_inode:\\[perf_event]", "perf event", READY_NOT,
+         "counters cannot be set; stop profiling it"},
+	{"fd:anon_inode:bpf*", "BPF object", READY_NOT,
+         "BPF maps and programs stay in the kernel they were loaded into"},
+	{"fd:anon_inode:\\[fanotify]", "fanotify", READY_NOT,
+         "its pending permissions cannot be read; stop the watcher"},
+	{"fd:anon_inode:\\[landlock-ruleset]", "Landlock rules", READY_NOT,
+         "rules that are not enforced yet cannot be read"},
+	{"fd:anon_inode:seccomp notify", "seccomp listener", READY_NOT,
+         "it answers for other programs, which would wait for ever"},
+	{"fd:anon_inode:kvm*", "virtual machine", READY_NOT,
+         "its state is in the kernel; snapshot it with its own tool"},
+	{"fd:anon_inode:*", "kernel object", READY_NOT,
+         "the kernel does not tell its state; close it before the snapshot"},
+	{"fd:*:\\[*]", "namespace", READY_FULL,
+         "it is opened again where the namespace is rebuilt"},
+	{"fd:/memfd:*", "memfd", READY_RESTORABLE, NULL},
+	{"fd:/secretmem*", "secret memory", READY_NOT,
+         "the kernel keeps it from everybody but the program itself"},
+
+	/* Files with a name */
+	{"fd:/dev/null", "device", READY_RESTORABLE, NULL},
+	{"fd:/dev/zero", "device", READY_RESTORABLE, NULL},
+	{"fd:/dev/full", "device", READY_RESTORABLE, NULL},
+	{"fd:/dev/random", "device", READY_RESTORABLE, NULL},
+	{"fd:/dev/urandom", "device", READY_RESTORABLE, NULL},
+	{"fd:/dev/tty", "terminal", READY_RESTORABLE, NULL},
+	{"fd:/dev/ptmx", "pty master", READY_RESTORABLE, NULL},
+	{"fd:/dev/pts/ptmx", "pty master", READY_RESTORABLE, NULL},
+	{"fd:/dev/pts/* (deleted)", "pty whose master is gone", READY_RESTORABLE, NULL},
+	{"fd:/dev/pts/*:inside", "pty", READY_RESTORABLE, NULL},
+	{"fd:/dev/pts/*:outside", "terminal", READY_RESTORABLE,
+         "somebody outside of the tree holds its other side: a restore attaches the caller's "
+         "terminal with --tty"},
+	{"fd:/dev/shm/* (deleted)", "deleted file", READY_RESTORABLE, NULL},
+	{"fd:/dev/shm/*", "shared memory file", READY_RESTORABLE, NULL},
+	{"fd:/dev/mqueue/*", "message queue", READY_FULL, "its messages are read and sent again"},
+	{"fd:/dev/dxg", "GPU", READY_NOT,
+         "its state is on the Windows side; the program must end its GPU work first"},
+	{"fd:/dev/nvidia*", "GPU", READY_NOT, "its state is in the driver; end the GPU work first"},
+	{"fd:/dev/dri/*", "GPU", READY_NOT, "its state is in the driver; end the GPU work first"},
+	{"fd:/dev/kfd", "GPU", READY_NOT, "its state is in the driver; end the GPU work first"},
+	{"fd:/dev/fuse", "FUSE server", READY_NOT,
+         "the file systems it serves would hang; unmount them"},
+	{"fd:/dev/kvm", "virtual machine monitor", READY_NOT,
+         "its state is in the kernel; snapshot it with its own tool"},
+	{"fd:/dev/net/tun", "tun interface", READY_FULL, "it is made again in its own namespace"},
+	{"fd:/dev/hvc*", "console", READY_RESTORABLE, "it is opened again by path"},
+	{"fd:/dev/console", "console", READY_RESTORABLE, "it is opened again by path"},
+	{"fd:/dev/*", "device", READY_NOT,
+         "the kernel does not tell the state of this device; close it before the snapshot"},
+	{"fd:/proc/*", "file of /proc", READY_RESTORABLE, NULL},
+	{"fd:/sys/*", "file of /sys", READY_RESTORABLE, NULL},
+	{"fd:/* (deleted)", "deleted file", READY_RESTORABLE, NULL},
+	{"fd:/*:windows", "file on a Windows drive", READY_RESTORABLE,
+         "it is found again by its path: it has no stable inode number"},
+	{"fd:/*", "file", READY_RESTORABLE, NULL},
+	{"fd:*", "file of an unknown kind", READY_NOT,
+         "it is not known how to bring this back; close it before the snapshot"},
+
+	/* Memory that is more than bytes */
+	{"map:ok", "memory", READY_RESTORABLE, NULL},
+	{"map:unreadable", "memory", READY_NOT, "its mappings may not be read; run this as root"},
+	{"map:/SYSV*", "SysV shared memory", READY_FULL,
+         "it belongs to the IPC namespace and is rebuilt with it"},
+	{"map:/dev/dxg*", "GPU memory", READY_NOT,
+         "its state is on the Windows side; the program must end its GPU work first"},
+	{"map:/\\[aio]*", "asynchronous I/O", READY_NOT,
+         "requests in flight cannot be taken out of the kernel"},
+	{"map:/secretmem*", "secret memory", READY_NOT,
+         "the kernel keeps it from everybody but the program itself"},
+	{"map:anon_inode:\\[io_uring]", "io_uring", READY_NOT,
+         "requests in flight cannot be taken out of the kernel; have the program use epoll"},
+	{"map:anon_inode:*", "kernel memory", READY_NOT,
+         "it belongs to a kernel object that cannot be rebuilt"},
+	{"map:socket:*", "packet ring", READY_NOT, "the ring is shared with the kernel"},
+	{"map:device:*", "device memory", READY_NOT, "the state of the device is not in it"},
+	{"map:shadow-stack", "shadow stack", READY_NOT, "user shadow stacks are not rebuilt"},
+	{"map:userfaultfd", "memory under userfaultfd", READY_NOT,
+         "who serves its faults is not told by the kernel"},
+	{"map:hugetlb", "huge pages", READY_FULL,
+         "as many huge pages must be reserved where it is restored"},
+	{"map:flag:*", "memory with an unknown property", READY_NOT,
+         "this kernel has a property of memory that wslx does not know; a newer wslx may"},
+};
+
+static const struct ready_kind *find_kind(const char *sign)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (!fnmatch(kinds[i].sign, sign, 0))
+			return &kinds[i];
+	}
+	/* Every family of signs ends with a row that takes all of it. */
+	assert(!"a sign without a row");
+	return NULL;
+}
+
+enum ready_class ready_class_of(const char *sign, const char **kind, const char **sentence)
+{
+	const struct ready_kind *k = find_kind(sign);
+
+	*kind = k->kind;
+	*sentence = k->sentence;
+	return k->class;
+}
+
+/* ---- collecting ------------------------------------------------------------------------ */
+
+struct scan {
+	struct ready_report *report;
+	const struct view *view;
+	const struct view_proc *self; /* us, or who made the recording; may be NULL */
+	ready_obstacle_fn obstacle;
+	struct list inet;            /* struct inet_seen, of the network namespaces seen so far */
+	struct list inet_namespaces; /* const char * */
+};
+
+struct inet_seen {
+	const char *table; /* "tcp", "udp", ... */
+	struct proc_inet sock;
+};
+
+static void add(struct scan *s, const struct view_proc *p, const char *where, const char *sign,
+                const char *shows)
+{
+	struct ready_resource r = {
+		.pid = p->stat.pid, .where = where, .sign = sign, .shows = shows};
+	const char *refusal;
+
+	r.class = ready_class_of(sign, &r.kind, &r.sentence);
+	refusal = s->obstacle ? s->obstacle(&r, &s->report->arena) : NULL;
+	if (refusal) {
+		r.class = READY_NOT;
+		r.sentence = refusal;
+	}
+	s->report->counts[r.class]++;
+	*LIST_ADD(&s->report->resources, &s->report->arena, struct ready_resource) = r;
+}
+
+static const char *path_of(struct scan *s, const struct view_proc *p, const char *file)
+{
+	return arena_printf(&s->report->arena, "proc/%d/%s", p->stat.pid, file);
+}
+
+/* ---- tasks ----------------------------------------------------------------------------- */
+
+static void scan_seccomp(struct scan *s, const struct view_proc *p)
+{
+	const struct proc_status *self = s->self ? &s->self->status : NULL;
+	const bool filtered = self && self->seccomp;
+	const int32_t ours = filtered ? self->seccomp_filters : 0;
+	const int32_t theirs = p->status.seccomp ? p->status.seccomp_filters : 0;
+	const char *shows, *sign = NULL;
+
+	if (p->status.seccomp == 1)
+		sign = "task:seccomp:strict";
+	else if (p->status.seccomp && !filtered)
+		sign = "task:seccomp:readable";
+	else if (p->status.seccomp && theirs > ours)
+		sign = "task:seccomp:own";
+	else if (p->status.seccomp && theirs == ours)
+		sign = "task:seccomp:equal";
+	else if (filtered)
+		sign = "task:seccomp:fewer";
+	if (!sign)
+		return;
+	shows = arena_printf(&s->report->arena, "%d filters, we have %d", theirs, ours);
+	add(s, p, "process", sign, shows);
+}
+
+static void scan_namespaces(struct scan *s, const struct view_proc *p)
+{
+	static const char *const names[] = {"user", "mnt", "pid",    "net",
+	                                    "ipc",  "uts", "cgroup", "time"};
+
+	if (!s->self)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct arena *a = &s->report->arena;
+		const char *file = arena_printf(a, "ns/%s", names[i]);
+		const char *theirs = view_link(s->view, path_of(s, p, file));
+		const char *ours = view_link(s->view, path_of(s, s->self, file));
+
+		if (theirs && ours && strcmp(theirs, ours) != 0)
+			add(s, p, "process", arena_printf(a, "task:namespace:%s", names[i]),
+			    theirs);
+	}
+}
+
+/* Does a process outside of the tree hold the master of pty @index? */
+static bool master_is_outside(struct scan *s, int index)
+{
+	LIST_EACH (&s->view->fds, struct view_fd, f) {
+		AUTO(buf) struct buf text = {0};
+		AUTO(arena) struct arena a = {0};
+		struct proc_fdinfo info;
+		char path[64];
+
+		if (!view_find(s->view, f->pid)->in_tree ||
+		    (strcmp(f->link, "/dev/ptmx") && strcmp(f->link, "/dev/pts/ptmx")))
+			continue;
+		snprintf(path, sizeof(path), "proc/%d/fdinfo/%u", f->pid, f->fd);
+		if (view_read(s->view, path, &text) == 0 &&
+		    !proc_parse_fdinfo(buf_span(&text), &a, &info, NULL) && info.tty_index == index)
+			return false;
+	}
+	return true;
+}
+
+static void scan_task(struct scan *s, const struct view_proc *p)
+{
+	const uint64_t pf_kthread = 0x00200000;
+	/* Major number 136 and on are ptys, in the encoding of dev_t that stat uses. */
+	const uint32_t tty = (uint32_t)p->stat.tty_nr, major = tty >> 8 & 0xfff;
+
+	if (p->stat.flags & pf_kthread)
+		add(s, p, "process", "task:kernel", p->stat.comm);
+	else if (p->stat.state == 'Z' || p->stat.state == 'X')
+		add(s, p, "process", "task:zombie", p->stat.comm);
+	else if (s->report->wsl.version && wsl_is_own_process(p))
+		add(s, p, "process", "task:wsl", p->stat.comm);
+	else if (p->stat.pid == 1 || (p->has_status && p->status.ns_pid == 1))
+		add(s, p, "process", "task:init", p->stat.comm);
+	else
+		add(s, p, "process", "task:ok", p->stat.comm);
+	if (!p->has_status || p->stat.state == 'Z' || p->stat.state == 'X')
+		return;
+	if (p->status.tracer_pid)
+		add(s, p, "process", "task:traced",
+		    arena_printf(&s->report->arena, "by process %d", p->status.tracer_pid));
+	if (s->self && p->status.uid[1] != s->self->status.uid[1])
+		add(s, p, "process", "task:other-user",
+		    arena_printf(&s->report->arena, "user %u", p->status.uid[1]));
+	if (p->status.shadow_stack)
+		add(s, p, "process", "task:shadow-stack", p->stat.comm);
+	scan_seccomp(s, p);
+	scan_namespaces(s, p);
+	if (major >= 136 && major <= 143) {
+		int index = (int)((major - 136) << 20 | (tty & 0xff) | (tty >> 12 & 0xfff00));
+
+		if (master_is_outside(s, index))
+			add(s, p, "process", "task:terminal:outside",
+			    arena_printf(&s->report->arena, "/dev/pts/%d", index));
+	}
+}
+
+/* ---- sockets --------------------------------------------------------------------------- */
+
+/* The internet sockets of @p's network namespace, once for each namespace. */
+static void read_inet(struct scan *s, const struct view_proc *p)
+{
+	static const char *const tables[] = {"tcp", "tcp6", "udp", "udp6", "raw", "raw6", "icmp"};
+	struct arena *a = &s->report->arena;
+	const char *namespace = view_link(s->view, path_of(s, p, "ns/net"));
+
+	if (!namespace)
+	namespace = "?";
+	LIST_EACH (&s->inet_namespaces, const char *, seen) {
+		if (!strcmp(*seen, namespace))
+			return;
+	}
+	*LIST_ADD(&s->inet_namespaces, a, const char *) = namespace;
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		AUTO(buf) struct buf text = {0};
+		struct list socks = {0};
+
+		if (view_read(s->view, path_of(s, p, arena_printf(a, "net/%s", tables[i])),
+		              &text) ||
+		    proc_parse_net_inet(buf_span(&text), a, &socks, NULL))
+			continue;
+		LIST_EACH (&socks, struct proc_inet, sock)
+			*LIST_ADD(&s->inet, a, struct inet_seen) =
+				(struct inet_seen){tables[i], *sock};
+	}
+}
+
+static const struct inet_seen *find_inet(const struct scan *s, uint64_t inode)
+{
+	LIST_EACH (&s->inet, struct inet_seen, i) {
+		if (i->sock.inode == inode)
+			return i;
+	}
+	return NULL;
+}
+
+/* Does a process of the tree hold this socket or pipe? */
+static bool in_tree(const struct view *v, uint64_t inode)
+{
+	LIST_EACH (&v->fds, struct view_fd, f) {
+		if (f->inode == inode && view_find(v, f->pid)->in_tree)
+			return true;
+	}
+	return false;
+}
+
+static const char *unix_state(struct scan *s, uint64_t inode)
+{
+	static const struct {
+		const char *path, *state;
+	} known[] = {
+		{"/mnt/wslg/*", "wslg"},           {"@/tmp/.X11-unix/*", "wslg"},
+		{"/tmp/.X11-unix/*", "wslg"},      {"/run/WSL/*_interop", "interop"},
+		{"/run/user/*/bus", "dbus"},       {"/run/dbus/*", "dbus"},
+		{"/var/run/dbus/*", "dbus"},       {"@*dbus*", "dbus"},
+		{"/run/user/*/systemd/*", "dbus"},
+	};
+	const struct proc_unix *self = view_unix(s->view, inode), *other;
+	uint64_t peer = view_unix_peer(s->view, inode);
+
+	if (self && self->flags & 0x10000)
+		return "listen";
+	if (peer == UINT64_MAX)
+		return self && self->state == 1 ? "loose" : "unknown";
+	if (!peer)
+		return "loose";
+	if (in_tree(s->view, peer))
+		return "pair";
+	other = view_unix(s->view, peer);
+	for (size_t i = 0; other && i < ARRAY_LEN(known); i++) {
+		/* Windows exist in WSL only; elsewhere X11 is a program like any other. */
+		if (!fnmatch(known[i].path, other->path, 0) &&
+		    (s->report->wsl.version || strcmp(known[i].state, "wslg") != 0))
+			return known[i].state;
+	}
+	return "outside";
+}
+
+static const char *inet_state(const struct inet_seen *i)
+{
+	if (!text_starts(i->table, "tcp"))
+		return "open";
+	switch (i->sock.state) {
+	case TCP_LISTEN:
+		return i->sock.receive_queue ? "LISTEN-queued" : "LISTEN";
+	case TCP_CLOSE:
+		return "CLOSE";
+	case TCP_ESTABLISHED:
+		return "ESTABLISHED";
+	default:
+		return "closing";
+	}
+}
+
+static const char *socket_sign(struct scan *s, const struct view_proc *p, const struct view_fd *f)
+{
+	struct arena *a = &s->report->arena;
+	const char *name = view_socket_name(s->view, f->pid, f->fd);
+	const struct inet_seen *inet;
+	uint32_t cid, port;
+
+	read_inet(s, p);
+	inet = find_inet(s, f->inode);
+	/* Without the attribute, the tables tell at least the common families. */
+	if (!name && inet)
+		name = text_starts(inet->table, "tcp")   ? "TCP"
+		       : text_starts(inet->table, "udp") ? "UDP"
+		       : text_starts(inet->table, "raw") ? "RAW"
+		                                         : "PING";
+	if (!name && view_unix(s->view, f->inode))
+		name = "UNIX";
+	if (!name)
+		return "socket:unknown:";
+	if (text_starts(name, "UNIX"))
+		return arena_printf(a, "socket:%s:%s", name, unix_state(s, f->inode));
+	if (!strcmp(name, "AF_VSOCK"))
+		return view_vsock_peer(s->view, f->pid, f->fd, &cid, &port) &&
+		                       wsl_is_service(cid, port)
+		               ? "socket:AF_VSOCK:service"
+		               : "socket:AF_VSOCK:user";
+	/* A TCP socket that was never bound is in no table. */
+	if (text_starts(name, "TCP"))
+		return arena_printf(a, "socket:%s:%s", name, inet ? inet_state(inet) : "CLOSE");
+	return arena_printf(a, "socket:%s", name);
+}
+
+/* ---- descriptors ----------------------------------------------------------------------- */
+
+/*
+ * A pipe is inside if nobody outside of the tree holds it, so far as we may look: one holder
+ * outside is enough to see bytes that a restored program would see again.
+ */
+static const char *pipe_sign(const struct view *v, uint64_t inode)
+{
+	LIST_EACH (&v->fds, struct view_fd, f) {
+		if (f->inode == inode && text_starts(f->link, "pipe:") &&
+		    !view_find(v, f->pid)->in_tree)
+			return "fd:pipe:outside";
+	}
+	return "fd:pipe:inside";
+}
+
+static bool on_windows_drive(const struct view *v, const char *path)
+{
+	const struct proc_mount *best = NULL;
+	size_t best_len = 0;
+
+	LIST_EACH (&v->mounts, struct proc_mount, m) {
+		size_t n = strlen(m->point);
+
+		if (n == 1)
+			n = 0;
+		if (n >= best_len && !strncmp(path, m->point, n) &&
+		    (path[n] == '/' || !path[n] || !n)) {
+			best = m;
+			best_len = n;
+		}
+	}
+	return best && (!strcmp(best->fstype, "9p") || !strcmp(best->fstype, "virtiofs"));
+}
+
+static const char *fd_sign(struct scan *s, const struct view_proc *p, const struct view_fd *f)
+{
+	struct arena *a = &s->report->arena;
+	AUTO(buf) struct buf text = {0};
+	struct proc_fdinfo info = {0};
+	uint64_t index;
+
+	if (text_starts(f->link, "socket:"))
+		return socket_sign(s, p, f);
+	if (text_starts(f->link, "pipe:"))
+		return pipe_sign(s->view, f->inode);
+	if (text_starts(f->link, "anon_inode:[pidfd]")) {
+		const struct view_proc *named = NULL;
+		int r = view_read(s->view, arena_printf(a, "proc/%d/fdinfo/%u", f->pid, f->fd),
+		                  &text);
+
+		if (!r && !proc_parse_fdinfo(buf_span(&text), a, &info, NULL) && info.has_pidfd)
+			named = view_find(s->view, info.pidfd_pid);
+		return named && named->in_tree ? "fd:anon_inode:[pidfd]:inside"
+		                               : "fd:anon_inode:[pidfd]:outside";
+	}
+	if (text_starts(f->link, "/dev/pts/") &&
+	    !text_to_u64(f->link + strlen("/dev/pts/"), 10, INT32_MAX, &index))
+		return arena_printf(a, "fd:%s:%s", f->link,
+		                    master_is_outside(s, (int)index) ? "outside" : "inside");
+	if (*f->link == '/' && s->report->wsl.version && on_windows_drive(s->view, f->link))
+		return arena_printf(a, "fd:%s:windows", f->link);
+	return arena_printf(a, "fd:%s", f->link);
+}
+
+static void scan_descriptors(struct scan *s, const struct view_proc *p)
+{
+	LIST_EACH (&s->view->fds, struct view_fd, f) {
+		if (f->pid == p->stat.pid)
+			add(s, p, arena_printf(&s->report->arena, "descriptor %u", f->fd),
+			    fd_sign(s, p, f), f->link);
+	}
+}
+
+/* ---- memory ---------------------------------------------------------------------------- */
+
+static const char *vma_sign(struct arena *a, const struct proc_vma *v)
+{
+	static const char *const names[] = {"/SYSV",      "/dev/dxg",    "/[aio]",
+	                                    "/secretmem", "anon_inode:", "socket:"};
+
+	if (!strcmp(v->name, "[vdso]") || !strcmp(v->name, "[vvar]") ||
+	    !strcmp(v->name, "[vvar_vclock]") || !strcmp(v->name, "[vsyscall]"))
+		return NULL;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (text_starts(v->name, names[i]))
+			return arena_printf(a, "map:%s", v->name);
+	}
+	if (v->unknown_flag)
+		return arena_printf(a, "map:flag:%s", v->unknown_flag);
+	if (v->flags & PROC_VM_SHADOW_STACK)
+		return "map:shadow-stack";
+	if (v->flags & (PROC_VM_UFFD_MISSING | PROC_VM_UFFD_WP | PROC_VM_UFFD_MINOR))
+		return "map:userfaultfd";
+	if (v->flags & (PROC_VM_IO | PROC_VM_PFNMAP))
+		return arena_printf(a, "map:device:%s", v->name);
+	if (v->flags & PROC_VM_HUGETLB)
+		return "map:hugetlb";
+	return NULL;
+}
+
+static void scan_memory(struct scan *s, const struct view_proc *p)
+{
+	struct arena *a = &s->report->arena;
+	AUTO(buf) struct buf text = {0};
+	struct list vmas = {0};
+	uint64_t bytes = 0;
+	size_t plain = 0;
+	char size[16];
+
+	if (view_read(s->view, path_of(s, p, "smaps"), &text) < 0 ||
+	    proc_parse_maps(buf_span(&text), a, &vmas, NULL)) {
+		add(s, p, "memory", "map:unreadable", "");
+		return;
+	}
+	LIST_EACH (&vmas, struct proc_vma, v) {
+		const char *sign = vma_sign(a, v);
+
+		if (sign) {
+			add(s, p, arena_printf(a, "memory at %" PRIx64, v->start), sign, v->name);
+		} else {
+			plain++;
+			bytes += v->end - v->start;
+		}
+	}
+	add(s, p, "memory", "map:ok",
+	    arena_printf(a, "%zu mappings of %s", plain, text_of_bytes(size, bytes)));
+}
+
+void ready_classify_tree(struct ready_report *r, const struct view *v, ready_obstacle_fn obstacle)
+{
+	struct scan s = {.report = r, .view = v, .obstacle = obstacle};
+	const char *self = view_link(v, "proc/self");
+	uint64_t pid;
+
+	if (self && !text_to_u64(self, 10, INT32_MAX, &pid))
+		s.self = view_find(v, (pid_t)pid);
+	if (s.self && !s.self->has_status)
+		s.self = NULL;
+	LIST_EACH (&v->procs, struct view_proc, p) {
+		/* We ourselves may be below the shell that is asked about; we are gone when a
+		 * snapshot is taken. */
+		if (!p->in_tree || (v->live && p->stat.pid == getpid()))
+			continue;
+		r->n_tasks++;
+		scan_task(&s, p);
+		if (p->stat.state == 'Z' || p->stat.state == 'X' || p->stat.flags & 0x00200000)
+			continue;
+		if (!view_link(v, path_of(&s, p, "root")))
+			add(&s, p, "process", "task:unreadable", p->stat.comm);
+		scan_descriptors(&s, p);
+		scan_memory(&s, p);
+	}
+}
