@@ -51,9 +51,9 @@ static const struct view_proc *find_comm(const struct view *v, const char *patte
 bool wsl_is_own_process(const struct view_proc *p)
 {
 	static const char *const names[] = {
-		"mini_init",         "init(*", "init-systemd(*", "init-watcher", "SessionLeader",
-		"Relay(*",           "GNS",    "GnsEngine",      "DnsTunneling", "GnsPortTracker",
-		"SecCompDispatcher",
+		"mini_init",        "init(*", "init-systemd(*", "init-watcher", "SessionLeader",
+		"Relay(*",          "GNS",    "GnsEngine",      "DnsTunneling", "GnsPortTracker",
+		"SecCompDispatch*",
 	};
 	static const char *const commands[] = {"gns --socket *", "localhost --port-tracker-fd*",
 	                                       "*plan9 --control-socket *"};

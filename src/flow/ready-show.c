@@ -64,7 +64,36 @@ static void add_class(struct buf *out, const char *snapshot, enum channel_class 
 	           *reason ? ": " : "", reason);
 }
 
-static void add_wsl(struct buf *out, const struct ready_report *r)
+static const char *presence_name(enum channel_presence presence)
+{
+	return presence == CHANNEL_SEEN ? "seen" : "implied";
+}
+
+static void add_channel(struct buf *out, const struct ready_channel *c)
+{
+	buf_printf(out, "  %2u  %s: %s\n        owner    %s\n        %-8s ", c->channel->number,
+	           c->channel->name, c->channel->transport, c->channel->owner,
+	           presence_name(c->presence));
+	add_printable(out, c->seen);
+	buf_printf(out, "\n        cut      %s\n        again    %s\n", c->channel->cut,
+	           c->channel->again);
+	add_class(out, "process", c->channel->process, c->channel->process_reason);
+	add_class(out, "machine", c->channel->machine, c->channel->machine_reason);
+}
+
+/* One line a channel: enough to see which ones are there and which are trouble. */
+static void add_channel_row(struct buf *out, const struct ready_channel *c)
+{
+	buf_printf(out, "  %2u  ", c->channel->number);
+	add_column(out, c->channel->name, 42);
+	add_column(out, channel_class_name(c->channel->process), 16);
+	add_column(out, channel_class_name(c->channel->machine), 16);
+	buf_printf(out, "%s: ", presence_name(c->presence));
+	add_printable(out, c->seen);
+	buf_add_byte(out, '\n');
+}
+
+static void add_wsl(struct buf *out, const struct ready_report *r, bool all)
 {
 	if (!r->wsl.version) {
 		buf_add_text(out, "\nNot WSL\n");
@@ -77,16 +106,52 @@ static void add_wsl(struct buf *out, const struct ready_report *r)
 		return;
 	buf_printf(out, "  networking mode %s: %s\n", wsl_mode_name(r->wsl.mode), r->wsl.mode_how);
 	buf_add_text(out, "\nChannels to the host\n");
+	if (!all)
+		buf_printf(out, "      %-44s%-18s%-18s%s\n", "", "process snapshot",
+		           "machine snapshot", "recognised by");
 	LIST_EACH (&r->channels, struct ready_channel, c) {
-		buf_printf(out, "  %2u  %s: %s\n        owner    %s\n        %-8s ",
-		           c->channel->number, c->channel->name, c->channel->transport,
-		           c->channel->owner, c->presence == CHANNEL_SEEN ? "seen" : "implied");
-		add_printable(out, c->seen);
-		buf_printf(out, "\n        cut      %s\n        again    %s\n", c->channel->cut,
-		           c->channel->again);
-		add_class(out, "process", c->channel->process, c->channel->process_reason);
-		add_class(out, "machine", c->channel->machine, c->channel->machine_reason);
+		if (all)
+			add_channel(out, c);
+		else
+			add_channel_row(out, c);
 	}
+}
+
+/* Do two resources say the same to a reader? */
+static bool alike(const struct ready_resource *a, const struct ready_resource *b)
+{
+	return a->class == b->class && !strcmp(a->kind, b->kind) && !strcmp(a->shows, b->shows) &&
+	       a->sentence == b->sentence;
+}
+
+/* How many rows before and behind @res say the same as it. */
+static void count_alike(const struct ready_report *r, const struct ready_resource *res,
+                        size_t *before, size_t *behind)
+{
+	*before = *behind = 0;
+	LIST_EACH (&r->resources, struct ready_resource, other) {
+		if (other != res && alike(other, res))
+			(*(other < res ? before : behind))++;
+	}
+}
+
+static void add_resource(struct buf *out, const struct ready_report *r,
+                         const struct ready_resource *res, bool all)
+{
+	size_t before = 0, behind = 0;
+
+	if (!all)
+		count_alike(r, res, &before, &behind);
+	if (before)
+		return;
+	buf_printf(out, "    process %d, %s", res->pid, res->where);
+	if (behind)
+		buf_printf(out, " and %zu more", behind);
+	buf_printf(out, ": %s (", res->kind);
+	add_printable(out, res->shows);
+	buf_add_text(out, ")\n");
+	if (res->sentence)
+		buf_printf(out, "      %s\n", res->sentence);
 }
 
 static void add_tree(struct buf *out, const struct ready_report *r, bool all)
@@ -103,12 +168,7 @@ static void add_tree(struct buf *out, const struct ready_report *r, bool all)
 		LIST_EACH (&r->resources, struct ready_resource, res) {
 			if ((int)res->class != class || (!all && !res->sentence))
 				continue;
-			buf_printf(out, "    process %d, %s: %s (", res->pid, res->where,
-			           res->kind);
-			add_printable(out, res->shows);
-			buf_add_text(out, ")\n");
-			if (res->sentence)
-				buf_printf(out, "      %s\n", res->sentence);
+			add_resource(out, r, res, all);
 		}
 	}
 }
@@ -124,7 +184,7 @@ void ready_add_text(struct buf *out, const struct ready_report *r, bool all)
 	buf_add_byte(out, '\n');
 	add_features(out, r, false, all);
 	add_features(out, r, true, all);
-	add_wsl(out, r);
+	add_wsl(out, r, all);
 	if (r->pid)
 		add_tree(out, r, all);
 	buf_printf(out, "\nVerdict: %s\n", ready_verdict_name(r->verdict));

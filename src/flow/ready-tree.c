@@ -288,7 +288,7 @@ static void scan_seccomp(struct scan *s, const struct view_proc *p)
 		sign = "task:seccomp:fewer";
 	if (!sign)
 		return;
-	shows = arena_printf(&s->report->arena, "%d filters, we have %d", theirs, ours);
+	shows = arena_printf(&s->report->arena, "filters: %d, ours: %d", theirs, ours);
 	add(s, p, "process", sign, shows);
 }
 
@@ -630,16 +630,17 @@ void ready_classify_tree(struct ready_report *r, const struct view *v, ready_obs
 {
 	struct scan s = {.report = r, .view = v, .obstacle = obstacle};
 	const char *self = view_link(v, "proc/self");
+	const struct view_proc *asker = NULL;
 	uint64_t pid;
 
 	if (self && !text_to_u64(self, 10, INT32_MAX, &pid))
-		s.self = view_find(v, (pid_t)pid);
-	if (s.self && !s.self->has_status)
-		s.self = NULL;
+		asker = view_find(v, (pid_t)pid);
+	if (asker && asker->has_status)
+		s.self = asker;
 	LIST_EACH (&v->procs, struct view_proc, p) {
-		/* We ourselves may be below the shell that is asked about; we are gone when a
-		 * snapshot is taken. */
-		if (!p->in_tree || (v->live && p->stat.pid == getpid()))
+		/* Who asks may be below the shell that is asked about, and is gone when a snapshot
+		 * is taken. */
+		if (!p->in_tree || p == asker)
 			continue;
 		r->n_tasks++;
 		scan_task(&s, p);

@@ -104,9 +104,13 @@ static void judge_tree(struct ready_report *r)
 		r->tree_verdict =
 			worse(r->tree_verdict, class == READY_NOT ? READY_NO : READY_PARTLY);
 		LIST_EACH (&r->resources, struct ready_resource, res) {
-			if ((int)res->class == class)
-				REASON(r, "process %d, %s: %s (%s): %s", res->pid, res->where,
-				       res->kind, res->shows, res->sentence ? res->sentence : "");
+			if ((int)res->class != class)
+				continue;
+			/* The first stands for all of its class; the list has the others. */
+			REASON(r, "tree: %s: %zu, the first is process %d, %s: %s: %s",
+			       ready_class_name(res->class), r->counts[class], res->pid, res->where,
+			       res->kind, res->sentence);
+			break;
 		}
 	}
 }
