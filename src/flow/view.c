@@ -31,6 +31,13 @@ static int open_below(const struct view *v, const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+static int list_numbers(const struct view *v, const char *path, struct list *out)
+{
+	AUTO(fd) int fd = open_below(v, path, O_RDONLY | O_DIRECTORY);
+
+	return fd < 0 ? fd : os_list_numbers_at(fd, ".", v->a, out);
+}
+
 int view_read(const struct view *v, const char *path, struct buf *out)
 {
 	AUTO(fd) int fd = open_below(v, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
@@ -184,7 +191,7 @@ static void read_descriptors(struct view *v, pid_t pid)
 
 	snprintf(path, sizeof(path), "proc/%d/fd", pid);
 	/* Of a process of another user this may not be read; its tree is told so later. */
-	if (os_list_numbers_at(v->root, path, v->a, &numbers) < 0)
+	if (list_numbers(v, path, &numbers) < 0)
 		return;
 	LIST_EACH (&numbers, uint64_t, n) {
 		const char *link;
@@ -202,7 +209,7 @@ static void read_descriptors(struct view *v, pid_t pid)
 static int read_processes(struct view *v, struct err *e)
 {
 	struct list pids = {0};
-	int r = os_list_numbers_at(v->root, "proc", v->a, &pids);
+	int r = list_numbers(v, "proc", &pids);
 
 	if (r < 0)
 		return err_set(e, r, "proc");
