@@ -87,6 +87,9 @@ static void half_a_stat_is_refused_and_changes_nothing(void)
 		ok(s.pid == 77 && e.text[0]);
 	}
 	ok(proc_parse_stat(text("99999999999 (cat)" STAT_TAIL), &s, NULL) == -EBADMSG);
+	ok(proc_parse_stat(SPAN("7 (cat) \0" STAT_TAIL, 9 + sizeof(STAT_TAIL) - 1), &s, NULL) ==
+	   -EBADMSG);
+	ok(s.pid == 77);
 }
 
 /* ---- status ---------------------------------------------------------------------------- */
