@@ -65,6 +65,15 @@ struct pm_scan_arg {
 #define SYS_mseal 462 /* 6.10 */
 #endif
 
+/* linux/ptrace.h, which does not go together with sys/ptrace.h */
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f /* 5.13 */
+#endif
+struct rseq_configuration {
+	uint64_t pointer;
+	uint32_t bytes, signature, flags, pad;
+};
+
 /* linux/timerfd.h */
 #ifndef TFD_IOC_SET_TICKS
 #define TFD_IOC_SET_TICKS _IOW('T', 0, uint64_t)

@@ -102,6 +102,8 @@ static int go_until(struct remote *r, int request, enum want want, struct err *e
 		    (want == WANT_BREAKPOINT && sig == SIGTRAP && !event) ||
 		    (want == WANT_EVENT && event == PTRACE_EVENT_STOP))
 			break;
+		if (event && event != PTRACE_EVENT_STOP)
+			ptrace(PTRACE_GETEVENTMSG, r->t->tid, 0, &r->event_message);
 		if (!event && sig != (SIGTRAP | 0x80) && sig != SIGTRAP)
 			late = sig;
 	}

@@ -125,6 +125,7 @@ struct remote {
 	bool own_page;    /* made by this scope and so unmapped by it */
 	bool stepwise;    /* no breakpoints, see above */
 	bool in_syscall_stop;
+	uint64_t event_message; /* of the last PTRACE_EVENT_FORK, _VFORK or _CLONE: the new tid */
 	struct call *calls; /* queued */
 	size_t n_calls;
 	struct buf data;  /* goes behind the calls */
@@ -182,6 +183,7 @@ MUST_CHECK int remote_find_gate(pid_t pid, uint64_t vdso, uint64_t exec_start, u
 /* The code that a borrowed page must begin with; for a restore's own page. */
 extern const uint8_t remote_code[];
 extern const size_t remote_code_bytes;
+#define REMOTE_GATE_AT 33 /* of the syscall instruction in it */
 #define REMOTE_PAGE_BYTES (128u * 1024) /* code, calls and data */
 
 #endif
