@@ -196,7 +196,9 @@ static void what_status_must_say_is_missed(void)
 
 /* ---- maps, smaps ----------------------------------------------------------------------- */
 
-/* clang-format off: the lines of these files are the lines here. */
+/* The lines of these files are the lines here. */
+/* clang-format off */
+
 /* What stands between the header and the flags, as 6.18 prints it. */
 #define SMAPS_SIZES(kb)                                                                            \
 	"Size:           " kb " kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n"    \
@@ -207,70 +209,26 @@ static void what_status_must_say_is_missed(void)
 	"ShmemPmdMapped:        0 kB\nFilePmdMapped:         0 kB\nShared_Hugetlb:        0 kB\n"  \
 	"Private_Hugetlb:       0 kB\nSwap:                  0 kB\nSwapPss:               0 kB\n"  \
 	"Locked:                0 kB\nTHPeligible:           0\n"
-
+#define KEY(n) "ProtectionKey:         " n "\n"
 /* A name stands in column 74. */
 #define NAMED(address) address "                         "
-#define KEY(n) "ProtectionKey:         " n "\n"
 
-static const char smaps_of_6_18[] = NAMED(
-	"5619c61d4000-5619c61d6000 r--p 00001000 fe:00 247498") "/usr/bin/head\n" SMAPS_SIZES("    "
-                                                                                              "   "
-                                                                                              "8")
-	KEY("0") "VmFlags: rd mr mw me \n"
-		 "7fc0320f2000-7fc0320f3000 rw-p 00000000 00:00 0 \n" SMAPS_SIZES("       4") KEY(
-			 "1") "VmFlags: rd wr mr mw me ac sl \n"
-			      "7fc0320f3000-7fc0320f4000 rw-p 00000000 00:00 0 \n" SMAPS_SIZES(
-				      "       4")
-				      KEY("0") "VmFlags: rd wr mr mw me nr wf dd dp \n" NAMED("7fc0"
-                                                                                              "32bb"
-                                                                                              "a000"
-                                                                                              "-7fc"
-                                                                                              "032b"
-                                                                                              "bb00"
-                                                                                              "0 "
-                                                                                              "rw-"
-                                                                                              "s "
-                                                                                              "0000"
-                                                                                              "0000"
-                                                                                              " 00:"
-                                                                                              "01 "
-                                                                                              "3") "/memfd:a name\\012\\040(deleted) (deleted)\n" SMAPS_SIZES(
-					      "       4")
-					      KEY("0") "VmFlags: rd wr sh mr mw me ms \n" NAMED(
-						      "7fc032d54000-7fc032d56000 r--p 00000000 "
-                                                      "00:00 0") "[vvar_vclock]\n" SMAPS_SIZES("   "
-                                                                                               "   "
-                                                                                               " 8")
-						      KEY(
-							      "0") "VmFlags: rd mr pf io de dd "
-                                                                   "\n" NAMED("7fff4aee6000-"
-                                                                              "7fff4af07000 rw-p "
-                                                                              "00000000 00:00 0") "[stack]\n" SMAPS_SIZES("     132")
-									   KEY("0") "VmFlags: rd "
-                                                                                    "wr mr mw me "
-                                                                                    "gd ac zz ?? "
-                                                                                    "\n" NAMED("fff"
-                                                                                               "fff"
-                                                                                               "fff"
-                                                                                               "f60"
-                                                                                               "000"
-                                                                                               "0-"
-                                                                                               "fff"
-                                                                                               "fff"
-                                                                                               "fff"
-                                                                                               "f60"
-                                                                                               "100"
-                                                                                               "0 "
-                                                                                               "--"
-                                                                                               "xp "
-                                                                                               "000"
-                                                                                               "000"
-                                                                                               "00 "
-                                                                                               "00:"
-                                                                                               "00 "
-                                                                                               "0") "[vsyscall]\n" SMAPS_SIZES(
-											    "      "
-                                                                                            " 4") "VmFlags: ex \n";
+static const char smaps_of_6_18[] =
+	NAMED("5619c61d4000-5619c61d6000 r--p 00001000 fe:00 247498") "/usr/bin/head\n"
+	SMAPS_SIZES("       8") KEY("0") "VmFlags: rd mr mw me \n"
+	"7fc0320f2000-7fc0320f3000 rw-p 00000000 00:00 0 \n"
+	SMAPS_SIZES("       4") KEY("1") "VmFlags: rd wr mr mw me ac sl \n"
+	"7fc0320f3000-7fc0320f4000 rw-p 00000000 00:00 0 \n"
+	SMAPS_SIZES("       4") KEY("0") "VmFlags: rd wr mr mw me nr wf dd dp \n"
+	NAMED("7fc032bba000-7fc032bbb000 rw-s 00000000 00:01 3")
+	"/memfd:a name\\012\\040(deleted) (deleted)\n"
+	SMAPS_SIZES("       4") KEY("0") "VmFlags: rd wr sh mr mw me ms \n"
+	NAMED("7fc032d54000-7fc032d56000 r--p 00000000 00:00 0") "[vvar_vclock]\n"
+	SMAPS_SIZES("       8") KEY("0") "VmFlags: rd mr pf io de dd \n"
+	NAMED("7fff4aee6000-7fff4af07000 rw-p 00000000 00:00 0") "[stack]\n"
+	SMAPS_SIZES("     132") KEY("0") "VmFlags: rd wr mr mw me gd ac zz ?? \n"
+	NAMED("ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0") "[vsyscall]\n"
+	SMAPS_SIZES("       4") "VmFlags: ex \n";
 /* clang-format on */
 
 static void smaps_tells_every_mapping_apart(void)
