@@ -41,7 +41,7 @@ bool wsl_is_service(uint32_t cid, uint32_t port)
 
 static const struct view_proc *find_comm(const struct view *v, const char *pattern)
 {
-	LIST_EACH (&v->procs, struct view_proc, p) {
+	LIST_EACH(&v->procs, struct view_proc, p) {
 		if (!fnmatch(pattern, p->stat.comm, 0))
 			return p;
 	}
@@ -164,7 +164,7 @@ static const char *sign_comm(char *args, const struct view *v, const struct wsl 
 
 static const char *sign_command(char *args, const struct view *v, const struct wsl *w)
 {
-	LIST_EACH (&v->procs, struct view_proc, p) {
+	LIST_EACH(&v->procs, struct view_proc, p) {
 		if (!fnmatch(args, p->command, 0))
 			return arena_printf(v->a, "process %d, %.60s", p->stat.pid, p->command);
 	}
@@ -173,7 +173,7 @@ static const char *sign_command(char *args, const struct view *v, const struct w
 
 static const char *sign_fd(char *args, const struct view *v, const struct wsl *w)
 {
-	LIST_EACH (&v->fds, struct view_fd, f) {
+	LIST_EACH(&v->fds, struct view_fd, f) {
 		if (!fnmatch(args, f->link, 0))
 			return arena_printf(v->a, "process %d, descriptor %u, %s", f->pid, f->fd,
 			                    f->link);
@@ -185,7 +185,7 @@ static const char *sign_vsock(char *args, const struct view *v, const struct wsl
 {
 	const bool want_service = !strcmp(args, "service");
 
-	LIST_EACH (&v->fds, struct view_fd, f) {
+	LIST_EACH(&v->fds, struct view_fd, f) {
 		const char *name = NULL;
 		uint32_t cid = 0, port = 0;
 		bool connected;
@@ -210,7 +210,7 @@ static const char *sign_vsock(char *args, const struct view *v, const struct wsl
 
 static const char *sign_unix(char *args, const struct view *v, const struct wsl *w)
 {
-	LIST_EACH (&v->socks, struct proc_unix, u) {
+	LIST_EACH(&v->socks, struct proc_unix, u) {
 		if (*u->path && !fnmatch(args, u->path, 0))
 			return arena_printf(v->a, "UNIX socket %s", u->path);
 	}
@@ -224,7 +224,7 @@ static const char *sign_mount(char *args, const struct view *v, const struct wsl
 
 	if (point)
 		*point++ = 0;
-	LIST_EACH (&v->mounts, struct proc_mount, m) {
+	LIST_EACH(&v->mounts, struct proc_mount, m) {
 		char *rest = arena_text(v->a, args);
 		const char *text = NULL;
 		bool all = !fnmatch(type, m->fstype, 0) && (!point || !fnmatch(point, m->point, 0));
@@ -248,7 +248,7 @@ static const char *sign_text(char *args, const struct view *v, const struct wsl 
 {
 	struct list found = view_glob(v, below(next_word(&args)));
 
-	LIST_EACH (&found, const char *, path) {
+	LIST_EACH(&found, const char *, path) {
 		AUTO(buf) struct buf text = {0};
 
 		if (view_read(v, *path, &text) == 0 && strstr(buf_text(&text), args))
@@ -261,7 +261,7 @@ static const char *sign_link(char *args, const struct view *v, const struct wsl 
 {
 	struct list found = view_glob(v, below(next_word(&args)));
 
-	LIST_EACH (&found, const char *, path) {
+	LIST_EACH(&found, const char *, path) {
 		const char *target = view_link(v, *path);
 		const char *name = target ? strrchr(target, '/') : NULL;
 

@@ -43,7 +43,7 @@ static void add_features(struct buf *out, const struct ready_report *r, bool pol
 		buf_add_text(out, "  not tried: this is a recording\n");
 		return;
 	}
-	LIST_EACH (&r->features, struct ready_feature, f) {
+	LIST_EACH(&r->features, struct ready_feature, f) {
 		if (f->probe->policy != policy)
 			continue;
 		if (!all && f->result.answer == PROBE_YES) {
@@ -109,7 +109,7 @@ static void add_wsl(struct buf *out, const struct ready_report *r, bool all)
 	if (!all)
 		buf_printf(out, "      %-44s%-18s%-18s%s\n", "", "process snapshot",
 		           "machine snapshot", "recognised by");
-	LIST_EACH (&r->channels, struct ready_channel, c) {
+	LIST_EACH(&r->channels, struct ready_channel, c) {
 		if (all)
 			add_channel(out, c);
 		else
@@ -129,7 +129,7 @@ static void count_alike(const struct ready_report *r, const struct ready_resourc
                         size_t *before, size_t *behind)
 {
 	*before = *behind = 0;
-	LIST_EACH (&r->resources, struct ready_resource, other) {
+	LIST_EACH(&r->resources, struct ready_resource, other) {
 		if (other != res && alike(other, res))
 			(*(other < res ? before : behind))++;
 	}
@@ -165,7 +165,7 @@ static void add_tree(struct buf *out, const struct ready_report *r, bool all)
 			continue;
 		buf_printf(out, "  %s: %zu\n", ready_class_name((enum ready_class) class),
 		           r->counts[class]);
-		LIST_EACH (&r->resources, struct ready_resource, res) {
+		LIST_EACH(&r->resources, struct ready_resource, res) {
 			if ((int)res->class != class || (!all && !res->sentence))
 				continue;
 			add_resource(out, r, res, all);
@@ -188,7 +188,7 @@ void ready_add_text(struct buf *out, const struct ready_report *r, bool all)
 	if (r->pid)
 		add_tree(out, r, all);
 	buf_printf(out, "\nVerdict: %s\n", ready_verdict_name(r->verdict));
-	LIST_EACH (&r->reasons, const char *, reason) {
+	LIST_EACH(&r->reasons, const char *, reason) {
 		buf_add_text(out, "  ");
 		add_printable(out, *reason);
 		buf_add_byte(out, '\n');
@@ -231,7 +231,7 @@ static void add_features_json(struct buf *out, const struct ready_report *r, boo
 {
 	add_key(out, policy ? "policy" : "features");
 	buf_add_byte(out, '[');
-	LIST_EACH (&r->features, struct ready_feature, f) {
+	LIST_EACH(&r->features, struct ready_feature, f) {
 		if (f->probe->policy != policy)
 			continue;
 		begin_item(out);
@@ -259,7 +259,7 @@ static void add_wsl_json(struct buf *out, const struct ready_report *r)
 	}
 	add_key(out, "channels");
 	buf_add_byte(out, '[');
-	LIST_EACH (&r->channels, struct ready_channel, c) {
+	LIST_EACH(&r->channels, struct ready_channel, c) {
 		begin_item(out);
 		add_key(out, "number");
 		buf_printf(out, "%u", c->channel->number);
@@ -296,7 +296,7 @@ static void add_tree_json(struct buf *out, const struct ready_report *r)
 	buf_add_byte(out, '}');
 	add_key(out, "resources");
 	buf_add_byte(out, '[');
-	LIST_EACH (&r->resources, struct ready_resource, res) {
+	LIST_EACH(&r->resources, struct ready_resource, res) {
 		begin_item(out);
 		add_key(out, "pid");
 		buf_printf(out, "%d", res->pid);
@@ -317,7 +317,7 @@ void ready_add_json(struct buf *out, const struct ready_report *r)
 	add_member(out, "host_verdict", ready_verdict_name(r->host_verdict));
 	add_key(out, "reasons");
 	buf_add_byte(out, '[');
-	LIST_EACH (&r->reasons, const char *, reason) {
+	LIST_EACH(&r->reasons, const char *, reason) {
 		if (out->data[out->len - 1] != '[')
 			buf_add_byte(out, ',');
 		add_string(out, *reason);

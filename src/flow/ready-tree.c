@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define PF_KTHREAD 0x00200000 /* linux/sched.h */
 #define OUTSIDE_HINT "; snapshot a tree that holds both ends"
 
 /*
@@ -32,6 +33,12 @@ static const struct ready_kind {
 	/* Processes */
 	{"task:ok", "process", READY_RESTORABLE, NULL},
 	{"task:zombie", "zombie", READY_RESTORABLE, NULL},
+	{"task:asker", "wslx itself", READY_RESTORABLE,
+         "it stands below the program now: start the snapshot from another session"},
+	{"task:leader-ended", "process without its first thread", READY_NOT,
+         "its first thread has ended and others run on, which cannot be built again"},
+	{"task:cpu-timer", "CPU time clock of a timer", READY_NOT,
+         "a timer counts the CPU time of one process or thread: that clock cannot be carried over"},
 	{"task:wsl", "process of WSL", READY_NOT,
          "it keeps the distribution or its terminal alive and must never be frozen; name the "
          "program itself instead"},
@@ -50,15 +57,17 @@ static const struct ready_kind {
 	{"task:seccomp:fewer", "fewer seccomp filters than ours", READY_RESTORABLE,
          "a restore from here would add a filter to it; restore from an unfiltered session"},
 	{"task:seccomp:own", "seccomp filters of its own", READY_NOT,
-         "we are filtered ourselves and may not read filters; run this unfiltered"},
+         "we are filtered ourselves and may not read filters; run this unfiltered, or the program "
+         "without its sandbox"},
 	{"task:seccomp:readable", "seccomp filters of its own", READY_FULL,
-         "its filters are read and installed again, which needs CAP_SYS_ADMIN"},
+         "filters are to be read and installed again; run the program without its sandbox"},
 	{"task:seccomp:strict", "strict seccomp", READY_NOT,
          "a program in this mode cannot answer a single question"},
 	{"task:namespace:user", "user namespace of its own", READY_NOT,
-         "nested user namespaces are not rebuilt; start the program without one"},
+         "nested user namespaces are not built again; run wslx inside of it (nsenter --target PID "
+         "--all)"},
 	{"task:namespace:*", "namespace of its own", READY_FULL,
-         "the namespace is built again where we may do so"},
+         "namespaces are to be built again; run wslx inside of it (nsenter --target PID --all)"},
 	{"task:shadow-stack", "shadow stack", READY_NOT,
          "user shadow stacks are not rebuilt; start it with "
          "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off"},
@@ -70,14 +79,16 @@ static const struct ready_kind {
 	{"socket:TCP*:LISTEN", "listening TCP socket", READY_RESTORABLE, NULL},
 	{"socket:TCP*:CLOSE", "unconnected TCP socket", READY_RESTORABLE, NULL},
 	{"socket:TCP*:LISTEN-queued", "listening TCP socket", READY_NET,
-         "connections that nobody has accepted yet wait in its queue"},
+         "connections that nobody has accepted yet wait in its queue; accept or drop them"},
 	{"socket:TCP*", "TCP connection", READY_NET,
-         "it is resumed where the address comes back too, else it is closed cleanly "
-         "(--policy reconnect)"},
+         "connections are to be resumed where their address comes back too, or closed cleanly; "
+         "close it before the snapshot"},
 	{"socket:UDP*", "UDP socket", READY_NET,
-         "datagrams in flight are lost, as UDP may lose them"},
-	{"socket:PING*", "ICMP socket", READY_FULL, "it is opened again"},
-	{"socket:RAW*", "raw socket", READY_FULL, "it is opened again, which needs CAP_NET_RAW"},
+         "datagrams in flight are lost, as UDP may lose them; close it before the snapshot"},
+	{"socket:PING*", "ICMP socket", READY_FULL,
+         "it is to be opened again; close it before the snapshot"},
+	{"socket:RAW*", "raw socket", READY_FULL,
+         "it is to be opened again with CAP_NET_RAW; close it before the snapshot"},
 	{"socket:UNIX*:pair", "UNIX socket with its peer", READY_RESTORABLE, NULL},
 	{"socket:UNIX*:listen", "listening UNIX socket", READY_RESTORABLE, NULL},
 	{"socket:UNIX*:loose", "UNIX socket without a peer", READY_RESTORABLE, NULL},
@@ -92,9 +103,9 @@ static const struct ready_kind {
 	{"socket:UNIX*:unknown", "UNIX socket", READY_COOPERATIVE,
          "its peer cannot be found out without unix_diag"},
 	{"socket:NETLINK", "netlink socket", READY_FULL,
-         "it is opened and bound again; answers that were not read yet are lost"},
+         "answers that were not read yet are lost; close it before the snapshot"},
 	{"socket:PACKET", "packet socket", READY_FULL,
-         "it is opened again, which needs CAP_NET_RAW"},
+         "it is to be opened again with CAP_NET_RAW; close it before the snapshot"},
 	{"socket:AF_VSOCK:service", "vsock of the WSL service", READY_NOT,
          "the host keeps the distribution alive by this line; it can never be part of a snapshot"},
 	{"socket:AF_VSOCK:*", "vsock", READY_COOPERATIVE,
@@ -137,12 +148,14 @@ static const struct ready_kind {
 	{"fd:anon_inode:*", "kernel object", READY_NOT,
          "the kernel does not tell its state; close it before the snapshot"},
 	{"fd:*:\\[*]", "namespace", READY_FULL,
-         "it is opened again where the namespace is rebuilt"},
+         "it is to be opened again with its namespace; close it before the snapshot"},
 	{"fd:/memfd:*", "memfd", READY_RESTORABLE, NULL},
 	{"fd:/secretmem*", "secret memory", READY_NOT,
          "the kernel keeps it from everybody but the program itself"},
 
 	/* Files with a name */
+	{"fd:lease", "lease on a file", READY_NOT,
+         "who breaks a lease must wait for its holder; give it back (F_UNLCK) before the snapshot"},
 	{"fd:/dev/null", "device", READY_RESTORABLE, NULL},
 	{"fd:/dev/zero", "device", READY_RESTORABLE, NULL},
 	{"fd:/dev/full", "device", READY_RESTORABLE, NULL},
@@ -158,7 +171,8 @@ static const struct ready_kind {
          "terminal with --tty"},
 	{"fd:/dev/shm/* (deleted)", "deleted file", READY_RESTORABLE, NULL},
 	{"fd:/dev/shm/*", "shared memory file", READY_RESTORABLE, NULL},
-	{"fd:/dev/mqueue/*", "message queue", READY_FULL, "its messages are read and sent again"},
+	{"fd:/dev/mqueue/*", "message queue", READY_FULL,
+         "its messages are to be read and sent again; close it before the snapshot"},
 	{"fd:/dev/dxg", "GPU", READY_NOT,
          "its state is on the Windows side; the program must end its GPU work first"},
 	{"fd:/dev/nvidia*", "GPU", READY_NOT, "its state is in the driver; end the GPU work first"},
@@ -168,11 +182,16 @@ static const struct ready_kind {
          "the file systems it serves would hang; unmount them"},
 	{"fd:/dev/kvm", "virtual machine monitor", READY_NOT,
          "its state is in the kernel; snapshot it with its own tool"},
-	{"fd:/dev/net/tun", "tun interface", READY_FULL, "it is made again in its own namespace"},
+	{"fd:/dev/net/tun", "tun interface", READY_FULL,
+         "the interface is to be made again; close it before the snapshot"},
 	{"fd:/dev/hvc*", "console", READY_RESTORABLE, "it is opened again by path"},
 	{"fd:/dev/console", "console", READY_RESTORABLE, "it is opened again by path"},
 	{"fd:/dev/*", "device", READY_NOT,
          "the kernel does not tell the state of this device; close it before the snapshot"},
+	{"fd:/proc/*:outside", "file of another process in /proc", READY_NOT,
+         "that process is not in the tree; close it, or snapshot a tree that holds both"},
+	{"fd:/proc/* (deleted)", "file of an ended process in /proc", READY_NOT,
+         "that process is gone; close it before the snapshot"},
 	{"fd:/proc/*", "file of /proc", READY_RESTORABLE, NULL},
 	{"fd:/sys/*", "file of /sys", READY_RESTORABLE, NULL},
 	{"fd:/* (deleted)", "deleted file", READY_RESTORABLE, NULL},
@@ -186,7 +205,7 @@ static const struct ready_kind {
 	{"map:ok", "memory", READY_RESTORABLE, NULL},
 	{"map:unreadable", "memory", READY_NOT, "its mappings may not be read; run this as root"},
 	{"map:/SYSV*", "SysV shared memory", READY_FULL,
-         "it belongs to the IPC namespace and is rebuilt with it"},
+         "it is to be built again with its IPC namespace; POSIX shared memory (shm_open) works"},
 	{"map:/dev/dxg*", "GPU memory", READY_NOT,
          "its state is on the Windows side; the program must end its GPU work first"},
 	{"map:/\\[aio]*", "asynchronous I/O", READY_NOT,
@@ -202,8 +221,7 @@ static const struct ready_kind {
 	{"map:shadow-stack", "shadow stack", READY_NOT, "user shadow stacks are not rebuilt"},
 	{"map:userfaultfd", "memory under userfaultfd", READY_NOT,
          "who serves its faults is not told by the kernel"},
-	{"map:hugetlb", "huge pages", READY_FULL,
-         "as many huge pages must be reserved where it is restored"},
+	{"map:hugetlb", "huge pages", READY_NOT, "use transparent huge pages (madvise) instead"},
 	{"map:flag:*", "memory with an unknown property", READY_NOT,
          "this kernel has a property of memory that wslx does not know; a newer wslx may"},
 };
@@ -280,10 +298,10 @@ static void scan_seccomp(struct scan *s, const struct view_proc *p)
 		sign = "task:seccomp:strict";
 	else if (p->status.seccomp && !filtered)
 		sign = "task:seccomp:readable";
-	else if (p->status.seccomp && theirs > ours)
-		sign = "task:seccomp:own";
 	else if (p->status.seccomp && theirs == ours)
 		sign = "task:seccomp:equal";
+	else if (p->status.seccomp)
+		sign = "task:seccomp:own";
 	else if (filtered)
 		sign = "task:seccomp:fewer";
 	if (!sign)
@@ -294,8 +312,8 @@ static void scan_seccomp(struct scan *s, const struct view_proc *p)
 
 static void scan_namespaces(struct scan *s, const struct view_proc *p)
 {
-	static const char *const names[] = {"user", "mnt", "pid",    "net",
-	                                    "ipc",  "uts", "cgroup", "time"};
+	static const char *const names[] = {
+		"user", "mnt", "pid", "pid_for_children", "net", "ipc", "uts", "cgroup", "time"};
 
 	if (!s->self)
 		return;
@@ -311,43 +329,78 @@ static void scan_namespaces(struct scan *s, const struct view_proc *p)
 	}
 }
 
-/* Does a process outside of the tree hold the master of pty @index? */
+static bool is_in_tree(const struct view *v, pid_t pid)
+{
+	const struct view_proc *p = view_find(v, pid);
+
+	return p && p->in_tree;
+}
+
+static bool read_fdinfo(const struct view *v, const struct view_fd *f, struct arena *a,
+                        struct proc_fdinfo *out)
+{
+	AUTO(buf) struct buf text = {0};
+	char path[64];
+
+	snprintf(path, sizeof(path), "proc/%d/fdinfo/%u", f->pid, f->fd);
+	return view_read(v, path, &text) == 0 && !proc_parse_fdinfo(buf_span(&text), a, out, NULL);
+}
+
+/* Is the master of pty @index held by nobody in the tree? */
 static bool master_is_outside(struct scan *s, int index)
 {
-	LIST_EACH (&s->view->fds, struct view_fd, f) {
-		AUTO(buf) struct buf text = {0};
+	LIST_EACH(&s->view->fds, struct view_fd, f) {
 		AUTO(arena) struct arena a = {0};
 		struct proc_fdinfo info;
-		char path[64];
 
-		if (!view_find(s->view, f->pid)->in_tree ||
-		    (strcmp(f->link, "/dev/ptmx") && strcmp(f->link, "/dev/pts/ptmx")))
-			continue;
-		snprintf(path, sizeof(path), "proc/%d/fdinfo/%u", f->pid, f->fd);
-		if (view_read(s->view, path, &text) == 0 &&
-		    !proc_parse_fdinfo(buf_span(&text), &a, &info, NULL) && info.tty_index == index)
+		if (is_in_tree(s->view, f->pid) &&
+		    (!strcmp(f->link, "/dev/ptmx") || !strcmp(f->link, "/dev/pts/ptmx")) &&
+		    read_fdinfo(s->view, f, &a, &info) && info.tty_index == index)
 			return false;
 	}
 	return true;
 }
 
+static bool is_gone(const struct view_proc *p)
+{
+	return p->stat.state == 'Z' || p->stat.state == 'X';
+}
+
+static void scan_timers(struct scan *s, const struct view_proc *p)
+{
+	struct arena *a = &s->report->arena;
+	AUTO(buf) struct buf text = {0};
+	struct list timers = {0};
+
+	if (view_read(s->view, path_of(s, p, "timers"), &text) < 0 ||
+	    proc_parse_timers(buf_span(&text), a, &timers, NULL))
+		return;
+	LIST_EACH(&timers, struct proc_timer, t) {
+		/* Clocks of one process or thread have negative numbers. */
+		if (t->clock < 0)
+			add(s, p, arena_printf(a, "timer %d", t->id), "task:cpu-timer",
+			    arena_printf(a, "clock %d", t->clock));
+	}
+}
+
 static void scan_task(struct scan *s, const struct view_proc *p)
 {
-	const uint64_t pf_kthread = 0x00200000;
+
 	/* Major number 136 and on are ptys, in the encoding of dev_t that stat uses. */
 	const uint32_t tty = (uint32_t)p->stat.tty_nr, major = tty >> 8 & 0xfff;
 
-	if (p->stat.flags & pf_kthread)
+	if (p->stat.flags & PF_KTHREAD)
 		add(s, p, "process", "task:kernel", p->stat.comm);
-	else if (p->stat.state == 'Z' || p->stat.state == 'X')
-		add(s, p, "process", "task:zombie", p->stat.comm);
+	else if (is_gone(p))
+		add(s, p, "process", p->stat.n_threads > 1 ? "task:leader-ended" : "task:zombie",
+		    p->stat.comm);
 	else if (s->report->wsl.version && wsl_is_own_process(p))
 		add(s, p, "process", "task:wsl", p->stat.comm);
 	else if (p->stat.pid == 1 || (p->has_status && p->status.ns_pid == 1))
 		add(s, p, "process", "task:init", p->stat.comm);
 	else
 		add(s, p, "process", "task:ok", p->stat.comm);
-	if (!p->has_status || p->stat.state == 'Z' || p->stat.state == 'X')
+	if (!p->has_status || is_gone(p))
 		return;
 	if (p->status.tracer_pid)
 		add(s, p, "process", "task:traced",
@@ -359,6 +412,7 @@ static void scan_task(struct scan *s, const struct view_proc *p)
 		add(s, p, "process", "task:shadow-stack", p->stat.comm);
 	scan_seccomp(s, p);
 	scan_namespaces(s, p);
+	scan_timers(s, p);
 	if (major >= 136 && major <= 143) {
 		int index = (int)((major - 136) << 20 | (tty & 0xff) | (tty >> 12 & 0xfff00));
 
@@ -379,7 +433,7 @@ static void read_inet(struct scan *s, const struct view_proc *p)
 
 	if (!namespace)
 	namespace = "?";
-	LIST_EACH (&s->inet_namespaces, const char *, seen) {
+	LIST_EACH(&s->inet_namespaces, const char *, seen) {
 		if (!strcmp(*seen, namespace))
 			return;
 	}
@@ -392,7 +446,7 @@ static void read_inet(struct scan *s, const struct view_proc *p)
 		              &text) ||
 		    proc_parse_net_inet(buf_span(&text), a, &socks, NULL))
 			continue;
-		LIST_EACH (&socks, struct proc_inet, sock)
+		LIST_EACH(&socks, struct proc_inet, sock)
 			*LIST_ADD(&s->inet, a, struct inet_seen) =
 				(struct inet_seen){tables[i], *sock};
 	}
@@ -400,7 +454,7 @@ static void read_inet(struct scan *s, const struct view_proc *p)
 
 static const struct inet_seen *find_inet(const struct scan *s, uint64_t inode)
 {
-	LIST_EACH (&s->inet, struct inet_seen, i) {
+	LIST_EACH(&s->inet, struct inet_seen, i) {
 		if (i->sock.inode == inode)
 			return i;
 	}
@@ -410,8 +464,8 @@ static const struct inet_seen *find_inet(const struct scan *s, uint64_t inode)
 /* Does a process of the tree hold this socket or pipe? */
 static bool in_tree(const struct view *v, uint64_t inode)
 {
-	LIST_EACH (&v->fds, struct view_fd, f) {
-		if (f->inode == inode && view_find(v, f->pid)->in_tree)
+	LIST_EACH(&v->fds, struct view_fd, f) {
+		if (f->inode == inode && is_in_tree(v, f->pid))
 			return true;
 	}
 	return false;
@@ -500,17 +554,27 @@ static const char *socket_sign(struct scan *s, const struct view_proc *p, const 
 /* ---- descriptors ----------------------------------------------------------------------- */
 
 /*
- * A pipe is inside if nobody outside of the tree holds it, so far as we may look: one holder
- * outside is enough to see bytes that a restored program would see again.
+ * A pipe is inside if the tree holds a reader and a writer, or if nobody else holds it at all, so
+ * far as we may look.
  */
 static const char *pipe_sign(const struct view *v, uint64_t inode)
 {
-	LIST_EACH (&v->fds, struct view_fd, f) {
-		if (f->inode == inode && text_starts(f->link, "pipe:") &&
-		    !view_find(v, f->pid)->in_tree)
-			return "fd:pipe:outside";
+	bool reader = false, writer = false, outside = false;
+
+	LIST_EACH(&v->fds, struct view_fd, f) {
+		AUTO(arena) struct arena a = {0};
+		struct proc_fdinfo info;
+
+		if (f->inode != inode || !text_starts(f->link, "pipe:"))
+			continue;
+		if (!is_in_tree(v, f->pid)) {
+			outside = true;
+		} else if (read_fdinfo(v, f, &a, &info)) {
+			reader |= (info.flags & O_ACCMODE) != O_WRONLY;
+			writer |= (info.flags & O_ACCMODE) != O_RDONLY;
+		}
 	}
-	return "fd:pipe:inside";
+	return (reader && writer) || !outside ? "fd:pipe:inside" : "fd:pipe:outside";
 }
 
 static bool on_windows_drive(const struct view *v, const char *path)
@@ -518,7 +582,7 @@ static bool on_windows_drive(const struct view *v, const char *path)
 	const struct proc_mount *best = NULL;
 	size_t best_len = 0;
 
-	LIST_EACH (&v->mounts, struct proc_mount, m) {
+	LIST_EACH(&v->mounts, struct proc_mount, m) {
 		size_t n = strlen(m->point);
 
 		if (n == 1)
@@ -535,24 +599,22 @@ static bool on_windows_drive(const struct view *v, const char *path)
 static const char *fd_sign(struct scan *s, const struct view_proc *p, const struct view_fd *f)
 {
 	struct arena *a = &s->report->arena;
-	AUTO(buf) struct buf text = {0};
-	struct proc_fdinfo info = {0};
+	struct proc_fdinfo info;
 	uint64_t index;
+	size_t digits;
 
 	if (text_starts(f->link, "socket:"))
 		return socket_sign(s, p, f);
 	if (text_starts(f->link, "pipe:"))
 		return pipe_sign(s->view, f->inode);
-	if (text_starts(f->link, "anon_inode:[pidfd]")) {
-		const struct view_proc *named = NULL;
-		int r = view_read(s->view, arena_printf(a, "proc/%d/fdinfo/%u", f->pid, f->fd),
-		                  &text);
-
-		if (!r && !proc_parse_fdinfo(buf_span(&text), a, &info, NULL) && info.has_pidfd)
-			named = view_find(s->view, info.pidfd_pid);
-		return named && named->in_tree ? "fd:anon_inode:[pidfd]:inside"
-		                               : "fd:anon_inode:[pidfd]:outside";
-	}
+	if (text_starts(f->link, "anon_inode:[pidfd]"))
+		return read_fdinfo(s->view, f, a, &info) && info.has_pidfd &&
+		                       is_in_tree(s->view, info.pidfd_pid)
+		               ? "fd:anon_inode:[pidfd]:inside"
+		               : "fd:anon_inode:[pidfd]:outside";
+	digits = text_starts(f->link, "/proc/") ? strspn(f->link + 6, "0123456789") : 0;
+	if (digits && !is_in_tree(s->view, (pid_t)strtol(f->link + 6, NULL, 10)))
+		return arena_printf(a, "fd:%s:outside", f->link);
 	if (text_starts(f->link, "/dev/pts/") &&
 	    !text_to_u64(f->link + strlen("/dev/pts/"), 10, INT32_MAX, &index))
 		return arena_printf(a, "fd:%s:%s", f->link,
@@ -562,12 +624,28 @@ static const char *fd_sign(struct scan *s, const struct view_proc *p, const stru
 	return arena_printf(a, "fd:%s", f->link);
 }
 
+static void scan_leases(struct scan *s, const struct view_proc *p, const struct view_fd *f)
+{
+	struct arena *a = &s->report->arena;
+	struct proc_fdinfo info;
+
+	/* Only files with a name can be leased. */
+	if (*f->link != '/' || !read_fdinfo(s->view, f, a, &info))
+		return;
+	LIST_EACH(&info.locks, struct proc_lock, l) {
+		if (l->kind == 'L')
+			add(s, p, arena_printf(a, "descriptor %u", f->fd), "fd:lease", f->link);
+	}
+}
+
 static void scan_descriptors(struct scan *s, const struct view_proc *p)
 {
-	LIST_EACH (&s->view->fds, struct view_fd, f) {
-		if (f->pid == p->stat.pid)
-			add(s, p, arena_printf(&s->report->arena, "descriptor %u", f->fd),
-			    fd_sign(s, p, f), f->link);
+	LIST_EACH(&s->view->fds, struct view_fd, f) {
+		if (f->pid != p->stat.pid)
+			continue;
+		add(s, p, arena_printf(&s->report->arena, "descriptor %u", f->fd), fd_sign(s, p, f),
+		    f->link);
+		scan_leases(s, p, f);
 	}
 }
 
@@ -591,7 +669,7 @@ static const char *vma_sign(struct arena *a, const struct proc_vma *v)
 		return "map:shadow-stack";
 	if (v->flags & (PROC_VM_UFFD_MISSING | PROC_VM_UFFD_WP | PROC_VM_UFFD_MINOR))
 		return "map:userfaultfd";
-	if (v->flags & (PROC_VM_IO | PROC_VM_PFNMAP))
+	if (v->flags & (PROC_VM_IO | PROC_VM_PFNMAP | PROC_VM_MIXEDMAP))
 		return arena_printf(a, "map:device:%s", v->name);
 	if (v->flags & PROC_VM_HUGETLB)
 		return "map:hugetlb";
@@ -612,7 +690,7 @@ static void scan_memory(struct scan *s, const struct view_proc *p)
 		add(s, p, "memory", "map:unreadable", "");
 		return;
 	}
-	LIST_EACH (&vmas, struct proc_vma, v) {
+	LIST_EACH(&vmas, struct proc_vma, v) {
 		const char *sign = vma_sign(a, v);
 
 		if (sign) {
@@ -637,14 +715,18 @@ void ready_classify_tree(struct ready_report *r, const struct view *v, ready_obs
 		asker = view_find(v, (pid_t)pid);
 	if (asker && asker->has_status)
 		s.self = asker;
-	LIST_EACH (&v->procs, struct view_proc, p) {
-		/* Who asks may be below the shell that is asked about, and is gone when a snapshot
-		 * is taken. */
-		if (!p->in_tree || p == asker)
+	LIST_EACH(&v->procs, struct view_proc, p) {
+		if (!p->in_tree)
 			continue;
+		/* Who asks may stand below the shell that is asked about. What it holds is gone
+		 * when a snapshot is taken. */
+		if (p == asker) {
+			add(&s, p, "process", "task:asker", p->stat.comm);
+			continue;
+		}
 		r->n_tasks++;
 		scan_task(&s, p);
-		if (p->stat.state == 'Z' || p->stat.state == 'X' || p->stat.flags & 0x00200000)
+		if (is_gone(p) || p->stat.flags & PF_KTHREAD)
 			continue;
 		if (!view_link(v, path_of(&s, p, "root")))
 			add(&s, p, "process", "task:unreadable", p->stat.comm);

@@ -47,7 +47,7 @@ static void run_probes(struct ready_report *r, const struct view *v)
 
 static bool is_yes(const struct ready_report *r, const char *name)
 {
-	LIST_EACH (&r->features, struct ready_feature, f) {
+	LIST_EACH(&r->features, struct ready_feature, f) {
 		if (!strcmp(f->probe->name, name))
 			return f->result.answer == PROBE_YES;
 	}
@@ -77,14 +77,14 @@ static void judge_host(struct ready_report *r)
 		REASON(r, "this is WSL 1, which has no Linux kernel: convert the distribution with "
 		          "wsl --set-version");
 	}
-	LIST_EACH (&r->features, struct ready_feature, f) {
+	LIST_EACH(&r->features, struct ready_feature, f) {
 		if (f->probe->need != PROBE_NEEDED || f->result.answer == PROBE_YES ||
 		    (f->result.answer == PROBE_UNKNOWN && r->recording))
 			continue;
 		r->host_verdict = READY_NO;
 		REASON(r, "%s: %s (%s)", f->probe->name, f->probe->lost, f->result.detail);
 	}
-	LIST_EACH (&r->features, struct ready_feature, f) {
+	LIST_EACH(&r->features, struct ready_feature, f) {
 		if (f->probe->need == PROBE_NEEDED || f->result.answer != PROBE_NO ||
 		    (f->probe->instead && is_yes(r, f->probe->instead)))
 			continue;
@@ -102,14 +102,17 @@ static void judge_tree(struct ready_report *r)
 		if (!r->counts[class])
 			continue;
 		r->tree_verdict =
-			worse(r->tree_verdict, class == READY_NOT ? READY_NO : READY_PARTLY);
-		LIST_EACH (&r->resources, struct ready_resource, res) {
+			worse(r->tree_verdict, class > READY_TAKEN ? READY_NO : READY_PARTLY);
+		LIST_EACH(&r->resources, struct ready_resource, res) {
 			if ((int)res->class != class)
 				continue;
 			/* The first stands for all of its class; the list has the others. */
-			REASON(r, "tree: %s: %zu, the first is process %d, %s: %s: %s",
-			       ready_class_name(res->class), r->counts[class], res->pid, res->where,
-			       res->kind, res->sentence);
+			REASON(r, "tree: %s%s: %zu, the first is process %d, %s: %s: %s",
+			       ready_class_name(res->class),
+			       class > READY_TAKEN && class < READY_NOT
+			               ? ", refused by this version"
+			               : "",
+			       r->counts[class], res->pid, res->where, res->kind, res->sentence);
 			break;
 		}
 	}

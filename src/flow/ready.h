@@ -11,13 +11,18 @@
 #include "os/probe.h"
 
 enum ready_class {
-	READY_RESTORABLE,  /* with every profile */
+	READY_RESTORABLE,  /* with every profile, and by this version */
 	READY_NET,         /* with --profile net or full */
 	READY_FULL,        /* with --profile full */
 	READY_COOPERATIVE, /* only if the program, or its peer, does its part */
 	READY_NOT,
 	READY_CLASSES,
 };
+/*
+ * The last class that the process engine of this version takes: a tree with anything beyond it
+ * is not ready, whatever the classes promise for the profiles to come.
+ */
+#define READY_TAKEN READY_RESTORABLE
 const char *ready_class_name(enum ready_class class);
 
 enum ready_verdict {

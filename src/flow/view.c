@@ -130,7 +130,7 @@ static const char *fact(const struct view *v, const char *key)
 {
 	size_t n = strlen(key);
 
-	LIST_EACH (&v->facts, const char *, line) {
+	LIST_EACH(&v->facts, const char *, line) {
 		if (!strncmp(*line, key, n) && (*line)[n] == '\t')
 			return *line + n + 1;
 	}
@@ -193,7 +193,7 @@ static void read_descriptors(struct view *v, pid_t pid)
 	/* Of a process of another user this may not be read; its tree is told so later. */
 	if (list_numbers(v, path, &numbers) < 0)
 		return;
-	LIST_EACH (&numbers, uint64_t, n) {
+	LIST_EACH(&numbers, uint64_t, n) {
 		const char *link;
 		struct view_fd *fd;
 
@@ -213,7 +213,7 @@ static int read_processes(struct view *v, struct err *e)
 
 	if (r < 0)
 		return err_set(e, r, "proc");
-	LIST_EACH (&pids, uint64_t, pid) {
+	LIST_EACH(&pids, uint64_t, pid) {
 		AUTO(buf) struct buf text = {0};
 		struct view_proc p = {0}, *kept;
 		char path[48];
@@ -261,14 +261,14 @@ size_t view_tree(struct view *v, pid_t pid)
 {
 	size_t count = 0, before;
 
-	LIST_EACH (&v->procs, struct view_proc, p) {
+	LIST_EACH(&v->procs, struct view_proc, p) {
 		p->in_tree = p->stat.pid == pid;
 		count += p->in_tree;
 	}
 	/* A child may have a smaller pid than its parent: go round until nothing is added. */
 	do {
 		before = count;
-		LIST_EACH (&v->procs, struct view_proc, p) {
+		LIST_EACH(&v->procs, struct view_proc, p) {
 			const struct view_proc *parent =
 				p->in_tree ? NULL : view_find(v, p->stat.ppid);
 
@@ -314,7 +314,7 @@ static void read_peers(struct view *v)
 		v->has_peers = !os_unix_peers(v->a, &v->peers, NULL);
 		return;
 	}
-	LIST_EACH (&v->facts, const char *, line) {
+	LIST_EACH(&v->facts, const char *, line) {
 		struct os_unix_peer p;
 		const char *at = *line + strlen("unix-peer\t");
 
@@ -328,7 +328,7 @@ static void read_peers(struct view *v)
 
 uint64_t view_unix_peer(const struct view *v, uint64_t inode)
 {
-	LIST_EACH (&v->peers, struct os_unix_peer, p) {
+	LIST_EACH(&v->peers, struct os_unix_peer, p) {
 		if (p->inode == inode)
 			return p->peer;
 	}
@@ -337,7 +337,7 @@ uint64_t view_unix_peer(const struct view *v, uint64_t inode)
 
 const struct proc_unix *view_unix(const struct view *v, uint64_t inode)
 {
-	LIST_EACH (&v->socks, struct proc_unix, u) {
+	LIST_EACH(&v->socks, struct proc_unix, u) {
 		if (u->inode == inode)
 			return u;
 	}

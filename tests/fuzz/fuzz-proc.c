@@ -42,7 +42,7 @@ static void fuzz_maps(struct span text, struct arena *a)
 
 	if (proc_parse_maps(text, a, &l, NULL))
 		return;
-	LIST_EACH (&l, struct proc_vma, v) {
+	LIST_EACH(&l, struct proc_vma, v) {
 		assert(v->start >= end && v->start < v->end);
 		end = v->end;
 		touch_text(v->name);
@@ -58,11 +58,11 @@ static void fuzz_fdinfo(struct span text, struct arena *a)
 	if (proc_parse_fdinfo(text, a, &f, NULL))
 		return;
 	assert(f.has_epoll == (f.epoll.count > 0) && f.has_inotify == (f.inotify.count > 0));
-	LIST_EACH (&f.inotify, struct proc_inotify_watch, w) {
+	LIST_EACH(&f.inotify, struct proc_inotify_watch, w) {
 		for (size_t i = 0; i < w->handle.len; i++)
 			sink += w->handle.data[i];
 	}
-	LIST_EACH (&f.locks, struct proc_lock, l)
+	LIST_EACH(&f.locks, struct proc_lock, l)
 		assert(l->kind && strchr("FPOL", l->kind));
 }
 
@@ -72,7 +72,7 @@ static void fuzz_mountinfo(struct span text, struct arena *a)
 
 	if (proc_parse_mountinfo(text, a, &l, NULL))
 		return;
-	LIST_EACH (&l, struct proc_mount, m) {
+	LIST_EACH(&l, struct proc_mount, m) {
 		touch_text(m->root);
 		touch_text(m->point);
 		touch_text(m->options);
@@ -107,7 +107,7 @@ static void fuzz_net_unix(struct span text, struct arena *a)
 
 	if (proc_parse_net_unix(text, a, &l, NULL))
 		return;
-	LIST_EACH (&l, struct proc_unix, u)
+	LIST_EACH(&l, struct proc_unix, u)
 		touch_text(u->path);
 }
 
