@@ -91,7 +91,7 @@ const struct probe probes[] = {
                 "programs that use them do not exist on this kernel", .instead = "ptrace"),
 	/* Building a task */
 	FEATURE("clone3-set-tid", set_tid, PROBE_HELPS, "the same pids after a restore",
-                "restore needs --pidns, or ns_last_pid and luck"),
+                "a restore needs --pidns"),
 	FEATURE("ns-last-pid", ns_last_pid, PROBE_HELPS,
                 "choosing the next pid where clone3 cannot", "nothing where clone3-set-tid works",
                 .instead = "clone3-set-tid"),
