@@ -687,7 +687,7 @@ static void scan_memory(struct scan *s, const struct view_proc *p)
 
 	if (view_read(s->view, path_of(s, p, "smaps"), &text) < 0 ||
 	    proc_parse_maps(buf_span(&text), a, &vmas, NULL)) {
-		add(s, p, "memory", "map:unreadable", "");
+		add(s, p, "memory", "map:unreadable", p->stat.comm);
 		return;
 	}
 	LIST_EACH(&vmas, struct proc_vma, v) {

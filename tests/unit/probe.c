@@ -24,6 +24,7 @@ static void every_probe_answers_and_says_what_it_saw(void)
 		ok(r.answer != PROBE_UNKNOWN, "%s: %s", probes[i].name, r.detail);
 		ok(*probes[i].enables && *probes[i].lost, "%s", probes[i].name);
 		ok(probe_find(probes[i].name) == &probes[i], "%s is there twice", probes[i].name);
+		ok(!probes[i].instead || probe_find(probes[i].instead), "%s", probes[i].name);
 	}
 }
 
