@@ -44,7 +44,7 @@ static const struct ready_kind {
          "program itself instead"},
 	{"task:kernel", "kernel thread", READY_NOT, "the kernel's own threads are no programs"},
 	{"task:init", "init", READY_NOT,
-         "it is the first process of its namespace; name the program itself, or snapshot the "
+         "it is the first process of its netns; name the program itself, or snapshot the "
          "whole machine"},
 	{"task:traced", "traced process", READY_NOT,
          "a debugger is attached, and only one can be; detach it"},
@@ -148,7 +148,7 @@ static const struct ready_kind {
 	{"fd:anon_inode:*", "kernel object", READY_NOT,
          "the kernel does not tell its state; close it before the snapshot"},
 	{"fd:*:\\[*]", "namespace", READY_FULL,
-         "it is to be opened again with its namespace; close it before the snapshot"},
+         "it is to be opened again with its netns; close it before the snapshot"},
 	{"fd:/memfd:*", "memfd", READY_RESTORABLE, NULL},
 	{"fd:/secretmem*", "secret memory", READY_NOT,
          "the kernel keeps it from everybody but the program itself"},
@@ -184,8 +184,10 @@ static const struct ready_kind {
          "its state is in the kernel; snapshot it with its own tool"},
 	{"fd:/dev/net/tun", "tun interface", READY_FULL,
          "the interface is to be made again; close it before the snapshot"},
-	{"fd:/dev/hvc*", "console", READY_RESTORABLE, "it is opened again by path"},
-	{"fd:/dev/console", "console", READY_RESTORABLE, "it is opened again by path"},
+	{"fd:/dev/hvc*", "console", READY_NOT,
+         "start it on a terminal (ssh, script, tmux) instead"},
+	{"fd:/dev/console", "console", READY_NOT,
+         "start it on a terminal (ssh, script, tmux) instead"},
 	{"fd:/dev/*", "device", READY_NOT,
          "the kernel does not tell the state of this device; close it before the snapshot"},
 	{"fd:/proc/*:outside", "file of another process in /proc", READY_NOT,
@@ -205,7 +207,7 @@ static const struct ready_kind {
 	{"map:ok", "memory", READY_RESTORABLE, NULL},
 	{"map:unreadable", "memory", READY_NOT, "its mappings may not be read; run this as root"},
 	{"map:/SYSV*", "SysV shared memory", READY_FULL,
-         "it is to be built again with its IPC namespace; POSIX shared memory (shm_open) works"},
+         "it is to be built again with its IPC netns; POSIX shared memory (shm_open) works"},
 	{"map:/dev/dxg*", "GPU memory", READY_NOT,
          "its state is on the Windows side; the program must end its GPU work first"},
 	{"map:/\\[aio]*", "asynchronous I/O", READY_NOT,
@@ -221,7 +223,8 @@ static const struct ready_kind {
 	{"map:shadow-stack", "shadow stack", READY_NOT, "user shadow stacks are not rebuilt"},
 	{"map:userfaultfd", "memory under userfaultfd", READY_NOT,
          "who serves its faults is not told by the kernel"},
-	{"map:hugetlb", "huge pages", READY_NOT, "use transparent huge pages (madvise) instead"},
+	{"map:hugetlb", "reserved huge pages", READY_NOT,
+         "use transparent huge pages (madvise) instead"},
 	{"map:flag:*", "memory with an unknown property", READY_NOT,
          "this kernel has a property of memory that wslx does not know; a newer wslx may"},
 };
@@ -385,7 +388,6 @@ static void scan_timers(struct scan *s, const struct view_proc *p)
 
 static void scan_task(struct scan *s, const struct view_proc *p)
 {
-
 	/* Major number 136 and on are ptys, in the encoding of dev_t that stat uses. */
 	const uint32_t tty = (uint32_t)p->stat.tty_nr, major = tty >> 8 & 0xfff;
 
@@ -429,15 +431,15 @@ static void read_inet(struct scan *s, const struct view_proc *p)
 {
 	static const char *const tables[] = {"tcp", "tcp6", "udp", "udp6", "raw", "raw6", "icmp"};
 	struct arena *a = &s->report->arena;
-	const char *namespace = view_link(s->view, path_of(s, p, "ns/net"));
+	const char *netns = view_link(s->view, path_of(s, p, "ns/net"));
 
-	if (!namespace)
-	namespace = "?";
+	if (!netns)
+		netns = "?";
 	LIST_EACH(&s->inet_namespaces, const char *, seen) {
-		if (!strcmp(*seen, namespace))
+		if (!strcmp(*seen, netns))
 			return;
 	}
-	*LIST_ADD(&s->inet_namespaces, a, const char *) = namespace;
+	*LIST_ADD(&s->inet_namespaces, a, const char *) = netns;
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
 		AUTO(buf) struct buf text = {0};
 		struct list socks = {0};

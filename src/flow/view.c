@@ -407,7 +407,10 @@ static const char *ask_wslinfo(const struct view *v)
 	in = ends[0];
 	pid = fork();
 	if (!pid) {
-		if (dup2(ends[1], STDOUT_FILENO) >= 0)
+		int null = open("/dev/null", O_RDWR);
+
+		if (dup2(ends[1], STDOUT_FILENO) >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
+		    dup2(null, STDERR_FILENO) >= 0)
 			execl("/usr/bin/wslinfo", "wslinfo", "--networking-mode", (char *)NULL);
 		_exit(127);
 	}
