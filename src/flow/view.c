@@ -145,7 +145,7 @@ static int read_facts(struct view *v, struct err *e)
 
 	if (r < 0)
 		return err_set(e, r, "the recording has no file \"facts\"");
-	for (line = arena_text(v->a, buf_text(&text)); line && *line; line = rest) {
+	for (line = arena_text(v->a, buf_text(&text)); line; line = rest) {
 		rest = strchr(line, '\n');
 		if (rest)
 			*rest++ = 0;
@@ -225,6 +225,9 @@ static int read_processes(struct view *v, struct err *e)
 		r = proc_parse_stat(buf_span(&text), &p.stat, e);
 		if (r < 0)
 			return err_wrap(e, r, "%s", path);
+		/* Processes are found by a search that relies on the order of their pids. */
+		if (p.stat.pid < 0 || (uint64_t)p.stat.pid != *pid)
+			return err_say(e, -EINVAL, "%s is of process %d", path, p.stat.pid);
 		text.len = 0;
 		snprintf(path, sizeof(path), "proc/%u/status", (unsigned)*pid);
 		if (view_read(v, path, &text) == 0) {

@@ -269,7 +269,7 @@ static void every_row_says_what_stands_in_the_way(void)
 
 static void what_is_no_recording_is_refused(void)
 {
-	char path[] = "/tmp/wslx-ready-XXXXXX", proc[64], command[256];
+	char path[] = "/tmp/wslx-ready-XXXXXX", proc[64], command[512];
 	struct ready_options o = {.root = path};
 	struct ready_report r;
 	struct err e = {0};
@@ -284,6 +284,11 @@ static void what_is_no_recording_is_refused(void)
 	snprintf(command, sizeof(command), "echo nonsense > %s/proc/7/stat", path);
 	ok(!system(command));
 	ok(ready_build(&o, &r, &e) == -EBADMSG && strstr(e.text, "nonsense"), "%s", e.text);
+	ready_finish(&r);
+	snprintf(command, sizeof(command), "cp %s/plain/proc/701/stat %s/proc/7/stat", recordings,
+	         path);
+	ok(!system(command));
+	ok(ready_build(&o, &r, &e) == -EINVAL && strstr(e.text, "is of process 701"), "%s", e.text);
 	ready_finish(&r);
 	/* A link that leads out of the recording leads nowhere. */
 	snprintf(proc, sizeof(proc), "%s/proc/7/stat", path);
