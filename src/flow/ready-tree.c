@@ -236,7 +236,7 @@ static const struct ready_kind *find_kind(const char *sign)
 			return &kinds[i];
 	}
 	/* Every family of signs ends with a row that takes all of it. */
-	assert(!"a sign without a row");
+	assert(false);
 	return NULL;
 }
 
@@ -289,28 +289,49 @@ static const char *path_of(struct scan *s, const struct view_proc *p, const char
 
 /* ---- tasks ----------------------------------------------------------------------------- */
 
-static void scan_seccomp(struct scan *s, const struct view_proc *p)
+static void scan_seccomp(struct scan *s, const struct view_proc *p, const char *where,
+                         const struct proc_status *status)
 {
 	const struct proc_status *self = s->self ? &s->self->status : NULL;
 	const bool filtered = self && self->seccomp;
 	const int32_t ours = filtered ? self->seccomp_filters : 0;
-	const int32_t theirs = p->status.seccomp ? p->status.seccomp_filters : 0;
-	const char *shows, *sign = NULL;
+	const int32_t theirs = status->seccomp ? status->seccomp_filters : 0;
+	const char *sign = NULL;
 
-	if (p->status.seccomp == 1)
+	if (status->seccomp == 1)
 		sign = "task:seccomp:strict";
-	else if (p->status.seccomp && !filtered)
+	else if (status->seccomp && !filtered)
 		sign = "task:seccomp:readable";
-	else if (p->status.seccomp && theirs == ours)
+	else if (status->seccomp && theirs == ours)
 		sign = "task:seccomp:equal";
-	else if (p->status.seccomp)
+	else if (status->seccomp)
 		sign = "task:seccomp:own";
 	else if (filtered)
 		sign = "task:seccomp:fewer";
-	if (!sign)
-		return;
-	shows = arena_printf(&s->report->arena, "filters: %d, ours: %d", theirs, ours);
-	add(s, p, "process", sign, shows);
+	if (sign)
+		add(s, p, where, sign,
+		    arena_printf(&s->report->arena, "filters: %d, ours: %d", theirs, ours));
+}
+
+/* Threads are told about only where they differ from the first one. */
+static void scan_threads(struct scan *s, const struct view_proc *p)
+{
+	struct arena *a = &s->report->arena;
+	struct list tids = view_numbers(s->view, path_of(s, p, "task"));
+
+	LIST_EACH(&tids, uint64_t, tid) {
+		AUTO(buf) struct buf text = {0};
+		struct proc_status status;
+		const char *file = arena_printf(a, "task/%u/status", (unsigned)*tid);
+
+		if (*tid == (uint64_t)p->stat.pid ||
+		    view_read(s->view, path_of(s, p, file), &text) < 0 ||
+		    proc_parse_status(buf_span(&text), a, &status, NULL))
+			continue;
+		if (status.seccomp != p->status.seccomp ||
+		    status.seccomp_filters != p->status.seccomp_filters)
+			scan_seccomp(s, p, arena_printf(a, "thread %u", (unsigned)*tid), &status);
+	}
 }
 
 static void scan_namespaces(struct scan *s, const struct view_proc *p)
@@ -412,7 +433,8 @@ static void scan_task(struct scan *s, const struct view_proc *p)
 		    arena_printf(&s->report->arena, "user %u", p->status.uid[1]));
 	if (p->status.shadow_stack)
 		add(s, p, "process", "task:shadow-stack", p->stat.comm);
-	scan_seccomp(s, p);
+	scan_seccomp(s, p, "process", &p->status);
+	scan_threads(s, p);
 	scan_namespaces(s, p);
 	scan_timers(s, p);
 	if (major >= 136 && major <= 143) {

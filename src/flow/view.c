@@ -31,11 +31,14 @@ static int open_below(const struct view *v, const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-static int list_numbers(const struct view *v, const char *path, struct list *out)
+struct list view_numbers(const struct view *v, const char *path)
 {
 	AUTO(fd) int fd = open_below(v, path, O_RDONLY | O_DIRECTORY);
+	struct list numbers = {0};
 
-	return fd < 0 ? fd : os_list_numbers_at(fd, ".", v->a, out);
+	if (fd < 0 || os_list_numbers_at(fd, ".", v->a, &numbers) < 0)
+		return (struct list){0};
+	return numbers;
 }
 
 int view_read(const struct view *v, const char *path, struct buf *out)
@@ -186,13 +189,12 @@ static uint64_t inode_of_link(const char *link)
 
 static void read_descriptors(struct view *v, pid_t pid)
 {
-	struct list numbers = {0};
+	struct list numbers;
 	char path[64];
 
 	snprintf(path, sizeof(path), "proc/%d/fd", pid);
 	/* Of a process of another user this may not be read; its tree is told so later. */
-	if (list_numbers(v, path, &numbers) < 0)
-		return;
+	numbers = view_numbers(v, path);
 	LIST_EACH(&numbers, uint64_t, n) {
 		const char *link;
 		struct view_fd *fd;
@@ -208,15 +210,13 @@ static void read_descriptors(struct view *v, pid_t pid)
 
 static int read_processes(struct view *v, struct err *e)
 {
-	struct list pids = {0};
-	int r = list_numbers(v, "proc", &pids);
+	struct list pids = view_numbers(v, "proc");
 
-	if (r < 0)
-		return err_set(e, r, "proc");
 	LIST_EACH(&pids, uint64_t, pid) {
 		AUTO(buf) struct buf text = {0};
 		struct view_proc p = {0}, *kept;
 		char path[48];
+		int r;
 
 		/* A process may end while we look: then it was not there. */
 		snprintf(path, sizeof(path), "proc/%u/stat", (unsigned)*pid);
@@ -367,7 +367,7 @@ const char *view_socket_name(const struct view *v, pid_t pid, uint32_t fd)
 bool view_vsock_peer(const struct view *v, pid_t pid, uint32_t fd, uint32_t *cid, uint32_t *port)
 {
 	AUTO(fd) int pidfd = -1, copy = -1;
-	struct sockaddr_vm peer;
+	struct sockaddr_vm peer = {0};
 	socklen_t len = sizeof(peer);
 	uint64_t cell[2];
 	const char *cells;

@@ -68,6 +68,9 @@ bool view_exists(const struct view *v, const char *path);
 /* Paths that match @pattern, in which one component may be a pattern; const char *. */
 struct list view_glob(const struct view *v, const char *pattern);
 
+/* Numbers that name entries of a directory, ascending, uint64_t; none if it may not be read. */
+struct list view_numbers(const struct view *v, const char *path);
+
 const struct view_proc *view_find(const struct view *v, pid_t pid);
 /* Mark @pid and its descendants. Return: how many; 0 if there is no such process. */
 size_t view_tree(struct view *v, pid_t pid);

@@ -74,7 +74,7 @@ void probe_pagemap(int root, struct probe_result *r)
 static long scan(const uint8_t *start, size_t n_pages, uint64_t mask)
 {
 	AUTO(fd) int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	struct page_region regions[8];
+	struct page_region regions[8] = {0};
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
 		.start = (uintptr_t)start,

@@ -3,7 +3,10 @@
 #include "flow/ready.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -359,6 +362,53 @@ static void hold_things(int pipe_end, int unix_end)
 	put_fd((int)syscall(SYS_pidfd_open, getppid(), 0), FD_PIDFD);
 }
 
+static void *filter_one_thread(void *done)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {.len = 1, .filter = &allow};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) || write(*(int *)done, "", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void a_filter_of_one_thread_is_seen(void)
+{
+	AUTO(ready) struct ready_report r = {0};
+	struct ready_options o = {0};
+	size_t threads = 0;
+	struct err e = {0};
+	pthread_t thread;
+	int done[2];
+	char byte;
+
+	ok(!pipe2(done, O_CLOEXEC));
+	o.pid = fork();
+	if (!o.pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pthread_create(&thread, NULL, filter_one_thread, &done[1]);
+		for (;;)
+			pause();
+	}
+	close(done[1]);
+	ok(read(done[0], &byte, 1) == 1);
+	ok(!ready_build(&o, &r, &e), "%s", e.text);
+	LIST_EACH(&r.resources, struct ready_resource, res) {
+		if (!text_starts(res->where, "thread "))
+			continue;
+		threads++;
+		ok(res->class > READY_TAKEN && strstr(res->kind, "filters of its own"), "%s",
+		   res->kind);
+	}
+	ok(threads == 1, "%zu", threads);
+	kill(o.pid, SIGKILL);
+	ok(waitpid(o.pid, NULL, 0) == o.pid);
+	close(done[0]);
+}
+
 static const char *dislike_eventfds(const struct ready_resource *r, struct arena *a)
 {
 	return strcmp(r->kind, "eventfd") ? NULL : arena_printf(a, "%s: not today", r->where);
@@ -476,6 +526,7 @@ int main(int argc, char **argv)
 	RUN(every_row_says_what_stands_in_the_way);
 	RUN(what_is_no_recording_is_refused);
 	RUN(a_program_of_ours_is_told_piece_by_piece);
+	RUN(a_filter_of_one_thread_is_seen);
 	RUN(json_is_json);
 	RUN(text_says_the_verdict_and_hides_no_control_byte);
 	return tap_done();
