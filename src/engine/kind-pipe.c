@@ -16,6 +16,8 @@
 
 #include "engine/engine-int.h"
 
+#define KERNEL_O_LARGEFILE 0100000 /* glibc says 0 on x86-64 */
+
 /* ---- who else holds it ------------------------------------------------------------------ */
 
 /* Does a process have an open file with this link text? */
@@ -242,12 +244,17 @@ static int pipe_restore(struct restore *r, const struct file_rec *f, int *out, s
 {
 	const struct pipe_rec *p = LIST_AT(&r->image->pipes, struct pipe_rec, f->object - 1);
 	char path[32];
-	int ret = pipe_make(r, p, e), fd;
+	int ret = pipe_make(r, p, e), fd, end;
 
 	if (ret < 0)
 		return ret;
-	/* Each description is its own: opened anew from the end that it is. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->pipe_fds[2 * (p->id - 1) + (f->end == 1)]);
+	end = r->pipe_fds[2 * (p->id - 1) + (f->end == 1)];
+	/* What pipe(2) made; other descriptions of an end were opened, which sets a flag. */
+	if (!p->inode && !(f->flags & KERNEL_O_LARGEFILE)) {
+		*out = fcntl(end, F_DUPFD_CLOEXEC, 0);
+		return *out < 0 ? err_set(e, -errno, "pipe %u", p->id) : 0;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", end);
 	fd = open(path, (f->end == 0 ? O_RDONLY : f->end == 1 ? O_WRONLY : O_RDWR) | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(e, -errno, "pipe %u", p->id);

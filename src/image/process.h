@@ -71,6 +71,7 @@ struct mm_rec {
 	bool memory_merge;
 	uint32_t mlock_future; /* MCL_* */
 	uint64_t pkeys; /* bit n: key n is allocated */
+	uint32_t membarrier; /* MEMBARRIER_CMD_REGISTER_* that were made */
 };
 
 /* ---- files ----------------------------------------------------------------------------- */
@@ -162,6 +163,7 @@ struct file_rec {
 	struct timerfd_rec timerfd;
 	struct inotify_rec inotify;
 	const char *path; /* FILE_PROC: below /proc */
+	uint32_t status;  /* pidfd of a process that is gone: as wait(2) told it */
 };
 
 struct fd_rec {
@@ -198,6 +200,8 @@ struct tty_rec {
 	int32_t session, foreground; /* controlling session and group, 0 if none */
 	struct span to_slave; /* typed, not yet read */
 	struct span to_master;
+	bool exclusive;    /* TIOCEXCL */
+	bool slave_closed; /* it was opened once, and nobody has it open: reading gives EIO */
 };
 
 struct sockopt_rec {
@@ -208,6 +212,8 @@ struct sockopt_rec {
 struct message_rec {
 	struct span data;
 	struct span from; /* sender's address, datagrams */
+	bool has_creds;   /* the receiver asked for them (SO_PASSCRED) */
+	uint32_t pid, uid, gid;
 };
 
 struct sock_rec {
@@ -224,6 +230,13 @@ struct sock_rec {
 	uint32_t creator;  /* pid, for SO_PEERCRED */
 	struct list options;
 	struct list queue; /* struct message_rec */
+	struct span remote;  /* sockaddr of a peer outside that is found by address again */
+	bool peer_closed;    /* it was connected, and the other end is gone */
+	bool reset;          /* that end had unread data: the next read gives ECONNRESET */
+	const char *dir;     /* where a relative path was bound */
+	uint32_t uid, gid;   /* of the socket itself */
+	uint32_t creator_uid, creator_gid; /* for SO_PEERCRED */
+	struct list groups;  /* netlink, uint64_t: multicast groups from 1 */
 };
 
 enum lock_kind { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD, LOCK_KINDS };

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -169,6 +170,27 @@ void tracee_release(struct tracee *t)
 	}
 	ptrace(PTRACE_DETACH, t->tid, 0, 0);
 	t->state = TRACEE_GONE;
+}
+
+int tracee_stop_group(struct tracee *t, bool first, struct err *e)
+{
+	int pass = 0;
+
+	assert(t->state == TRACEE_STOPPED);
+	if (first && syscall(SYS_tkill, t->tid, SIGSTOP) < 0)
+		return tracee_fail(t, -errno, "SIGSTOP", e);
+	for (;;) {
+		int status, r;
+
+		if (ptrace(PTRACE_CONT, t->tid, 0, pass) < 0)
+			return tracee_fail(t, -errno, "PTRACE_CONT", e);
+		r = tracee_wait(t, -1, &status, e);
+		if (r < 0)
+			return r;
+		if (status >> 16 == PTRACE_EVENT_STOP && WSTOPSIG(status) != SIGTRAP)
+			return 0;
+		pass = !(status >> 16) && WSTOPSIG(status) == SIGSTOP ? SIGSTOP : 0;
+	}
 }
 
 int tracee_set_regs(struct tracee *t, struct err *e)
