@@ -78,13 +78,14 @@ static const struct ready_kind {
 	/* Sockets */
 	{"socket:TCP*:LISTEN", "listening TCP socket", READY_RESTORABLE, NULL},
 	{"socket:TCP*:CLOSE", "unconnected TCP socket", READY_RESTORABLE, NULL},
-	{"socket:TCP*:LISTEN-queued", "listening TCP socket", READY_NET,
-         "connections that nobody has accepted yet wait in its queue; accept or drop them"},
+	{"socket:TCP*:LISTEN-queued", "listening TCP socket", READY_COOPERATIVE,
+         "connections that the program has not accepted yet wait in its queue; let it accept them"},
 	{"socket:TCP*", "TCP connection", READY_NET,
          "connections are to be resumed where their address comes back too, or closed cleanly; "
          "close it before the snapshot"},
-	{"socket:UDP*", "UDP socket", READY_NET,
-         "datagrams in flight are lost, as UDP may lose them; close it before the snapshot"},
+	{"socket:UDP*:queued", "UDP socket", READY_COOPERATIVE,
+         "datagrams that the program has not read yet wait in it; let it read them"},
+	{"socket:UDP*", "UDP socket", READY_RESTORABLE, NULL},
 	{"socket:PING*", "ICMP socket", READY_FULL,
          "it is to be opened again; close it before the snapshot"},
 	{"socket:RAW*", "raw socket", READY_FULL,
@@ -102,8 +103,7 @@ static const struct ready_kind {
          "its peer is not in the tree and reads end of file" OUTSIDE_HINT},
 	{"socket:UNIX*:unknown", "UNIX socket", READY_COOPERATIVE,
          "its peer cannot be found out without unix_diag"},
-	{"socket:NETLINK", "netlink socket", READY_FULL,
-         "answers that were not read yet are lost; close it before the snapshot"},
+	{"socket:NETLINK", "netlink socket", READY_RESTORABLE, NULL},
 	{"socket:PACKET", "packet socket", READY_FULL,
          "it is to be opened again with CAP_NET_RAW; close it before the snapshot"},
 	{"socket:AF_VSOCK:service", "vsock of the WSL service", READY_NOT,
@@ -162,8 +162,10 @@ static const struct ready_kind {
 	{"fd:/dev/random", "device", READY_RESTORABLE, NULL},
 	{"fd:/dev/urandom", "device", READY_RESTORABLE, NULL},
 	{"fd:/dev/tty", "terminal", READY_RESTORABLE, NULL},
+	{"fd:/dev/ptmx:used", "pty master", READY_NOT,
+         "somebody outside of the tree uses the terminal that it makes" OUTSIDE_HINT},
 	{"fd:/dev/ptmx", "pty master", READY_RESTORABLE, NULL},
-	{"fd:/dev/pts/ptmx", "pty master", READY_RESTORABLE, NULL},
+
 	{"fd:/dev/pts/* (deleted)", "pty whose master is gone", READY_RESTORABLE, NULL},
 	{"fd:/dev/pts/*:inside", "pty", READY_RESTORABLE, NULL},
 	{"fd:/dev/pts/*:outside", "terminal", READY_RESTORABLE,
@@ -184,10 +186,12 @@ static const struct ready_kind {
          "its state is in the kernel; snapshot it with its own tool"},
 	{"fd:/dev/net/tun", "tun interface", READY_FULL,
          "the interface is to be made again; close it before the snapshot"},
-	{"fd:/dev/hvc*", "console", READY_NOT,
-         "start it on a terminal (ssh, script, tmux) instead"},
-	{"fd:/dev/console", "console", READY_NOT,
-         "start it on a terminal (ssh, script, tmux) instead"},
+	{"fd:/dev/hvc*", "console", READY_RESTORABLE,
+         "a restore attaches the caller's terminal with --tty"},
+	{"fd:/dev/console", "console", READY_RESTORABLE,
+         "a restore attaches the caller's terminal with --tty"},
+	{"fd:/dev/tty*", "terminal", READY_RESTORABLE,
+         "a restore attaches the caller's terminal with --tty"},
 	{"fd:/dev/*", "device", READY_NOT,
          "the kernel does not tell the state of this device; close it before the snapshot"},
 	{"fd:/proc/*:outside", "file of another process in /proc", READY_NOT,
@@ -385,6 +389,19 @@ static bool master_is_outside(struct scan *s, int index)
 	return true;
 }
 
+/* Does somebody outside of the tree have pty @index open? */
+static bool slave_is_outside(const struct view *v, int index)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/dev/pts/%d", index);
+	LIST_EACH(&v->fds, struct view_fd, f) {
+		if (!is_in_tree(v, f->pid) && !strcmp(f->link, path))
+			return true;
+	}
+	return false;
+}
+
 static bool is_gone(const struct view_proc *p)
 {
 	return p->stat.state == 'Z' || p->stat.state == 'X';
@@ -530,16 +547,14 @@ static const char *unix_state(struct scan *s, uint64_t inode)
 static const char *inet_state(const struct inet_seen *i)
 {
 	if (!text_starts(i->table, "tcp"))
-		return "open";
+		return i->sock.receive_queue ? "queued" : "open";
 	switch (i->sock.state) {
 	case TCP_LISTEN:
 		return i->sock.receive_queue ? "LISTEN-queued" : "LISTEN";
 	case TCP_CLOSE:
 		return "CLOSE";
-	case TCP_ESTABLISHED:
-		return "ESTABLISHED";
 	default:
-		return "closing";
+		return "connection";
 	}
 }
 
@@ -569,8 +584,8 @@ static const char *socket_sign(struct scan *s, const struct view_proc *p, const 
 		                       wsl_is_service(cid, port)
 		               ? "socket:AF_VSOCK:service"
 		               : "socket:AF_VSOCK:user";
-	/* A TCP socket that was never bound is in no table. */
-	if (text_starts(name, "TCP"))
+	/* A socket that was never bound is in no table. */
+	if (text_starts(name, "TCP") || text_starts(name, "UDP"))
 		return arena_printf(a, "socket:%s:%s", name, inet ? inet_state(inet) : "CLOSE");
 	return arena_printf(a, "socket:%s", name);
 }
@@ -639,6 +654,11 @@ static const char *fd_sign(struct scan *s, const struct view_proc *p, const stru
 	digits = text_starts(f->link, "/proc/") ? strspn(f->link + 6, "0123456789") : 0;
 	if (digits && !is_in_tree(s->view, (pid_t)strtol(f->link + 6, NULL, 10)))
 		return arena_printf(a, "fd:%s:outside", f->link);
+	if (!strcmp(f->link, "/dev/ptmx") || !strcmp(f->link, "/dev/pts/ptmx"))
+		return read_fdinfo(s->view, f, a, &info) &&
+		                       slave_is_outside(s->view, info.tty_index)
+		               ? "fd:/dev/ptmx:used"
+		               : "fd:/dev/ptmx";
 	if (text_starts(f->link, "/dev/pts/") &&
 	    !text_to_u64(f->link + strlen("/dev/pts/"), 10, INT32_MAX, &index))
 		return arena_printf(a, "fd:%s:%s", f->link,
