@@ -6,8 +6,8 @@
  *	Landlock	a task in a domain may not look at one outside of it: it is asked to
  *			compare itself with a witness, a process of ours with its rights and no
  *			domain (kcmp(2) needs the right to look)
- *	keyrings	a session keyring of its own is named by keyctl(2); those that a login
- *			makes are replaced by the caller's
+ *	keyrings	a session keyring with keys of its own; one that holds only what every
+ *			login links there is replaced by the caller's
  *	SEM_UNDO	kcmp(2) compares undo lists; we have none
  */
 #include <errno.h>
@@ -23,12 +23,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/sem.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "engine/engine-int.h"
 
-#define KEY_DESCRIPTION_BYTES 512
+#define KEY_DESCRIPTION_BYTES 256
+#define SESSION_KEYS_MAX 16
 
 /* ---- Landlock ----------------------------------------------------------------------------- */
 
@@ -145,42 +147,102 @@ static int check_landlock(struct dump *d, struct dtask *t, struct remote *r, str
 
 /* ---- keyrings ------------------------------------------------------------------------------ */
 
-/* Does a keyring's description ("type;uid;gid;perm;name") name one that every login has? */
-static bool is_usual(const char *description)
+/* "type;uid;gid;perm;name": the keyring of a user, which every login links to its session. */
+static bool is_user_keyring(const char *description)
 {
 	const char *name = strrchr(description, ';');
 
-	return name && (!strcmp(name, ";_ses") || text_starts(name, ";_uid_ses.") ||
-	                text_starts(name, ";_uid."));
+	return text_starts(description, "keyring;") && name && text_starts(name, ";_uid");
+}
+
+/* Are there keys in its session keyring that the task brought there? */
+static int own_session_keys(struct remote *r, bool *found, struct err *e)
+{
+	char descriptions[SESSION_KEYS_MAX][KEY_DESCRIPTION_BYTES] = {{0}};
+	int32_t keys[SESSION_KEYS_MAX] = {0};
+	size_t read, describe[SESSION_KEYS_MAX];
+	int ret;
+	int64_t n;
+
+	read = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_READ), U((int64_t)KEY_SPEC_SESSION_KEYRING),
+			    remote_out(r, keys, sizeof(keys)), U(sizeof(keys)));
+	ret = remote_run(r, e);
+	n = ret ? 0 : remote_result(r, read) / (int64_t)sizeof(keys[0]);
+	*found = n > SESSION_KEYS_MAX;
+	if (ret < 0 || n <= 0 || *found)
+		return ret;
+	for (int64_t i = 0; i < n; i++)
+		describe[i] = REMOTE_QUEUE(
+			r, SYS_keyctl, U(KEYCTL_DESCRIBE), U((int64_t)keys[i]),
+			remote_out(r, descriptions[i], KEY_DESCRIPTION_BYTES - 1),
+			U(KEY_DESCRIPTION_BYTES - 1));
+	ret = remote_run(r, e);
+	for (int64_t i = 0; !ret && i < n; i++)
+		*found |= remote_result(r, describe[i]) > 0 && !is_user_keyring(descriptions[i]);
+	return ret;
 }
 
 static int check_keyrings(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
 {
-	char description[KEY_DESCRIPTION_BYTES] = "";
 	long own = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
-	size_t id, describe, process;
+	bool found = false;
+	size_t id, process;
 	int ret;
 
 	id = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
-	                  U((int64_t)KEY_SPEC_SESSION_KEYRING), U(0));
+			  U((int64_t)KEY_SPEC_SESSION_KEYRING), U(0));
 	process = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
-	                       U((int64_t)KEY_SPEC_PROCESS_KEYRING), U(0));
-	describe = REMOTE_QUEUE(
-		r, SYS_keyctl, U(KEYCTL_DESCRIBE), U((int64_t)KEY_SPEC_SESSION_KEYRING),
-		remote_out(r, description, sizeof(description)), U(sizeof(description)));
+			       U((int64_t)KEY_SPEC_PROCESS_KEYRING), U(0));
 	ret = remote_run(r, e);
 	if (ret < 0)
 		return ret;
-	description[sizeof(description) - 1] = 0;
 	if (remote_result(r, process) > 0)
 		dump_obstacle(d, t->pid, "has a process keyring with keys of its own");
-	if (remote_result(r, id) > 0 && remote_result(r, id) != own &&
-	    remote_result(r, describe) > 0 && !is_usual(description))
-		dump_obstacle(
-			d, t->pid,
-			"has a session keyring of its own (keyctl session), whose keys stay in "
-			"the kernel");
-	return 0;
+	if (remote_result(r, id) > 0 && remote_result(r, id) != own)
+		ret = own_session_keys(r, &found, e);
+	if (!ret && found)
+		dump_obstacle(d, t->pid,
+			      "has a session keyring with keys of its own (keyctl session), which "
+			      "stay in the kernel");
+	return ret;
+}
+
+/* ---- System V semaphores -------------------------------------------------------------------- */
+
+/* Was a thread of the task the last to use a semaphore of this array? */
+static bool used_array(const struct dtask *t, int id)
+{
+	struct semid_ds info;
+
+	if (semctl(id, 0, IPC_STAT, &info) < 0)
+		return false;
+	for (int i = 0; i < (int)info.sem_nsems; i++)
+		if (semctl(id, i, GETPID) == t->pid)
+			return true;
+	return false;
+}
+
+/*
+ * Threads share an undo list that may be empty: one that exists counts when the process was
+ * also the last to use some semaphore.
+ */
+static bool has_undo(const struct dtask *t)
+{
+	AUTO(buf) struct buf text = {0};
+	char *save, *line;
+
+	if (os_kcmp(getpid(), t->pid, KCMP_SYSVSEM, 0, 0) <= 0 ||
+	    os_read_file_at(AT_FDCWD, "/proc/sysvipc/sem", &text) < 0)
+		return false;
+	buf_text(&text);
+	line = strtok_r((char *)text.data, "\n", &save); /* the heading */
+	while (line && (line = strtok_r(NULL, "\n", &save))) {
+		int key, id;
+
+		if (sscanf(line, "%d %d", &key, &id) == 2 && used_array(t, id))
+			return true;
+	}
+	return false;
 }
 
 /* ---- all ------------------------------------------------------------------------------------ */
@@ -191,7 +253,7 @@ int dump_hidden(struct dump *d, struct dtask *t, struct remote *r, struct err *e
 
 	if (!ret)
 		ret = check_keyrings(d, t, r, e);
-	if (!ret && os_kcmp(getpid(), t->pid, KCMP_SYSVSEM, 0, 0) > 0)
+	if (!ret && has_undo(t))
 		dump_obstacle(d, t->pid,
 		              "holds System V semaphores with SEM_UNDO, which its end would undo: "
 		              "POSIX semaphores can be snapshotted");

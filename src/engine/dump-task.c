@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "engine/engine-int.h"
@@ -99,21 +100,50 @@ static void regs_to_rec(const struct user_regs_struct *in, struct regs_rec *out)
 	memcpy(out, in, sizeof(*out));
 }
 
+/* Calls that give EINTR after any stop, with or without a handler (signal(7), at its end). */
+static bool ends_with_any_stop(long nr)
+{
+	static const long calls[] = {
+		SYS_epoll_wait,	     SYS_epoll_pwait, SYS_epoll_pwait2, SYS_semop,
+		SYS_semtimedop,	     SYS_rt_sigtimedwait, SYS_io_getevents, SYS_msgrcv, SYS_msgsnd,
+		/* With a time-out on the socket: */
+		SYS_accept,	     SYS_accept4,     SYS_connect,	SYS_recvfrom,
+		SYS_recvmsg,	     SYS_recvmmsg,    SYS_sendto,	SYS_sendmsg,
+		SYS_read,	     SYS_readv,       SYS_write,	SYS_writev,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+		if (calls[i] == nr)
+			return true;
+	return false;
+}
+
 /*
  * A call that was interrupted is made again after a restore by going back to its instruction.
  * The kernel keeps what is left of a relative time-out to itself (its restart block): for
  * nanosleep it has written the rest where the program asked for it, and that is used; other
  * calls (poll, futex) wait for their whole time-out again.
+ *
+ * Return: true if the call would have ended with EINTR because of our stop: then the task must
+ * make it again also when it only goes on.
  */
-static void rewind_syscall(struct regs_rec *regs)
+static bool rewind_syscall(struct regs_rec *regs, bool signal_waits)
 {
 	enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514,
 	       ERESTART_RESTARTBLOCK = 516 };
 	int64_t result = (int64_t)regs->rax;
 
 	if ((int64_t)regs->orig_rax < 0)
-		return;
+		return false;
 	switch (-result) {
+	case EINTR:
+		/* Nothing but our stop can have interrupted it, unless a handler is about to run. */
+		if (signal_waits || !ends_with_any_stop((long)regs->orig_rax))
+			goto over;
+		regs->rax = regs->orig_rax;
+		regs->rip -= 2;
+		regs->orig_rax = UINT64_MAX;
+		return true;
 	case ERESTART_RESTARTBLOCK:
 		if (regs->orig_rax == SYS_nanosleep && regs->rsi)
 			regs->rdi = regs->rsi;
@@ -128,9 +158,11 @@ static void rewind_syscall(struct regs_rec *regs)
 		regs->orig_rax = UINT64_MAX;
 		break;
 	default:
+	over:
 		/* The call is over; nothing may take its number for one in progress. */
 		regs->orig_rax = UINT64_MAX;
 	}
+	return false;
 }
 
 static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
@@ -162,7 +194,7 @@ static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
 }
 
 static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
-			  struct thread_rec *rec, struct err *e)
+			  const struct proc_status *st, struct thread_rec *rec, struct err *e)
 {
 	AUTO(buf) struct buf xstate = {0};
 	struct rseq_configuration rseq;
@@ -175,7 +207,12 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 			      th->tid);
 		return 0;
 	}
-	rewind_syscall(&rec->regs);
+	if (rewind_syscall(&rec->regs, (st->sig_pending | st->shared_pending) & ~st->sig_blocked)) {
+		memcpy(&th->regs, &rec->regs, sizeof(th->regs));
+		r = tracee_set_regs(th, e);
+		if (r < 0)
+			return r;
+	}
 	r = tracee_get_regset(th, NT_X86_XSTATE, &xstate, e);
 	if (!r)
 		r = tracee_get_sigmask(th, &rec->sigmask, e);
@@ -205,7 +242,7 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 	uint8_t affinity[AFFINITY_BYTES];
 	int32_t pdeathsig = 0, tsc = 0;
 	size_t i_slack, i_sched, i_affinity, i_ioprio, i_personality, i_secure, i_cpuid, i_tid;
-	size_t i_robust, i_nice;
+	size_t i_robust, i_nice, i_mce;
 	int64_t n;
 	int ret;
 
@@ -223,6 +260,7 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 			       U(sizeof(sched)), U(0));
 	i_affinity = REMOTE_QUEUE(r, SYS_sched_getaffinity, U(0), U(sizeof(affinity)),
 				  remote_out(r, affinity, sizeof(affinity)));
+	i_mce = REMOTE_QUEUE(r, SYS_prctl, U(PR_MCE_KILL_GET), U(0), U(0), U(0), U(0));
 	i_nice = REMOTE_QUEUE(r, SYS_getpriority, U(PRIO_PROCESS), U(0));
 	i_ioprio = REMOTE_QUEUE(r, SYS_ioprio_get, U(IOPRIO_WHO_PROCESS), U(0));
 	i_cpuid = REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_CPUID), U(0));
@@ -259,6 +297,7 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 	n = remote_result(r, i_affinity);
 	if (n > 0)
 		rec->affinity = SPAN(arena_copy(&d->arena, affinity, (size_t)n), (size_t)n);
+	rec->mce_kill = (uint32_t)MAX(remote_result(r, i_mce), (int64_t)0);
 	n = remote_result(r, i_ioprio);
 	rec->ioprio = n < 0 ? 0 : (uint32_t)n;
 	return 0;
@@ -315,7 +354,7 @@ static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
 	check_seccomp(d, t, &status);
 	if (!index)
 		t->status = status;
-	return dump_by_ptrace(d, t, &t->threads[index], rec, e);
+	return dump_by_ptrace(d, t, &t->threads[index], &status, rec, e);
 }
 
 static int dump_other_thread(struct dump *d, struct dtask *t, size_t index,
@@ -446,6 +485,27 @@ static int dump_lock_future(struct dtask *t, const struct remote *r, struct mm_r
 	return 0;
 }
 
+/* Which stopped children the task could still learn of by wait(2): asked without taking it. */
+static int dump_stop_news(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+{
+	for (size_t i = 0; i < d->n_tasks; i++) {
+		struct dtask *child = d->tasks[i];
+		siginfo_t info = {0};
+		int ret;
+
+		if (child->parent != t || !child->n_threads || !child->threads[0].group_stop)
+			continue;
+		REMOTE_QUEUE(r, SYS_waitid, U(P_PID), U(child->pid),
+			     remote_out(r, &info, sizeof(info)), U(WSTOPPED | WNOHANG | WNOWAIT),
+			     U(0));
+		ret = remote_run(r, e);
+		if (ret < 0)
+			return ret;
+		child->stop_news = info.si_pid == child->pid;
+	}
+	return 0;
+}
+
 static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote *r,
 				 struct task_rec *rec, struct err *e)
 {
@@ -477,6 +537,9 @@ static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote 
 	if (ret < 0)
 		return ret;
 	rec->subreaper = subreaper != 0;
+	ret = dump_stop_news(d, t, r, e);
+	if (ret < 0)
+		return ret;
 	if (remote_result(r, io_flusher) == 1)
 		dump_obstacle(d, t->pid, "is an I/O flusher (PR_SET_IO_FLUSHER)");
 	if (t->mm_owner) {
@@ -575,6 +638,7 @@ int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struc
 		return r;
 	rec->state = t->threads[0].group_stop ? TASK_STOPPED : TASK_ALIVE;
 	rec->stop_signal = (uint32_t)t->threads[0].group_stop;
+	rec->stop_news = t->stop_news;
 	if (!read_number(t, "oom_score_adj", 10, &number))
 		rec->oom_score_adj = (int32_t)number;
 	if (!read_number(t, "coredump_filter", 16, &number))

@@ -46,6 +46,7 @@ struct dtask {
 	int pidfd; /* -1 for a zombie */
 	uint32_t mm;
 	bool mm_owner; /* the first task that has this mm */
+	bool stop_news; /* stopped, and the parent has not waited for that yet */
 };
 
 /*

@@ -287,6 +287,8 @@ static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
 	if (rec->sched.policy)
 		STEP(s, "nice", SYS_setpriority, U(PRIO_PROCESS), U(0), U((int64_t)rec->sched.nice));
 	STEP(s, "I/O priority", SYS_ioprio_set, U(IOPRIO_WHO_PROCESS), U(0), U(rec->ioprio));
+	STEP(s, "PR_MCE_KILL", SYS_prctl, U(PR_MCE_KILL), U(PR_MCE_KILL_SET), U(rec->mce_kill), U(0),
+	     U(0));
 	if (rec->tsc_mode == PR_TSC_SIGSEGV)
 		STEP(s, "TSC mode", SYS_prctl, U(PR_SET_TSC), U(rec->tsc_mode));
 	if (rec->cpuid_fault)
@@ -489,10 +491,10 @@ static int load_registers(struct rthread *th, struct err *e)
 /* A stopped task stops again before its first instruction. */
 static int stop_again(struct rtask *t, struct err *e)
 {
-	int ret = tracee_stop_group(&t->threads[0].tracee, true, e);
+	int ret = tracee_stop_group(&t->threads[0].tracee, (int)t->rec->stop_signal, e);
 
 	for (size_t i = 1; !ret && i < t->n_threads; i++)
-		ret = tracee_stop_group(&t->threads[i].tracee, false, e);
+		ret = tracee_stop_group(&t->threads[i].tracee, 0, e);
 	return ret;
 }
 
@@ -503,7 +505,7 @@ static int stop_again(struct rtask *t, struct err *e)
 static void queue_stop_news(struct steps *s, const struct task_rec *parent)
 {
 	LIST_EACH(&s->r->image->tasks, struct task_rec, child)
-		if (child->ppid == parent->pid && child->state == TASK_STOPPED &&
+		if (child->ppid == parent->pid && child->state == TASK_STOPPED && !child->stop_news &&
 		    remote_has_room(&s->in, 1, 0))
 			REMOTE_QUEUE(&s->in, SYS_wait4, U(child->pid), U(0),
 				     U(WUNTRACED | WNOHANG), U(0));

@@ -172,16 +172,19 @@ void tracee_release(struct tracee *t)
 	t->state = TRACEE_GONE;
 }
 
-int tracee_stop_group(struct tracee *t, bool first, struct err *e)
+int tracee_stop_group(struct tracee *t, int sig, struct err *e)
 {
 	int pass = 0;
 
 	assert(t->state == TRACEE_STOPPED);
-	if (first && syscall(SYS_tkill, t->tid, SIGSTOP) < 0)
+	if (sig && syscall(SYS_tkill, t->tid, SIGSTOP) < 0)
 		return tracee_fail(t, -errno, "SIGSTOP", e);
 	for (;;) {
 		int status, r;
 
+		/* Whatever becomes of the signal, no instruction of the task runs. */
+		if (pass && ptrace(PTRACE_INTERRUPT, t->tid, 0, 0) < 0)
+			return tracee_fail(t, -errno, "PTRACE_INTERRUPT", e);
 		if (ptrace(PTRACE_CONT, t->tid, 0, pass) < 0)
 			return tracee_fail(t, -errno, "PTRACE_CONT", e);
 		r = tracee_wait(t, -1, &status, e);
@@ -189,7 +192,15 @@ int tracee_stop_group(struct tracee *t, bool first, struct err *e)
 			return r;
 		if (status >> 16 == PTRACE_EVENT_STOP && WSTOPSIG(status) != SIGTRAP)
 			return 0;
-		pass = !(status >> 16) && WSTOPSIG(status) == SIGSTOP ? SIGSTOP : 0;
+		if (pass) {
+			/* It did not stop by that one. */
+			sig = SIGSTOP;
+			pass = 0;
+			if (syscall(SYS_tkill, t->tid, SIGSTOP) < 0)
+				return tracee_fail(t, -errno, "SIGSTOP", e);
+		} else if (!(status >> 16) && WSTOPSIG(status) == SIGSTOP) {
+			pass = sig;
+		}
 	}
 }
 

@@ -95,12 +95,13 @@ void tracee_release(struct tracee *t);
 MUST_CHECK int tracee_set_regs(struct tracee *t, struct err *e);
 
 /**
- * tracee_stop_group() - put a stopped tracee into a group stop, as SIGSTOP does
- * @first: the first thread of its process: the signal goes to it; the others join
+ * tracee_stop_group() - put a stopped tracee into a group stop
+ * @sig: of the first thread of its process: by which signal; 0: this one joins the first
  *
+ * A signal that would not stop it (SIGTSTP in an orphaned process group) becomes SIGSTOP.
  * It stays a tracee and stays stopped when it is let go.
  */
-MUST_CHECK int tracee_stop_group(struct tracee *t, bool first, struct err *e);
+MUST_CHECK int tracee_stop_group(struct tracee *t, int sig, struct err *e);
 
 MUST_CHECK int tracee_read(struct tracee *t, remote_t from, void *to, size_t len, struct err *e);
 MUST_CHECK int tracee_write(struct tracee *t, remote_t to, const void *from, size_t len,
