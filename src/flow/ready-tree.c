@@ -46,6 +46,7 @@ static const struct ready_kind {
 	{"task:init", "init", READY_NOT,
          "it is the first process of its netns; name the program itself, or snapshot the "
          "whole machine"},
+	{"task:32-bit", "32-bit program", READY_NOT, "run the 64-bit build of it"},
 	{"task:traced", "traced process", READY_NOT,
          "a debugger is attached, and only one can be; detach it"},
 	{"task:unreadable", "process of another user", READY_NOT,
@@ -90,6 +91,8 @@ static const struct ready_kind {
          "it is to be opened again; close it before the snapshot"},
 	{"socket:RAW*", "raw socket", READY_FULL,
          "it is to be opened again with CAP_NET_RAW; close it before the snapshot"},
+	{"socket:UNIX*:descriptors", "UNIX socket", READY_COOPERATIVE,
+         "descriptors are on their way in it (SCM_RIGHTS); let the program receive them"},
 	{"socket:UNIX*:pair", "UNIX socket with its peer", READY_RESTORABLE, NULL},
 	{"socket:UNIX*:listen", "listening UNIX socket", READY_RESTORABLE, NULL},
 	{"socket:UNIX*:loose", "UNIX socket without a peer", READY_RESTORABLE, NULL},
@@ -103,6 +106,8 @@ static const struct ready_kind {
          "its peer is not in the tree and reads end of file" OUTSIDE_HINT},
 	{"socket:UNIX*:unknown", "UNIX socket", READY_COOPERATIVE,
          "its peer cannot be found out without unix_diag"},
+	{"socket:NETLINK:queued", "netlink socket", READY_COOPERATIVE,
+         "messages of the kernel that the program has not read yet wait in it; let it read them"},
 	{"socket:NETLINK", "netlink socket", READY_RESTORABLE, NULL},
 	{"socket:PACKET", "packet socket", READY_FULL,
          "it is to be opened again with CAP_NET_RAW; close it before the snapshot"},
@@ -156,6 +161,8 @@ static const struct ready_kind {
 	/* Files with a name */
 	{"fd:lease", "lease on a file", READY_NOT,
          "who breaks a lease must wait for its holder; give it back (F_UNLCK) before the snapshot"},
+	{"fd:unmounted", "message queue or other file of the kernel", READY_FULL,
+         "it lies in a file system that is mounted nowhere; close it before the snapshot"},
 	{"fd:/dev/null", "device", READY_RESTORABLE, NULL},
 	{"fd:/dev/zero", "device", READY_RESTORABLE, NULL},
 	{"fd:/dev/full", "device", READY_RESTORABLE, NULL},
@@ -261,6 +268,7 @@ struct scan {
 	const struct view_proc *self; /* us, or who made the recording; may be NULL */
 	ready_obstacle_fn obstacle;
 	struct list inet;            /* struct inet_seen, of the network namespaces seen so far */
+	struct list netlink;         /* struct proc_netlink, of the same */
 	struct list inet_namespaces; /* const char * */
 };
 
@@ -442,6 +450,9 @@ static void scan_task(struct scan *s, const struct view_proc *p)
 		add(s, p, "process", "task:ok", p->stat.comm);
 	if (!p->has_status || is_gone(p))
 		return;
+	/* The stack of a 64-bit program is above 4 GiB, wherever else its memory lies. */
+	if (p->stat.start_stack && p->stat.start_stack <= UINT32_MAX)
+		add(s, p, "process", "task:32-bit", p->stat.comm);
 	if (p->status.tracer_pid)
 		add(s, p, "process", "task:traced",
 		    arena_printf(&s->report->arena, "by process %d", p->status.tracer_pid));
@@ -465,12 +476,14 @@ static void scan_task(struct scan *s, const struct view_proc *p)
 
 /* ---- sockets --------------------------------------------------------------------------- */
 
-/* The internet sockets of @p's network namespace, once for each namespace. */
-static void read_inet(struct scan *s, const struct view_proc *p)
+/* The sockets of @p's network namespace, once for each namespace. */
+static void read_sockets(struct scan *s, const struct view_proc *p)
 {
 	static const char *const tables[] = {"tcp", "tcp6", "udp", "udp6", "raw", "raw6", "icmp"};
 	struct arena *a = &s->report->arena;
 	const char *netns = view_link(s->view, path_of(s, p, "ns/net"));
+	AUTO(buf) struct buf netlink = {0};
+	struct list netlinks = {0};
 
 	if (!netns)
 		netns = "?";
@@ -491,6 +504,20 @@ static void read_inet(struct scan *s, const struct view_proc *p)
 			*LIST_ADD(&s->inet, a, struct inet_seen) =
 				(struct inet_seen){tables[i], *sock};
 	}
+	if (view_read(s->view, path_of(s, p, "net/netlink"), &netlink) == 0 &&
+	    !proc_parse_net_netlink(buf_span(&netlink), a, &netlinks, NULL)) {
+		LIST_EACH(&netlinks, struct proc_netlink, n)
+			*LIST_ADD(&s->netlink, a, struct proc_netlink) = *n;
+	}
+}
+
+static bool netlink_is_queued(const struct scan *s, uint64_t inode)
+{
+	LIST_EACH(&s->netlink, struct proc_netlink, n) {
+		if (n->inode == inode)
+			return n->receive_queue;
+	}
+	return false;
 }
 
 static const struct inet_seen *find_inet(const struct scan *s, uint64_t inode)
@@ -563,9 +590,10 @@ static const char *socket_sign(struct scan *s, const struct view_proc *p, const 
 	struct arena *a = &s->report->arena;
 	const char *name = view_socket_name(s->view, f->pid, f->fd);
 	const struct inet_seen *inet;
+	struct proc_fdinfo info;
 	uint32_t cid, port;
 
-	read_inet(s, p);
+	read_sockets(s, p);
 	inet = find_inet(s, f->inode);
 	/* Without the attribute, the tables tell at least the common families. */
 	if (!name && inet)
@@ -577,6 +605,10 @@ static const char *socket_sign(struct scan *s, const struct view_proc *p, const 
 		name = "UNIX";
 	if (!name)
 		return "socket:unknown:";
+	if (!strcmp(name, "NETLINK"))
+		return netlink_is_queued(s, f->inode) ? "socket:NETLINK:queued" : "socket:NETLINK";
+	if (text_starts(name, "UNIX") && read_fdinfo(s->view, f, a, &info) && info.scm_fds)
+		return arena_printf(a, "socket:%s:descriptors", name);
 	if (text_starts(name, "UNIX"))
 		return arena_printf(a, "socket:%s:%s", name, unix_state(s, f->inode));
 	if (!strcmp(name, "AF_VSOCK"))
@@ -635,6 +667,28 @@ static bool on_windows_drive(const struct view *v, const char *path)
 	return best && (!strcmp(best->fstype, "9p") || !strcmp(best->fstype, "virtiofs"));
 }
 
+/*
+ * A file with a path in a file system that is mounted nowhere: a POSIX message queue, seen as
+ * "/name", or a file whose mount was detached. Only where its owner sees the mounts that we see.
+ */
+static bool is_unmounted(struct scan *s, const struct view_proc *p, const struct view_fd *f)
+{
+	struct arena *a = &s->report->arena;
+	const char *theirs = view_link(s->view, path_of(s, p, "ns/mnt"));
+	const char *ours = s->self ? view_link(s->view, path_of(s, s->self, "ns/mnt")) : NULL;
+	struct proc_fdinfo info;
+
+	if (*f->link != '/' || text_starts(f->link, "/memfd:") ||
+	    text_starts(f->link, "/secretmem") || !theirs || !ours || strcmp(theirs, ours) != 0 ||
+	    !s->view->mounts.count || !read_fdinfo(s->view, f, a, &info))
+		return false;
+	LIST_EACH(&s->view->mounts, struct proc_mount, m) {
+		if (m->id == info.mount_id)
+			return false;
+	}
+	return true;
+}
+
 static const char *fd_sign(struct scan *s, const struct view_proc *p, const struct view_fd *f)
 {
 	struct arena *a = &s->report->arena;
@@ -663,6 +717,8 @@ static const char *fd_sign(struct scan *s, const struct view_proc *p, const stru
 	    !text_to_u64(f->link + strlen("/dev/pts/"), 10, INT32_MAX, &index))
 		return arena_printf(a, "fd:%s:%s", f->link,
 		                    master_is_outside(s, (int)index) ? "outside" : "inside");
+	if (is_unmounted(s, p, f))
+		return "fd:unmounted";
 	if (*f->link == '/' && s->report->wsl.version && on_windows_drive(s->view, f->link))
 		return arena_printf(a, "fd:%s:windows", f->link);
 	return arena_printf(a, "fd:%s", f->link);

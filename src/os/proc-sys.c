@@ -174,3 +174,44 @@ int proc_parse_net_inet(struct span text, struct arena *a, struct list *out, str
 	*out = sockets;
 	return 0;
 }
+
+/* ---- net/netlink ----------------------------------------------------------------------- */
+
+/* "00000000fa9f8135 0   2867       00000000 4352     0        1     2        0        387782" */
+static bool parse_netlink(struct cursor c, struct proc_netlink *n)
+{
+	struct cursor skipped;
+	uint64_t receive;
+
+	if (!cursor_word(&c, &skipped) || !cursor_blanks(&c) || !cursor_u32(&c, 10, &n->protocol) ||
+	    !cursor_blanks(&c) || !cursor_word(&c, &skipped) || !cursor_blanks(&c) ||
+	    !cursor_word(&c, &skipped) || !cursor_blanks(&c) ||
+	    !cursor_u64(&c, 10, UINT32_MAX, &receive))
+		return false;
+	n->receive_queue = (uint32_t)receive;
+	/* Sent bytes, a dump in progress, references, drops. */
+	for (int i = 0; i < 4; i++) {
+		if (!cursor_blanks(&c) || !cursor_word(&c, &skipped))
+			return false;
+	}
+	return cursor_blanks(&c) && cursor_u64(&c, 10, UINT64_MAX, &n->inode);
+}
+
+int proc_parse_net_netlink(struct span text, struct arena *a, struct list *out, struct err *e)
+{
+	struct cursor c = cursor_of(text), line;
+	struct list sockets = {0};
+
+	/* The heading. */
+	if (cursor_line(&c, &line) && !cursor_text(&line, "sk "))
+		return cursor_refuse(e, "net/netlink", line);
+	while (cursor_line(&c, &line)) {
+		struct proc_netlink n = {0};
+
+		if (!parse_netlink(line, &n))
+			return cursor_refuse(e, "net/netlink", line);
+		*LIST_ADD(&sockets, a, struct proc_netlink) = n;
+	}
+	*out = sockets;
+	return 0;
+}

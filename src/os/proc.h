@@ -153,6 +153,7 @@ struct proc_fdinfo {
 	struct list inotify; /* struct proc_inotify_watch */
 	struct list locks;   /* struct proc_lock */
 	int32_t tty_index;   /* "tty-index:" of a pty master, -1 otherwise */
+	uint32_t scm_fds;    /* descriptors on their way in a UNIX socket */
 };
 MUST_CHECK int proc_parse_fdinfo(struct span text, struct arena *a, struct proc_fdinfo *out,
                                  struct err *e);
@@ -214,5 +215,13 @@ struct proc_inet {
 };
 MUST_CHECK int proc_parse_net_inet(struct span text, struct arena *a, struct list *out,
                                    struct err *e);
+
+struct proc_netlink {
+	uint64_t inode;
+	uint32_t protocol;      /* NETLINK_* */
+	uint32_t receive_queue; /* bytes, with the kernel's own overhead */
+};
+MUST_CHECK int proc_parse_net_netlink(struct span text, struct arena *a, struct list *out,
+				      struct err *e);
 
 #endif

@@ -119,11 +119,19 @@ static void fuzz_net_inet(struct span text, struct arena *a)
 		sink += l.count;
 }
 
+static void fuzz_net_netlink(struct span text, struct arena *a)
+{
+	struct list l;
+
+	if (!proc_parse_net_netlink(text, a, &l, NULL))
+		sink += l.count;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(struct span, struct arena *) = {
 		fuzz_stat,   fuzz_status, fuzz_maps,     fuzz_fdinfo,   fuzz_mountinfo,
-		fuzz_timers, fuzz_limits, fuzz_net_unix, fuzz_net_inet,
+		fuzz_timers, fuzz_limits, fuzz_net_unix, fuzz_net_inet, fuzz_net_netlink,
 	};
 	AUTO(arena) struct arena a = {0};
 
@@ -131,7 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	/* Letters, so that a corpus can be written with an editor: s, t, m, f, ... */
 	for (size_t i = 0; i < ARRAY_LEN(parsers); i++) {
-		if (data[0] == "Ssmfotlui"[i])
+		if (data[0] == "Ssmfotluin"[i])
 			parsers[i](SPAN(data + 1, size - 1), &a);
 	}
 	return 0;

@@ -701,10 +701,42 @@ static void internet_sockets_of_both_families(void)
 	ok(proc_parse_net_inet(text("Num\n"), &a, &l, &e) == -EBADMSG);
 }
 
+static void netlink_sockets_and_what_waits_in_them(void)
+{
+	AUTO(arena) struct arena a = {0};
+	const struct proc_netlink *n;
+	struct proc_fdinfo f;
+	struct list l = {0};
+	struct err e = {0};
+
+	ok(!proc_parse_net_netlink(
+		   text("sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    "
+	                "Drops    Inode\n"
+	                "00000000cf882fa8 0   0          00000000 0        0        0     2        "
+	                "0"
+	                "        4       \n"
+	                "00000000fa9f8135 4   2867       00000001 4352     0        1     2        "
+	                "0"
+	                "        387782  \n"),
+		   &a, &l, &e),
+	   "%s", e.text);
+	n = LIST_AT(&l, struct proc_netlink, 0);
+	ok(l.count == 2 && n->inode == 4 && !n->protocol && !n->receive_queue);
+	ok(n[1].inode == 387782 && n[1].protocol == 4 && n[1].receive_queue == 4352);
+	ok(proc_parse_net_netlink(text("sk\n"), &a, &l, &e) == -EBADMSG);
+	ok(proc_parse_net_netlink(text("sk \n00 0 0 0 x\n"), &a, &l, &e) == -EBADMSG);
+	/* What a UNIX socket has on the way stands in fdinfo. */
+	ok(!proc_parse_fdinfo(text("pos:\t0\nflags:\t02000002\nmnt_id:\t10\nscm_fds: 2\n"), &a, &f,
+	                      &e) &&
+	   f.scm_fds == 2);
+}
+
 static void everything_of_this_process_is_understood(void)
 {
 	AUTO(arena) struct arena a = {0};
-	AUTO(buf) struct buf stat = {0}, status = {0}, mounts = {0}, sockets = {0}, fd = {0};
+	AUTO(buf)
+	struct buf stat = {0},
+		   status = {0}, mounts = {0}, sockets = {0}, fd = {0}, netlink = {0};
 	struct proc_status s;
 	struct proc_fdinfo f;
 	struct list l = {0};
@@ -721,6 +753,8 @@ static void everything_of_this_process_is_understood(void)
 	ok(!proc_parse_mountinfo(buf_span(&mounts), &a, &l, &e) && l.count, "%s", e.text);
 	slurp("/proc/net/unix", &sockets);
 	ok(!proc_parse_net_unix(buf_span(&sockets), &a, &l, &e), "%s", e.text);
+	slurp("/proc/net/netlink", &netlink);
+	ok(!proc_parse_net_netlink(buf_span(&netlink), &a, &l, &e) && l.count, "%s", e.text);
 	slurp("/proc/self/fdinfo/0", &fd);
 	ok(!proc_parse_fdinfo(buf_span(&fd), &a, &f, &e) && f.mount_id > 0, "%s", e.text);
 }
@@ -750,6 +784,7 @@ int main(void)
 	RUN(limits_are_those_of_getrlimit);
 	RUN(unix_sockets_with_any_name);
 	RUN(internet_sockets_of_both_families);
+	RUN(netlink_sockets_and_what_waits_in_them);
 	RUN(everything_of_this_process_is_understood);
 	return tap_done();
 }
