@@ -63,7 +63,7 @@ class GrowingFile:
         with open(self.path, errors="replace") as f:
             return f.read()
 
-    def wait_for(self, pattern, seconds, unless=None):
+    def wait_for(self, pattern, seconds, unless=None, start=0):
         """The match of a regular expression; None once @unless (a pidfd) ended, or time is up."""
         until = time.monotonic() + seconds
         poll = select.poll()
@@ -72,7 +72,7 @@ class GrowingFile:
             poll.register(unless, select.POLLIN)
         ended = False
         while True:
-            match = re.search(pattern, self.text(), re.M)
+            match = re.search(pattern, self.text()[start:], re.M)
             left = until - time.monotonic()
             if match or ended or left <= 0:
                 return match
