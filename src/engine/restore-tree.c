@@ -60,34 +60,29 @@ static const struct thread_rec *leader_of(const struct task_rec *t)
 
 /* ---- operations on real tasks ------------------------------------------------------------ */
 
-static const char *holder_of(pid_t pid, char text[64])
-{
-	AUTO(buf) struct buf comm = {0};
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	text[0] = 0;
-	if (!os_read_file_at(AT_FDCWD, path, &comm)) {
-		snprintf(text, 64, "%s", buf_text(&comm));
-		text[strcspn(text, "\n")] = 0;
-	}
-	return text;
-}
-
 int say_pid_taken(pid_t pid, int code, struct err *e)
 {
-	char name[64];
+	AUTO(buf) struct buf text = {0};
+	struct proc_stat holder = {0};
+	char path[32];
 
-	if (code == -EEXIST)
-		return err_say(e, -EEXIST,
-			       "pid %d is taken by \"%s\": end that one, or restore with --pidns",
-			       pid, holder_of(pid, name));
 	if (code == -EPERM)
 		return err_say(e, -EPERM,
 			       "choosing pid %d needs CAP_CHECKPOINT_RESTORE: restore with --pidns, "
 			       "or as root",
 			       pid);
-	return err_set(e, code, "a process with pid %d", pid);
+	if (code != -EEXIST)
+		return err_set(e, code, "a process with pid %d", pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (!os_read_file_at(AT_FDCWD, path, &text))
+		(void)!proc_parse_stat(buf_span(&text), &holder, NULL);
+	if (holder.state == 'Z')
+		return err_say(e, -EEXIST,
+			       "pid %d is held by \"%s\", which has ended and whose parent %d has not "
+			       "waited for it: end that one, or restore with --pidns",
+			       pid, holder.comm, holder.ppid);
+	return err_say(e, -EEXIST, "pid %d is taken by \"%s\": end that one, or restore with --pidns",
+		       pid, holder.comm);
 }
 
 /* Make @creator create a task. @out: the new one, stopped. */
