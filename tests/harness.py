@@ -284,8 +284,10 @@ class Done:
 
     def refused(self):
         need(self.code == 3, f"exit {self.code}, want 3: {self.err.strip() or self.out}")
-        lines = [line for line in self.err.strip().split("\n") if line]
-        need(len(lines) == 1, f"a refusal is one sentence, this is {len(lines)} lines: {self.err!r}")
+        first, *others = self.err.strip().split("\n")
+        need(first.startswith("wslx: "), f"a refusal without a sentence: {self.err!r}")
+        need(all(line.startswith("  ") for line in others),
+             f"after its first sentence a refusal lists one obstacle a line, indented: {self.err!r}")
         return self
 
 
@@ -304,7 +306,7 @@ class Tap:
         with self.lock:
             self.count += 1
             word = "not ok" if error else "ok"
-            tail = f" # SKIP {skip}" if skip else ""
+            tail = f" # SKIP {skip}" if skip else f" # {seconds * 1000:.0f} ms"
             for line in (note or "").strip().split("\n"):
                 if line:
                     print(f"# {line}")
