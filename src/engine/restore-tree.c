@@ -94,7 +94,7 @@ int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 	struct remote in;
 	size_t call;
 	int64_t result;
-	int ret = remote_begin(&in, creator, r->gate, r->page, e);
+	int ret = remote_begin(&in, creator, &r->place, e);
 
 	if (ret < 0)
 		return ret;
@@ -106,6 +106,9 @@ int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 		ret = say_pid_taken((pid_t)pid, (int)result, e);
 	if (!ret)
 		ret = tracee_adopt(out, (pid_t)in.event_message, e);
+	/* It was born inside of our scope and so with everything blocked. */
+	if (!ret)
+		ret = tracee_set_sigmask(out, 0, e);
 	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
 		ret = -ESRCH;
 	return ret;
@@ -115,7 +118,7 @@ int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err 
 		      uint64_t a, uint64_t b)
 {
 	struct remote in;
-	int ret = remote_begin(&in, t, r->gate, r->page, e);
+	int ret = remote_begin(&in, t, &r->place, e);
 
 	if (ret < 0)
 		return ret;
@@ -167,7 +170,7 @@ static int found_session(struct walk *w, struct tracee *t, uint32_t pid, struct 
 
 	if (!ret && result < 0)
 		ret = err_set(e, (int)result, "process %u: setsid", pid);
-	return ret;
+	return ret || !w->r ? ret : restore_session_tty(w->r, t, pid, e);
 }
 
 /* End a stand-in; its creator takes note, so that no zombie of it is left. */
@@ -420,7 +423,8 @@ static int join_or_found_session(struct restore *r, const struct task_rec *root,
 	if (!ret && result < 0)
 		ret = err_set(e, (int)result, "process %u: setsid", root->pid);
 	r->root_founded = true;
-	return ret;
+	return ret ? ret
+		   : restore_session_tty(r, &r->tasks[0].threads[0].tracee, root->sid, e);
 }
 
 int restore_tree(struct restore *r, int there, struct err *e)
