@@ -209,7 +209,7 @@ static int bind_from(const struct sock_rec *s, int fd)
 	AUTO(fd) int back = -1;
 	int ret;
 
-	if (!s->dir)
+	if (!s->dir || !s->dir[0])
 		return bind_here(s, fd);
 	back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (back < 0 || chdir(s->dir) < 0)
