@@ -285,7 +285,9 @@ class Done:
     def refused(self):
         need(self.code == 3, f"exit {self.code}, want 3: {self.err.strip() or self.out}")
         lines = [line for line in self.err.strip().split("\n") if line]
-        need(len(lines) == 1, f"a refusal is one sentence, this is {len(lines)} lines: {self.err!r}")
+        # Further obstacles, when there are several, stand indented below the sentence.
+        need(lines and all(line.startswith("  ") for line in lines[1:]),
+             f"a refusal is one sentence, this is: {self.err!r}")
         return self
 
 

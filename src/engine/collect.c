@@ -51,11 +51,16 @@ static int read_stat(struct dtask *t, struct err *e)
 
 static int seize_thread(struct dtask *t, pid_t tid, struct err *e)
 {
+	int r;
+
 	if (t->n_threads == t->cap_threads) {
 		t->cap_threads = t->cap_threads ? 2 * t->cap_threads : 4;
 		t->threads = xrealloc(t->threads, t->cap_threads * sizeof(*t->threads));
 	}
-	return tracee_seize(&t->threads[t->n_threads], tid, 0, e);
+	r = tracee_seize(&t->threads[t->n_threads], tid, 0, e);
+	if (r == -EPERM)
+		r = e->code = OBSTACLE; /* another tracer, or not ours to trace: not a failure */
+	return r;
 }
 
 static bool has_thread(const struct dtask *t, pid_t tid)

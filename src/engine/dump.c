@@ -278,7 +278,10 @@ int dump_begin(pid_t pid, enum engine_profile profile, struct dump **out, struct
 	d->tables.type = KCMP_FILES;
 	d->fss.type = KCMP_FS;
 	d->sighands.type = KCMP_SIGHAND;
+	if (!e)
+		e = &d->ignored;
 	r = dump_all(d, pid, e);
+	dump_hidden_finish(d);
 	if (r < 0) {
 		collect_thaw(d);
 		if (r != OBSTACLE) {

@@ -5,6 +5,7 @@
  *	collect.c	freeze a tree; thaw or kill it
  *	dump.c		the order of a dump, ids of shared objects
  *	dump-task.c	what is asked of threads and processes
+ *	dump-hidden.c	restrictions and resources that nothing lists: found by trying
  *	dump-mem.c	mappings and their pages
  *	dump-fd.c	descriptor tables and open file descriptions
  *	restore.c	the order of a restore
@@ -40,11 +41,12 @@ struct dtask {
 	struct proc_stat stat;
 	struct proc_status status;
 	struct list vmas; /* struct proc_vma, ascending */
-	remote_t gate;
+	struct remote_place place;
 	int proc;  /* /proc/PID */
 	int pidfd; /* -1 for a zombie */
 	uint32_t mm;
 	bool mm_owner; /* the first task that has this mm */
+	bool stop_news; /* stopped, and the parent has not waited for that yet */
 };
 
 /*
@@ -87,6 +89,9 @@ struct dump {
 	struct list file_users; /* by file id - 1: struct file_user */
 	struct list inode_keys; /* by inode id - 1: struct inode_key */
 	struct list pipe_keys, tty_keys, sock_keys; /* struct object_key */
+	pid_t witness; /* a process with the rights of the tree and without restrictions; 0 */
+	uint32_t witness_uid;
+	struct err ignored; /* where errors go that the caller does not want */
 	bool frozen;
 	uint64_t frozen_at_ns, frozen_ns;
 };
@@ -102,6 +107,9 @@ struct dtask *collect_find(const struct dump *d, pid_t pid);
 
 MUST_CHECK int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec,
 			       struct err *e);
+/* dump-hidden.c: what no file of /proc tells */
+MUST_CHECK int dump_hidden(struct dump *d, struct dtask *t, struct remote *r, struct err *e);
+void dump_hidden_finish(struct dump *d);
 MUST_CHECK int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e);
 MUST_CHECK int dump_memory(struct dump *d, struct page_sink *sink, struct err *e);
 MUST_CHECK int dump_table(struct dump *d, struct dtask *t, pid_t tid, struct table_rec *table,
@@ -197,12 +205,11 @@ struct restore {
 	const struct restore_options *options;
 	struct rtask *tasks; /* as in the image */
 	size_t n_tasks;
-	remote_t page;   /* our working memory, at the same free address in every task */
+	struct remote_place place; /* our working page is at the same free address in every task */
 	remote_t parked; /* where vvar and vdso wait, behind it */
 	uint64_t parked_bytes;
 	uint64_t vdso_start, vvar_start, vclock_start; /* parked addresses, 0: there is none */
 	uint64_t vdso_bytes, vvar_bytes, vclock_bytes;
-	remote_t gate;
 	int *files;  /* by file id - 1: our descriptor, -1 */
 	int *inodes; /* by inode id - 1: our descriptor (memfd, ghost, O_PATH), -1 */
 	int *tty_masters, *tty_slaves; /* by tty id - 1 */

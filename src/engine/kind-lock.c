@@ -84,7 +84,7 @@ static int lock_process(struct restore *r, const struct lock_rec *l, struct err 
 	if (fd < 0)
 		return err_say(e, -EBADMSG, "process %d has a lock on a file that it has not open",
 			       l->pid);
-	ret = remote_begin(&in, &t->threads[0].tracee, r->gate, r->page, e);
+	ret = remote_begin(&in, &t->threads[0].tracee, &r->place, e);
 	if (ret < 0)
 		return ret;
 	remote_queue(&in, SYS_fcntl, 3, U(fd), U(F_SETLK),

@@ -446,7 +446,7 @@ static int open_via_ctty(struct restore *r, const struct file_rec *f, int *out, 
 	if (!t)
 		return -ENXIO;
 	pidfd = os_pidfd_open(t->pid, 0);
-	ret = remote_begin(&in, &t->threads[0].tracee, r->gate, r->page, e);
+	ret = remote_begin(&in, &t->threads[0].tracee, &r->place, e);
 	if (ret < 0)
 		return ret;
 	REMOTE_QUEUE(&in, SYS_open, remote_in(&in, path, sizeof(path)),
@@ -515,7 +515,7 @@ static int ioctl_in(struct restore *r, struct tracee *t, int fd, unsigned reques
 	size_t call;
 	int there, ret, result = 0;
 
-	ret = remote_begin(&in, t, r->gate, r->page, e);
+	ret = remote_begin(&in, t, &r->place, e);
 	if (ret < 0)
 		return ret;
 	ret = restore_send_fds(r, &in, &fd, 1, &there, e);

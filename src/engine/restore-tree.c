@@ -94,7 +94,7 @@ int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 	struct remote in;
 	size_t call;
 	int64_t result;
-	int ret = remote_begin(&in, creator, r->gate, r->page, e);
+	int ret = remote_begin(&in, creator, &r->place, e);
 
 	if (ret < 0)
 		return ret;
@@ -106,6 +106,9 @@ int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 		ret = say_pid_taken((pid_t)pid, (int)result, e);
 	if (!ret)
 		ret = tracee_adopt(out, (pid_t)in.event_message, e);
+	/* It was born inside of our scope and so with everything blocked. */
+	if (!ret)
+		ret = tracee_set_sigmask(out, 0, e);
 	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
 		ret = -ESRCH;
 	return ret;
@@ -115,7 +118,7 @@ int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err 
 		      uint64_t a, uint64_t b)
 {
 	struct remote in;
-	int ret = remote_begin(&in, t, r->gate, r->page, e);
+	int ret = remote_begin(&in, t, &r->place, e);
 
 	if (ret < 0)
 		return ret;

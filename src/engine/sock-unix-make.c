@@ -96,7 +96,7 @@ static int deed_in(struct restore *r, struct rtask *t, struct deed *deed, struct
 	struct remote in;
 	size_t call = 0;
 
-	ret = remote_begin(&in, &t->threads[0].tracee, r->gate, r->page, e);
+	ret = remote_begin(&in, &t->threads[0].tracee, &r->place, e);
 	if (ret < 0)
 		return ret;
 	if (deed->what != MAKE_PAIR)

@@ -70,6 +70,7 @@ static const struct field mm_rec_fields[] = {
 	FIELD(struct mm_rec, memory_merge, 19, 1),
 	FIELD(struct mm_rec, mlock_future, 20, UINT32_MAX, "MCL_*"),
 	FIELD(struct mm_rec, pkeys, 21, UINT64_MAX, "bit n: key n is allocated"),
+	FIELD(struct mm_rec, membarrier, 22, UINT32_MAX, "MEMBARRIER_CMD_REGISTER_* that were made"),
 };
 
 static const struct rec_type mm_rec_type = REC_TYPE(mm_rec, mm_rec_fields, .key = 1);
@@ -184,6 +185,7 @@ static const struct field pipe_rec_fields[] = {
               "the bytes are packets (O_DIRECT): their number"),
 	FIELD_LIST_U64(struct pipe_rec, sizes, 5, 65536, "of the packets, uint64_t"),
 	FIELD(struct pipe_rec, data, 6, 268435456, "bytes written but not yet read, oldest first"),
+	FIELD(struct pipe_rec, full, 7, 1, "no room for one more byte, whatever the capacity says"),
 };
 
 static const struct rec_type pipe_rec_type = REC_TYPE(pipe_rec, pipe_rec_fields, .key = 1);
@@ -443,8 +445,7 @@ static const struct field thread_rec_fields[] = {
               "1: arch_prctl(ARCH_CPUID) forbids it"),
 	FIELD(struct thread_rec, group_stop, 28, UINT32_MAX,
               "stop signal if the thread stands in a group stop"),
-	FIELD(struct thread_rec, utime_ns, 29, UINT64_MAX),
-	FIELD(struct thread_rec, stime_ns, 30, UINT64_MAX),
+	FIELD(struct thread_rec, mce_kill, 31, 2, "PR_MCE_KILL_GET"),
 };
 
 static const struct rec_type thread_rec_type = REC_TYPE(thread_rec, thread_rec_fields, .key = 1);
@@ -478,6 +479,7 @@ static const struct field task_rec_fields[] = {
 	FIELD_LIST(struct task_rec, timers, 18, &posix_timer_rec_type, 65536),
 	FIELD_LIST(struct task_rec, threads, 19, &thread_rec_type, 131072),
 	FIELD(struct task_rec, comm, 20, IMAGE_PATH_MAX, "of a zombie, which has no threads"),
+	FIELD(struct task_rec, stop_news, 21, 1, "the parent has not waited for the stop yet"),
 };
 
 static const struct rec_type task_rec_type = REC_TYPE(task_rec, task_rec_fields, .key = 1);

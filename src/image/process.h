@@ -71,6 +71,7 @@ struct mm_rec {
 	bool memory_merge;
 	uint32_t mlock_future; /* MCL_* */
 	uint64_t pkeys; /* bit n: key n is allocated */
+	uint32_t membarrier; /* MEMBARRIER_CMD_REGISTER_* that were made */
 };
 
 /* ---- files ----------------------------------------------------------------------------- */
@@ -183,6 +184,7 @@ struct pipe_rec {
 	uint32_t packets;  /* the bytes are packets (O_DIRECT): their number */
 	struct list sizes; /* of the packets, uint64_t */
 	struct span data;  /* bytes written but not yet read, oldest first */
+	bool full;         /* no room for one more byte, whatever the capacity says */
 };
 
 struct tty_rec {
@@ -337,7 +339,7 @@ struct thread_rec {
 	uint32_t tsc_mode;
 	uint32_t cpuid_fault; /* 1: arch_prctl(ARCH_CPUID) forbids it */
 	uint32_t group_stop;  /* stop signal if the thread stands in a group stop */
-	uint64_t utime_ns, stime_ns;
+	uint32_t mce_kill; /* PR_MCE_KILL_GET */
 };
 
 enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE, TASK_STATES };
@@ -355,6 +357,7 @@ struct task_rec {
 	uint32_t exit_status; /* zombie: as wait(2) tells it */
 	uint32_t exit_signal; /* to the parent; 17 mostly */
 	uint32_t stop_signal;
+	bool stop_news; /* the parent has not waited for the stop yet */
 	uint32_t mm, sighand;
 	uint32_t tty; /* controlling terminal */
 	bool subreaper;
