@@ -343,7 +343,7 @@ static int send_one(struct restore *r, int from, const struct message_rec *m,
 	ssize_t n;
 
 	if (m->has_creds) {
-		creds.pid = m->pid ? restore_pid_here(r, m->pid) : getpid();
+		creds.pid = restore_pid_here(r, m->pid);
 		memcpy(CMSG_DATA(&control.head), &creds, sizeof(creds));
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = sizeof(control);
