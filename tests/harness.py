@@ -63,7 +63,7 @@ class GrowingFile:
         with open(self.path, errors="replace") as f:
             return f.read()
 
-    def wait_for(self, pattern, seconds, unless=None):
+    def wait_for(self, pattern, seconds, unless=None, start=0):
         """The match of a regular expression; None once @unless (a pidfd) ended, or time is up."""
         until = time.monotonic() + seconds
         poll = select.poll()
@@ -72,7 +72,7 @@ class GrowingFile:
             poll.register(unless, select.POLLIN)
         ended = False
         while True:
-            match = re.search(pattern, self.text(), re.M)
+            match = re.search(pattern, self.text()[start:], re.M)
             left = until - time.monotonic()
             if match or ended or left <= 0:
                 return match
@@ -284,10 +284,10 @@ class Done:
 
     def refused(self):
         need(self.code == 3, f"exit {self.code}, want 3: {self.err.strip() or self.out}")
-        lines = [line for line in self.err.strip().split("\n") if line]
-        # Further obstacles, when there are several, stand indented below the sentence.
-        need(lines and all(line.startswith("  ") for line in lines[1:]),
-             f"a refusal is one sentence, this is: {self.err!r}")
+        first, *others = self.err.strip().split("\n")
+        need(first.startswith("wslx: "), f"a refusal without a sentence: {self.err!r}")
+        need(all(line.startswith("  ") for line in others),
+             f"after its first sentence a refusal lists one obstacle a line, indented: {self.err!r}")
         return self
 
 
@@ -306,7 +306,7 @@ class Tap:
         with self.lock:
             self.count += 1
             word = "not ok" if error else "ok"
-            tail = f" # SKIP {skip}" if skip else ""
+            tail = f" # SKIP {skip}" if skip else f" # {seconds * 1000:.0f} ms"
             for line in (note or "").strip().split("\n"):
                 if line:
                     print(f"# {line}")

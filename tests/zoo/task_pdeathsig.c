@@ -29,6 +29,7 @@ int main(int argc, char **argv)
 	if (!parent) {
 		child = must(fork());
 		if (!child) {
+			struct timespec most = {zoo_spoiled ? 1 : 60, 0};
 			sigset_t go;
 
 			must(prctl(PR_SET_PDEATHSIG, SIGUSR1));
@@ -36,8 +37,9 @@ int main(int argc, char **argv)
 			zoo_spoil(must(prctl(PR_SET_PDEATHSIG, 0)));
 			sigemptyset(&go);
 			sigaddset(&go, SIGUSR1);
-			if (sigtimedwait(&go, NULL, &(struct timespec){zoo_spoiled ? 1 : 60, 0}) != SIGUSR1)
-				_exit(1);
+			while (sigtimedwait(&go, NULL, &most) != SIGUSR1)
+				if (errno != EINTR)
+					_exit(1);
 			_exit(0);
 		}
 		shared[0] = child;
