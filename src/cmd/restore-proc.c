@@ -22,11 +22,16 @@ static int attend(const struct restored *done)
 	int status;
 
 	signal(SIGTTOU, SIG_IGN);
-	tcsetpgrp(0, getpgid(done->root));
+	/* A terminal of its own, with a child of ours between, leaves this one to the child. */
+	if (!done->tty)
+		tcsetpgrp(0, getpgid(done->root));
 	while (waitpid(done->child, &status, 0) < 0)
 		if (errno != EINTR)
 			return EXIT_FAILED;
-	tcsetpgrp(0, getpgrp());
+	if (done->tty)
+		waitpid(done->tty, NULL, 0);
+	else
+		tcsetpgrp(0, getpgrp());
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

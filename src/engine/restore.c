@@ -228,6 +228,7 @@ int restore_run(struct process_image *im, struct page_source *pages,
 	if (!ret) {
 		out->root = r.tasks[0].pid;
 		out->child = r.options->pidns ? r.init.tid : out->root;
+		out->tty = r.tty_holder;
 		release(&r);
 	} else {
 		destroy(&r);
