@@ -67,12 +67,13 @@ const uint8_t remote_code[] = {
 	0xeb, 0xd3,                                           /* jmp loop */
 	0xcc,                                                 /* done: int3 */
 	0x90, 0x90,
-	0xc4, 0xe2, 0x78, 0x49, 0x03, 0xcc,                   /* ldtilecfg (%rbx); int3 */
-	0x90, 0x90,
+	0xc4, 0xe2, 0x78, 0x49, 0x03,                         /* ldtilecfg (%rbx) */
+	0xc4, 0xe2, 0x7b, 0x49, 0xc0, 0xcc,                   /* tilezero %tmm0; int3 */
+	0x90, 0x90, 0x90, 0x90, 0x90,
 	0x9d, 0xcc,                                           /* popfq; int3 */
 };
 #define AMX_AT 0x30
-#define POPF_AT 0x38
+#define POPF_AT 0x40
 const size_t remote_code_bytes = sizeof(remote_code);
 
 static int set_regs(struct remote *r, const struct user_regs_struct *regs, struct err *e)
@@ -434,9 +435,10 @@ static int run_fragment(struct remote *r, uint64_t offset, const void *data, siz
 
 int remote_touch_amx(struct remote *r, struct err *e)
 {
-	static const uint8_t no_tiles[64];
+	/* Palette 1 and a first tile of one row of four bytes: the smallest that is a tile. */
+	static const uint8_t one_tile[64] = {[0] = 1, [16] = 4, [48] = 1};
 
-	return run_fragment(r, AMX_AT, no_tiles, sizeof(no_tiles), e);
+	return run_fragment(r, AMX_AT, one_tile, sizeof(one_tile), e);
 }
 
 int remote_load_flags(struct remote *r, uint64_t flags, struct err *e)
