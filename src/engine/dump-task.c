@@ -414,6 +414,13 @@ static uint64_t ns_of(const struct timespec *t)
 	return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
 }
 
+static int by_timer_id(const void *a, const void *b)
+{
+	const struct proc_timer *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
 static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct task_rec *rec,
 		       struct err *e)
 {
@@ -427,6 +434,9 @@ static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct
 	ret = proc_parse_timers(buf_span(&text), &d->arena, &timers, e);
 	if (ret < 0)
 		return ret;
+	/* The highest last: the kernel gives new timers numbers from there on. */
+	if (timers.count)
+		qsort(timers.items, timers.count, sizeof(struct proc_timer), by_timer_id);
 	LIST_EACH(&timers, struct proc_timer, timer) {
 		struct posix_timer_rec *out =
 			LIST_ADD(&rec->timers, &d->arena, struct posix_timer_rec);

@@ -13,8 +13,7 @@
  * leader gets it when its session is founded, before it has children, and children that had
  * given it up give it up again.
  *
- * What the kernel tells nobody is not restored: a half typed line that is still being edited,
- * and output that was stopped with Ctrl-S.
+ * What the kernel tells nobody is not restored: output that was stopped with Ctrl-S.
  */
 #include <asm/termbits.h>
 #include <errno.h>
@@ -27,7 +26,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-#include "engine/engine-int.h"
+#include "engine/tty-queue.h"
 
 #define PTS_MAJOR 136 /* and the seven behind it */
 #define PTS_MAX 4096  /* how many ptys are taken to reach a number */
@@ -173,33 +172,77 @@ static int tty_dump(struct dump *d, const struct fd_view *v, struct file_rec *f,
 	return 0;
 }
 
-static bool has_master(const struct dump *d, uint32_t tty)
+static bool has_side(const struct dump *d, uint32_t tty, bool master)
 {
 	LIST_EACH(&d->image.files, struct file_rec, f)
-		if (f->kind == FILE_TTY && f->object == tty && f->end == 1)
+		if (f->kind == FILE_TTY && f->object == tty && (f->end == 1) == master)
 			return true;
 	return false;
+}
+
+/* How much there is to read, without what is on its way. */
+static int waiting(int fd)
+{
+	int n = 0;
+
+	return fd < 0 || ioctl(fd, FIONREAD, &n) < 0 ? 0 : n;
+}
+
+static int dump_queue(struct dump *d, const struct fd_view *v, struct tty_rec *t, struct err *e)
+{
+	struct pollfd p = {.fd = v->local, .events = POLLIN | POLLPRI};
+	bool has_slave = has_side(d, t->id, false);
+	struct tty_queue q = {0};
+	int r;
+
+	/* Asking brings what is on its way to where it is counted. */
+	if (poll(&p, 1, 0) > 0 && p.revents & POLLPRI) {
+		dump_obstacle(d, v->task->pid,
+			      "descriptor %d is a terminal's master in packet mode with news that the "
+			      "program has not read yet: let it read them first",
+			      v->fd);
+		return 0;
+	}
+	if (waiting(v->local) >= TTY_QUEUE_MAX) {
+		dump_obstacle(d, v->task->pid,
+			      "descriptor %d is the master of a pseudo terminal (%s) that is full of "
+			      "output: let the program read it first",
+			      v->fd, t->path);
+		return 0;
+	}
+	r = tty_queue_look(v->local, has_slave, &q);
+	if (r == -EPERM)
+		return 0; /* what is counted is said for each side */
+	if (r < 0)
+		return err_set(e, r, "%s: what waits to be read", t->path);
+	t->to_slave = SPAN(arena_copy(&d->arena, q.to_slave, q.n_slave), q.n_slave);
+	t->to_master = SPAN(arena_copy(&d->arena, q.to_master, q.n_master), q.n_master);
+	for (size_t i = 0; i < q.n_ends; i++)
+		*LIST_ADD(&t->line_ends, &d->arena, uint64_t) = q.ends[i];
+	return 0;
 }
 
 static int tty_dump_late(struct dump *d, const struct fd_view *v, struct file_rec *f,
 			 struct err *e)
 {
 	struct tty_rec *t = LIST_AT(&d->image.ttys, struct tty_rec, f->object - 1);
-	struct pollfd p = {.fd = v->local, .events = POLLIN};
-	int queued = 0;
 	pid_t holder;
+	int r = 0;
 
 	if (t->hung_up)
 		return 0;
-	t->external = !has_master(d, t->id);
+	t->external = !has_side(d, t->id, true);
 	if (t->external)
 		return 0; /* what is typed there is not the program's yet */
-	/* Asking brings what is on its way to where it is counted. */
-	if (poll(&p, 1, 0) > 0 && ioctl(v->local, FIONREAD, &queued) == 0 && queued)
+	if (f->end == 1)
+		r = dump_queue(d, v, t, e);
+	if (r < 0)
+		return r;
+	if (waiting(v->local) && !tty_queue_allowed())
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is %s of a pseudo terminal (%s) with %d bytes that were "
-			      "not read yet: let the program read them first",
-			      v->fd, f->end == 1 ? "the master" : "the slave", t->path, queued);
+			      "descriptor %d is a pseudo terminal (%s) with %d bytes that were not read "
+			      "yet: copying them needs CAP_SYS_ADMIN",
+			      v->fd, t->path, waiting(v->local));
 	holder = f->end == 1 ? dump_outside_holder(d, t->path) : 0;
 	if (holder)
 		dump_obstacle(d, v->task->pid,
@@ -579,6 +622,32 @@ static int restore_session(struct restore *r, const struct tty_rec *t, struct er
 	return ret < 0 ? err_set(e, ret, "session %d: foreground group %u", t->session, group) : 0;
 }
 
+static int restore_queue(struct restore *r, const struct tty_rec *t, struct err *e)
+{
+	bool slave = t->to_slave.len || t->line_ends.count;
+	struct tty_queue q = {.n_slave = t->to_slave.len,
+			      .n_master = t->to_master.len,
+			      .n_ends = t->line_ends.count};
+	uint64_t last = 0;
+	int fd = slave ? any_slave(r, t->id, e) : -1, ret;
+
+	if (slave && fd < 0)
+		return fd;
+	if (q.n_slave > TTY_QUEUE_MAX || q.n_master > TTY_QUEUE_MAX || q.n_ends > TTY_QUEUE_MAX)
+		return err_say(e, -EBADMSG, "terminal %s: more waits than it can hold", t->path);
+	memcpy(q.to_slave, t->to_slave.data, q.n_slave);
+	memcpy(q.to_master, t->to_master.data, q.n_master);
+	for (size_t i = 0; i < q.n_ends; i++) {
+		q.ends[i] = *LIST_AT(&t->line_ends, uint64_t, i);
+		if (q.ends[i] / 2 < last || q.ends[i] / 2 > q.n_slave)
+			return err_say(e, -EBADMSG, "terminal %s: its lines are out of order",
+				       t->path);
+		last = q.ends[i] / 2;
+	}
+	ret = tty_queue_put(&q, r->tty_masters[t->id - 1], fd);
+	return ret < 0 ? err_set(e, ret, "terminal %s: what waits to be read", t->path) : 0;
+}
+
 static int restore_tty(struct restore *r, const struct tty_rec *t, struct err *e)
 {
 	int *master = &r->tty_masters[t->id - 1], on = 1, ret = 0;
@@ -589,8 +658,15 @@ static int restore_tty(struct restore *r, const struct tty_rec *t, struct err *e
 		ret = restore_session(r, t, e);
 	if (ret < 0 || *master < 0)
 		return ret;
-	if (t->slave_closed && r->tty_slaves[t->id - 1] < 0 && any_slave(r, t->id, e) < 0)
-		return -EIO;
+	if (!t->external)
+		ret = restore_queue(r, t, e);
+	if (ret < 0)
+		return ret;
+	if (t->slave_closed) {
+		ret = any_slave(r, t->id, e);
+		if (ret < 0)
+			return ret;
+	}
 	if (t->exclusive && (any_slave(r, t->id, e) < 0 ||
 			     ioctl(r->tty_slaves[t->id - 1], TIOCEXCL) < 0))
 		return err_set(e, -errno, "terminal %s: exclusive use", t->path);

@@ -209,7 +209,7 @@ static int bind_from(const struct sock_rec *s, int fd)
 	AUTO(fd) int back = -1;
 	int ret;
 
-	if (!s->dir)
+	if (!s->dir || !s->dir[0])
 		return bind_here(s, fd);
 	back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (back < 0 || chdir(s->dir) < 0)
@@ -343,7 +343,7 @@ static int send_one(struct restore *r, int from, const struct message_rec *m,
 	ssize_t n;
 
 	if (m->has_creds) {
-		creds.pid = m->pid ? restore_pid_here(r, m->pid) : getpid();
+		creds.pid = restore_pid_here(r, m->pid);
 		memcpy(CMSG_DATA(&control.head), &creds, sizeof(creds));
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = sizeof(control);

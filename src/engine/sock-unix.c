@@ -146,8 +146,11 @@ static bool take_control(struct msghdr *msg, struct message_rec *m)
 			continue;
 		if (c->cmsg_type == SCM_CREDENTIALS) {
 			memcpy(&creds, CMSG_DATA(c), sizeof(creds));
+			/* None: it was sent when nobody had asked for credentials yet. */
+			if (creds.pid <= 0)
+				continue;
 			m->has_creds = true;
-			m->pid = (uint32_t)MAX(creds.pid, 0);
+			m->pid = (uint32_t)creds.pid;
 			m->uid = creds.uid;
 			m->gid = creds.gid;
 		} else if (c->cmsg_type == SCM_RIGHTS || c->cmsg_type == 4 /* SCM_PIDFD */) {
@@ -263,7 +266,7 @@ static void check_senders(struct dump *d, const struct fd_view *v, const struct 
 				      "descriptor %d is a socket with an unread datagram from %s, "
 				      "which is outside of the tree or closed",
 				      v->fd, unix_name_text(m->from, name));
-		if (m->has_creds && m->pid && !collect_find(d, (pid_t)m->pid))
+		if (m->has_creds && !collect_find(d, (pid_t)m->pid))
 			dump_obstacle(d, v->task->pid,
 				      "descriptor %d is a socket with an unread message of process "
 				      "%u, which is outside of the tree",

@@ -216,6 +216,8 @@ static const struct field tty_rec_fields[] = {
 	FIELD(struct tty_rec, exclusive, 21, 1, "TIOCEXCL"),
 	FIELD(struct tty_rec, slave_closed, 22, 1,
               "it was opened once, and nobody has it open: reading gives EIO"),
+	FIELD_LIST_U64(struct tty_rec, line_ends, 23, 4096,
+                       "uint64_t: 2 * position in to_slave, + 1: ended by VEOF"),
 };
 
 static const struct rec_type tty_rec_type = REC_TYPE(tty_rec, tty_rec_fields, .key = 1);

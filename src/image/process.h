@@ -202,6 +202,7 @@ struct tty_rec {
 	struct span to_slave; /* typed, not yet read */
 	struct span to_master;
 	bool exclusive;    /* TIOCEXCL */
+	struct list line_ends; /* uint64_t: 2 * position in to_slave, + 1: ended by VEOF */
 	bool slave_closed; /* it was opened once, and nobody has it open: reading gives EIO */
 };
 

@@ -25,39 +25,16 @@
 
 int write_all(int fd, const void *data, size_t len, struct err *e, const char *what)
 {
-	const uint8_t *at = data;
+	int r = os_write_all(fd, data, len);
 
-	while (len) {
-		ssize_t n = write(fd, at, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_set(e, -errno, "store: writing %s", what);
-		at += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return r < 0 ? err_set(e, r, "store: writing %s", what) : 0;
 }
 
 int read_at(int fd, void *data, size_t len, uint64_t offset, struct err *e, const char *what)
 {
-	uint8_t *at = data;
+	int r = os_pread_all(fd, data, len, offset);
 
-	while (len) {
-		ssize_t n = pread(fd, at, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_set(e, -errno, "store: reading %s", what);
-		if (!n)
-			return err_say(e, -EBADMSG, "store: %s is shorter than it was", what);
-		at += n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return r < 0 ? err_set(e, r, "store: reading %s", what) : 0;
 }
 
 /* A descriptor of a regular file; O_NONBLOCK so that a FIFO of that name cannot hang us. */
@@ -98,6 +75,11 @@ int read_file(int dir_fd, const char *name, uint64_t max, struct buf *out, struc
 	return r;
 }
 
+void push_file(int fd, uint64_t from)
+{
+	(void)sync_file_range(fd, (off_t)from, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 int sync_dir(int fd, const char *point, struct err *e)
 {
 	FAULT_STEP(point, e);
@@ -105,7 +87,7 @@ int sync_dir(int fd, const char *point, struct err *e)
 }
 
 int remove_leftover(struct store *s, const char *name, int dir_fd, struct store_report *report,
-		    struct err *e)
+                    struct err *e)
 {
 	int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
@@ -165,13 +147,13 @@ int blob_open(struct store *s, const struct blob *blob, int *out_fd, struct err 
 		return r;
 	if (bytes != blob->bytes)
 		return err_say(e, -EBADMSG, "store: blob %s has %llu bytes and not %llu", name,
-			       (unsigned long long)bytes, (unsigned long long)blob->bytes);
+		               (unsigned long long)bytes, (unsigned long long)blob->bytes);
 	*out_fd = take_fd(&fd);
 	return 0;
 }
 
 int blob_read(struct store *s, const struct blob *blob, uint64_t max, struct buf *out,
-	      struct err *e)
+              struct err *e)
 {
 	uint8_t digest[DIGEST_BYTES];
 	AUTO(fd) int fd = -1;
@@ -181,7 +163,7 @@ int blob_read(struct store *s, const struct blob *blob, uint64_t max, struct buf
 	digest_text(name, blob->digest);
 	if (blob->bytes > max)
 		return err_say(e, -EBADMSG, "store: blob %s is larger than anything we write",
-			       name);
+		               name);
 	r = blob_open(s, blob, &fd, e);
 	if (r < 0)
 		return r;
@@ -193,16 +175,19 @@ int blob_read(struct store *s, const struct blob *blob, uint64_t max, struct buf
 	if (r < 0)
 		return r;
 	if (memcmp(digest, blob->digest, DIGEST_BYTES))
-		return err_say(e, -EBADMSG, "store: blob %s does not have its digest: it was "
-					    "damaged or exchanged", name);
+		return err_say(e, -EBADMSG,
+		               "store: blob %s does not have its digest: it was "
+		               "damaged or exchanged",
+		               name);
 	out->len = (size_t)blob->bytes;
 	return 0;
 }
 
 int store_lock(struct store *s, int how, int *out_fd, struct err *e)
 {
-	AUTO(fd) int fd = openat(s->root_fd, "lock",
-				 O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	AUTO(fd)
+	int fd = openat(s->root_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+	                0600);
 
 	if (fd < 0)
 		return err_set(e, -errno, "store: opening its lock");
@@ -220,15 +205,17 @@ int store_name_check(const char *name, struct err *e)
 
 	if (!len || len > STORE_NAME_MAX)
 		return err_say(e, -EINVAL, "a snapshot's name has 1 to %d characters",
-			       STORE_NAME_MAX);
+		               STORE_NAME_MAX);
 	for (size_t i = 0; i < len; i++) {
 		bool word = (name[i] >= 'a' && name[i] <= 'z') ||
-			    (name[i] >= 'A' && name[i] <= 'Z') || (name[i] >= '0' && name[i] <= '9');
+		            (name[i] >= 'A' && name[i] <= 'Z') ||
+		            (name[i] >= '0' && name[i] <= '9');
 
 		if (!word && (after_separator || !strchr("._-/:@+", name[i]) || i + 1 == len))
-			return err_say(e, -EINVAL,
-				       "a snapshot's name is made of letters and digits, with single "
-				       "characters of \"._-/:@+\" between them");
+			return err_say(
+				e, -EINVAL,
+				"a snapshot's name is made of letters and digits, with single "
+				"characters of \"._-/:@+\" between them");
 		after_separator = !word;
 	}
 	return 0;
@@ -250,24 +237,6 @@ static char *default_root(struct err *e)
 		return xprintf("%s/.local/share/wslx", dir);
 	err_say(e, -ENOENT, "neither WSLX_HOME, XDG_DATA_HOME nor HOME says where the store is");
 	return NULL;
-}
-
-/* mkdir -p, all of what it makes 0700. */
-static int make_path(const char *path, struct err *e)
-{
-	AUTO(text) char *copy = xstrdup(path);
-
-	for (char *p = copy + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = 0;
-		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-			return err_set(e, -errno, "store: making the folder %s", copy);
-		*p = '/';
-	}
-	if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-		return err_set(e, -errno, "store: making the folder %s", copy);
-	return 0;
 }
 
 static int open_dir(int at, const char *name, bool make, int *out_fd, struct err *e)
@@ -315,8 +284,10 @@ static int check_layout(struct store *s, struct err *e)
 	json = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
 	version = json_string_value(json_object_get(json, "imageLayoutVersion"));
 	if (!version || strcmp(version, "1.0.0"))
-		r = err_say(e, -EBADMSG, "%s/oci-layout does not say that this is an OCI image "
-					 "layout of version 1.0.0", s->root);
+		r = err_say(e, -EBADMSG,
+		            "%s/oci-layout does not say that this is an OCI image "
+		            "layout of version 1.0.0",
+		            s->root);
 	json_decref(json);
 	return r;
 }
@@ -333,9 +304,11 @@ static int init_content(struct store *s, struct err *e)
 
 		/* A folder's link count does not tell of files, so an earlier key does. */
 		if (!fstatat(s->root_fd, "oci-layout", &st, AT_SYMLINK_NOFOLLOW))
-			return err_say(e, -EBADMSG,
-				       "%s/index.json is missing: put back a copy of it, or no name "
-				       "leads to a snapshot", s->root);
+			return err_say(
+				e, -EBADMSG,
+				"%s/index.json is missing: put back a copy of it, or no name "
+				"leads to a snapshot",
+				s->root);
 	}
 	r = s->source->load(s->source, s->root_fd, fresh, key, e);
 	if (!r)
@@ -361,10 +334,13 @@ static int open_content(struct store *s, struct err *e)
 		return r;
 	if (fstat(s->root_fd, &st) < 0)
 		return err_set(e, -errno, "store: %s", s->root);
+	if (st.st_uid != geteuid())
+		return err_say(e, -EPERM, "%s belongs to uid %u, not to you", s->root,
+		               (unsigned)st.st_uid);
 	if (st.st_mode & 022)
 		return err_say(e, -EPERM,
-			       "%s can be written by others (mode %04o): run chmod 700 on it",
-			       s->root, (unsigned)st.st_mode & 07777);
+		               "%s can be written by others (mode %04o): run chmod 700 on it",
+		               s->root, (unsigned)st.st_mode & 07777);
 	r = store_lock(s, LOCK_EX, &lock, e);
 	if (!r)
 		r = open_dir(s->root_fd, "blobs", true, &blobs_fd, e);
@@ -376,7 +352,7 @@ static int open_content(struct store *s, struct err *e)
 }
 
 int store_open(const char *root, const struct store_key_source *key, struct store **out,
-	       struct err *e)
+               struct err *e)
 {
 	struct store *s = xalloc(sizeof(*s));
 	int r = 0;
@@ -387,7 +363,9 @@ int store_open(const char *root, const struct store_key_source *key, struct stor
 	if (!s->root)
 		r = -ENOENT;
 	if (!r)
-		r = make_path(s->root, e);
+		r = os_make_dirs(s->root, 0700);
+	if (r < 0 && s->root)
+		err_set(e, r, "store: making the folder %s", s->root);
 	if (!r)
 		r = open_content(s, e);
 	if (r < 0) {
@@ -402,9 +380,9 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	auto_fd(&s->root_fd);
-	auto_fd(&s->blobs_fd);
-	auto_fd(&s->tmp_fd);
+	os_close(&s->root_fd);
+	os_close(&s->blobs_fd);
+	os_close(&s->tmp_fd);
 	secret_forget(&s->keys, sizeof(s->keys));
 	free(s->root);
 	free(s);

@@ -34,7 +34,7 @@ static int config_check(const void *rec, struct err *e)
 
 	if (c->version != CONFIG_VERSION)
 		return err_say(e, -EBADMSG, "version %u of the format is not known here",
-			       c->version);
+		               c->version);
 	if (!c->kind || !c->kind[0])
 		return err_say(e, -EBADMSG, "no kind");
 	if (c->stored_pages > c->pages)
@@ -75,7 +75,7 @@ static const struct field table_fields[] = {
 	FIELD(struct table_rec, pages, 1, PAGES_MAX, "pages that were written"),
 	FIELD(struct table_rec, frame_pages, 2, FRAME_PAGES, "pages of a frame; 32"),
 	FIELD_LIST(struct table_rec, frames, 3, &frame_type, PAGES_MAX / FRAME_PAGES,
-		   "in the order of pages"),
+                   "in the order of pages"),
 };
 
 static int table_check(const void *rec, struct err *e)
@@ -85,10 +85,10 @@ static int table_check(const void *rec, struct err *e)
 
 	if (t->frame_pages != FRAME_PAGES)
 		return err_say(e, -EBADMSG, "frames of %u pages are not known here",
-			       t->frame_pages);
+		               t->frame_pages);
 	if (t->frames.count != (t->pages + FRAME_PAGES - 1) / FRAME_PAGES)
 		return err_say(e, -EBADMSG, "%zu frames for %llu pages", t->frames.count,
-			       (unsigned long long)t->pages);
+		               (unsigned long long)t->pages);
 	if (tail && LIST_AT(&t->frames, struct frame_rec, t->frames.count - 1)->present >> tail)
 		return err_say(e, -EBADMSG, "the last frame has pages after the last one");
 	return 0;
@@ -113,7 +113,7 @@ int config_parse(struct span in, struct arena *a, struct config_rec *out, struct
 }
 
 int table_parse(struct span in, const uint64_t *blob_bytes, size_t n_blobs, struct arena *a,
-		struct table_rec *out, uint64_t **offsets, struct err *e)
+                struct table_rec *out, uint64_t **offsets, struct err *e)
 {
 	uint64_t used[BLOBS_MAX] = {0};
 	uint64_t *begins;
@@ -127,16 +127,16 @@ int table_parse(struct span in, const uint64_t *blob_bytes, size_t n_blobs, stru
 		begins[i++] = used[f->blob];
 		if (f->bytes && f->blob >= n_blobs)
 			return err_say(e, -EBADMSG, "frame table: page blob %u of %zu", f->blob,
-				       n_blobs);
-		/* Cannot overflow: the limits allow 2^29 frames of 2^17 bytes. */
+			               n_blobs);
+		/* Cannot overflow: the limits allow 2^25 frames of 2^17 bytes. */
 		used[f->blob] += f->bytes;
 	}
 	for (i = 0; i < n_blobs; i++)
 		if (used[i] != blob_bytes[i])
 			return err_say(e, -EBADMSG,
-				       "frame table: page blob %zu has %llu bytes and not %llu", i,
-				       (unsigned long long)blob_bytes[i],
-				       (unsigned long long)used[i]);
+			               "frame table: page blob %zu has %llu bytes and not %llu", i,
+			               (unsigned long long)blob_bytes[i],
+			               (unsigned long long)used[i]);
 	*offsets = begins;
 	return 0;
 }

@@ -29,7 +29,7 @@ static json_t *json_of(struct span in, const char *what, struct err *e)
 	/* jansson's own text quotes what it found there, which may be anything. */
 	if (!json)
 		err_say(e, -EBADMSG, "%s: not JSON at line %d, column %d", what, where.line,
-			where.column);
+		        where.column);
 	return json;
 }
 
@@ -70,7 +70,7 @@ static void print_blob(struct buf *out, const char *media, const struct blob *bl
 
 	digest_text(digest, blob->digest);
 	buf_printf(out, "{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%llu}", media, digest,
-		   (unsigned long long)blob->bytes);
+	           (unsigned long long)blob->bytes);
 }
 
 void manifest_print(struct buf *out, const struct manifest *m, uint64_t created_ns)
@@ -81,9 +81,8 @@ void manifest_print(struct buf *out, const struct manifest *m, uint64_t created_
 
 	gmtime_r(&seconds, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	buf_printf(out,
-		   "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_MANIFEST "\","
-		   "\"artifactType\":\"" ARTIFACT_TYPE "\",\"config\":");
+	buf_printf(out, "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_MANIFEST "\","
+	                "\"artifactType\":\"" ARTIFACT_TYPE "\",\"config\":");
 	print_blob(out, MEDIA_CONFIG, &m->config);
 	buf_add_text(out, ",\"layers\":[");
 	print_blob(out, MEDIA_STATE, &m->state);
@@ -125,7 +124,7 @@ int manifest_parse(struct span in, struct manifest *out, struct err *e)
 	for (m.n_pages = 0; m.n_pages < n - 2; m.n_pages++)
 		if (!layer_of(layers, m.n_pages + 2, MEDIA_PAGES, &m.pages[m.n_pages]))
 			return err_say(e, -EBADMSG, "manifest: layer %zu does not hold pages",
-				       m.n_pages + 2);
+			               m.n_pages + 2);
 	*out = m;
 	return 0;
 }
@@ -149,17 +148,19 @@ static uint64_t generation_of(const json_t *notes, bool *found)
 static void entry_parse(const json_t *descriptor, struct arena *a, struct entry *out)
 {
 	const json_t *notes = json_object_get(descriptor, "annotations");
-	const char *name = text_of(json_object_get(notes, NOTE_NAME), 4096);
+	const char *name = text_of(json_object_get(notes, NOTE_NAME), STORE_NAME_MAX);
 	const char *seal = text_of(json_object_get(notes, NOTE_SEAL), 2 * DIGEST_BYTES);
 	bool numbered;
 
+	/* A name that we would not have given is none: it could steer a terminal. */
+	if (name && store_name_check(name, NULL) < 0)
+		name = NULL;
 	*out = (struct entry){.name = name ? arena_text(a, name) : NULL};
 	out->ours = seal || text_is(json_object_get(descriptor, "artifactType"), ARTIFACT_TYPE);
 	out->generation = generation_of(notes, &numbered);
-	out->sealed = seal && numbered && name && store_name_check(name, NULL) == 0 &&
-		      strlen(seal) == 2 * DIGEST_BYTES &&
-		      text_unhex(out->seal, seal, DIGEST_BYTES) == 0 &&
-		      blob_of(descriptor, MANIFEST_MAX_BYTES, &out->manifest);
+	out->sealed = seal && numbered && name && strlen(seal) == 2 * DIGEST_BYTES &&
+	              text_unhex(out->seal, seal, DIGEST_BYTES) == 0 &&
+	              blob_of(descriptor, MANIFEST_MAX_BYTES, &out->manifest);
 }
 
 int index_parse(struct span in, struct arena *a, struct index *out, struct err *e)
@@ -225,8 +226,7 @@ void index_drop(struct index *x, const char *name)
 	json_t *manifests = index_manifests(x);
 
 	for (size_t i = json_array_size(manifests); i--;) {
-		const json_t *notes =
-			json_object_get(json_array_get(manifests, i), "annotations");
+		const json_t *notes = json_object_get(json_array_get(manifests, i), "annotations");
 
 		if (text_is(json_object_get(notes, NOTE_NAME), name))
 			json_array_remove(manifests, i);
@@ -243,9 +243,9 @@ void index_add(struct index *x, const struct entry *entry)
 	text_hex(seal, entry->seal, DIGEST_BYTES);
 	snprintf(generation, sizeof(generation), "%llu", (unsigned long long)entry->generation);
 	descriptor = json_pack("{s:s, s:s, s:s, s:I, s:{s:s, s:s, s:s}}", "mediaType",
-			       MEDIA_MANIFEST, "artifactType", ARTIFACT_TYPE, "digest", digest,
-			       "size", (json_int_t)entry->manifest.bytes, "annotations", NOTE_NAME,
-			       entry->name, NOTE_GENERATION, generation, NOTE_SEAL, seal);
+	                       MEDIA_MANIFEST, "artifactType", ARTIFACT_TYPE, "digest", digest,
+	                       "size", (json_int_t)entry->manifest.bytes, "annotations", NOTE_NAME,
+	                       entry->name, NOTE_GENERATION, generation, NOTE_SEAL, seal);
 	assert(descriptor); /* all of it is ASCII that we made */
 	json_array_append_new(index_manifests(x), descriptor);
 	if (!json_is_object(notes)) {
@@ -256,7 +256,7 @@ void index_add(struct index *x, const struct entry *entry)
 	x->generation = entry->generation;
 }
 
-int index_prepare(const struct index *x, int dir_fd, struct err *e)
+int index_prepare(const struct index *x, int dir_fd, int *out_fd, struct err *e)
 {
 	AUTO(text) char *text = json_dumps(x->json, JSON_INDENT(1) | JSON_ENSURE_ASCII);
 	AUTO(fd) int fd = -1;
@@ -270,6 +270,13 @@ int index_prepare(const struct index *x, int dir_fd, struct err *e)
 	r = write_all(fd, text, strlen(text), e, "index.json");
 	if (r < 0)
 		return r;
+	push_file(fd, 0);
+	*out_fd = take_fd(&fd);
+	return 0;
+}
+
+int index_sync(int fd, struct err *e)
+{
 	FAULT_STEP("store-index-sync", e);
 	return fsync(fd) < 0 ? err_set(e, -errno, "store: syncing index.json") : 0;
 }
@@ -282,21 +289,15 @@ int index_publish(struct store *s, int dir_fd, struct err *e)
 	return sync_dir(s->root_fd, "store-root-dir-sync", e);
 }
 
-static void json_digests(const json_t *json, struct arena *a, struct list *out)
+static void json_digests(json_t *json, struct arena *a, struct list *out)
 {
-	const char *key;
-	json_t *value;
-	size_t i;
-
-	if (json_is_array(json)) {
-		json_array_foreach (json, i, value)
-			json_digests(value, a, out);
-		return;
-	}
-	/* jansson's iterator takes its object without const, and changes nothing in it. */
-	json_object_foreach ((json_t *)(uintptr_t)json, key, value) {
+	for (size_t i = 0; i < json_array_size(json); i++)
+		json_digests(json_array_get(json, i), a, out);
+	for (void *it = json_object_iter(json); it; it = json_object_iter_next(json, it)) {
+		json_t *value = json_object_iter_value(it);
+		bool named = !strcmp(json_object_iter_key(it), "digest");
+		const char *text = named ? text_of(value, 71) : NULL;
 		uint8_t digest[DIGEST_BYTES];
-		const char *text = strcmp(key, "digest") ? NULL : text_of(value, 71);
 
 		if (text && !digest_parse(digest, text))
 			memcpy(list_add(out, a, DIGEST_BYTES), digest, DIGEST_BYTES);
@@ -305,7 +306,7 @@ static void json_digests(const json_t *json, struct arena *a, struct list *out)
 }
 
 int json_children(struct span in, struct arena *a, struct list *digests, struct list *manifests,
-		  struct err *e)
+                  struct err *e)
 {
 	AUTO(json_t) json_t *json = json_of(in, "manifest", e);
 	const json_t *list = json_object_get(json, "manifests");
@@ -317,8 +318,7 @@ int json_children(struct span in, struct arena *a, struct list *digests, struct 
 		struct blob blob;
 
 		if (!blob_of(json_array_get(list, i), MANIFEST_MAX_BYTES, &blob))
-			return err_say(e, -EBADMSG, "manifest: entry %zu names no blob of ours",
-				       i);
+			return err_say(e, -EBADMSG, "manifest: entry %zu names no blob of ours", i);
 		*LIST_ADD(manifests, a, struct blob) = blob;
 	}
 	return 0;
@@ -326,8 +326,8 @@ int json_children(struct span in, struct arena *a, struct list *digests, struct 
 
 /* ---- the seal of a name ---------------------------------------------------------------- */
 
-static int entry_mac(const struct keys *keys, const struct entry *entry,
-		     uint8_t out[DIGEST_BYTES], struct err *e)
+static int entry_mac(const struct keys *keys, const struct entry *entry, uint8_t out[DIGEST_BYTES],
+                     struct err *e)
 {
 	AUTO(buf) struct buf bytes = {0};
 	struct ref_rec ref = {
@@ -355,14 +355,15 @@ int entry_check(const struct keys *keys, const struct entry *entry, struct err *
 		return err_say(e, -EBADMSG, "it is not a snapshot but an artifact of another tool");
 	if (!entry->sealed)
 		return err_say(e, -EBADMSG,
-			       "its entry in index.json has no whole seal: it was damaged, or put "
-			       "there by another tool");
+		               "its entry in index.json has no whole seal: it was damaged, or put "
+		               "there by another tool");
 	r = entry_mac(keys, entry, mac, e);
 	if (r < 0)
 		return r;
 	if (!secret_equal(mac, entry->seal, DIGEST_BYTES))
-		return err_say(e, -EBADMSG,
-			       "its entry in index.json is not what this store wrote: name, manifest "
-			       "or generation were changed, or it was sealed with another key");
+		return err_say(
+			e, -EBADMSG,
+			"its entry in index.json is not what this store wrote: name, manifest "
+			"or generation were changed, or it was sealed with another key");
 	return 0;
 }

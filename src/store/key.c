@@ -33,7 +33,7 @@ int keys_derive(struct keys *keys, const uint8_t key[STORE_KEY_BYTES], struct er
 }
 
 static int wrapper_init(struct sealer *out, const struct keys *keys, const uint8_t id[ID_BYTES],
-			struct err *e)
+                        struct err *e)
 {
 	char use[sizeof("wslx store: wrap ") + ID_TEXT_BYTES] = "wslx store: wrap ";
 	uint8_t key[STORE_KEY_BYTES];
@@ -48,7 +48,7 @@ static int wrapper_init(struct sealer *out, const struct keys *keys, const uint8
 }
 
 int key_wrap(const struct keys *keys, const uint8_t id[ID_BYTES],
-	     const uint8_t key[STORE_KEY_BYTES], uint8_t out[WRAPPED_KEY_BYTES], struct err *e)
+             const uint8_t key[STORE_KEY_BYTES], uint8_t out[WRAPPED_KEY_BYTES], struct err *e)
 {
 	AUTO(sealer) struct sealer wrapper = {0};
 	int r = wrapper_init(&wrapper, keys, id, e);
@@ -57,8 +57,8 @@ int key_wrap(const struct keys *keys, const uint8_t id[ID_BYTES],
 }
 
 int key_unwrap(const struct keys *keys, const uint8_t id[ID_BYTES],
-	       const uint8_t wrapped[WRAPPED_KEY_BYTES], uint8_t out[STORE_KEY_BYTES],
-	       struct err *e)
+               const uint8_t wrapped[WRAPPED_KEY_BYTES], uint8_t out[STORE_KEY_BYTES],
+               struct err *e)
 {
 	AUTO(sealer) struct sealer wrapper = {0};
 	int r = wrapper_init(&wrapper, keys, id, e);
@@ -71,7 +71,7 @@ int key_unwrap(const struct keys *keys, const uint8_t id[ID_BYTES],
 }
 
 static int key_print(char out[KEY_TEXT_BYTES + 1], const uint8_t key[STORE_KEY_BYTES],
-		     struct err *e)
+                     struct err *e)
 {
 	uint8_t digest[DIGEST_BYTES];
 	int r = digest_of(SPAN(key, STORE_KEY_BYTES), digest, e);
@@ -109,8 +109,8 @@ static int key_parse(uint8_t key[STORE_KEY_BYTES], struct span in, struct err *e
 	secret_forget(found, sizeof(found));
 	if (r < 0)
 		return err_say(e, -EBADMSG,
-			       "the store's key file is damaged: put back a copy of it, or "
-			       "nothing in this store can be read");
+		               "the store's key file is damaged: put back a copy of it, or "
+		               "nothing in this store can be read");
 	return 0;
 }
 
@@ -134,12 +134,12 @@ static int key_file_read(int root_fd, uint8_t key[STORE_KEY_BYTES], struct err *
 		return err_say(e, -EPERM, "store: key is not a regular file");
 	if (st.st_mode & 077)
 		return err_say(e, -EPERM,
-			       "store: the file key is open to others (mode %04o): run chmod 600 "
-			       "on it, and treat what it sealed as read by them",
-			       (unsigned)st.st_mode & 07777);
+		               "store: the file key is open to others (mode %04o): run chmod 600 "
+		               "on it, and treat what it sealed as read by them",
+		               (unsigned)st.st_mode & 07777);
 	if (st.st_uid != geteuid())
 		return err_say(e, -EPERM, "store: the file key belongs to uid %u, not to you",
-			       (unsigned)st.st_uid);
+		               (unsigned)st.st_uid);
 	n = read(fd, text, sizeof(text));
 	if (n < 0)
 		return err_set(e, -errno, "store: the file key cannot be read");
@@ -149,7 +149,7 @@ static int key_file_read(int root_fd, uint8_t key[STORE_KEY_BYTES], struct err *
 }
 
 static int key_file_write(int root_fd, const char *name, const uint8_t key[STORE_KEY_BYTES],
-			  struct err *e)
+                          struct err *e)
 {
 	AUTO(fd) int fd = openat(root_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	char text[KEY_TEXT_BYTES + 1];
@@ -190,7 +190,7 @@ static int key_file_create(int root_fd, struct err *e)
 }
 
 static int key_file_load(const struct store_key_source *source, int root_fd, bool create,
-			 uint8_t key[STORE_KEY_BYTES], struct err *e)
+                         uint8_t key[STORE_KEY_BYTES], struct err *e)
 {
 	int r = key_file_read(root_fd, key, e);
 
@@ -198,8 +198,8 @@ static int key_file_load(const struct store_key_source *source, int root_fd, boo
 		return r;
 	if (!create)
 		return err_say(e, -ENOENT,
-			       "store: the file key is missing, without which its snapshots "
-			       "cannot be read");
+		               "store: the file key is missing, without which its snapshots "
+		               "cannot be read");
 	r = key_file_create(root_fd, e);
 	return r < 0 ? r : key_file_read(root_fd, key, e);
 }

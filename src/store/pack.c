@@ -18,16 +18,15 @@
  * tell where each begins. Workers are started as the queue shows that they are needed; a
  * snapshot of a few pages has one blob.
  *
- * Compression (STORE_COMPRESS_AUTO). zstd at level 1 does 3-6 GB/s a core where there is nearly
+ * Compression (STORE_COMPRESS_AUTO). zstd at level 1 does 4 GB/s a core where there is nearly
  * nothing to say (or nothing to gain), but only 0.3 GB/s on the heap of a program, where sealing,
- * hashing and writing the pages as they are does 0.7. So two samples of a frame are compressed
- * first: if they all but vanish the frame is compressed, because that is the faster way too; if
- * they shrink, it is compressed only while no other frame waits, that is while compressing costs
- * nobody time; else it is stored as it is. Which frames are compressed can thus differ between
- * two snapshots of the same pages. What is read back cannot.
+ * hashing and writing the pages as they are does 0.7. So a frame whose words repeat is always
+ * compressed, which is the faster way too. Any other is compressed only while no frame waits
+ * behind it, that is while it costs nobody time, and else stored as it is. Which frames are
+ * compressed can thus differ between two snapshots of the same pages; what is read back cannot.
  *
- * Writing is pushed to the disk as it goes (sync_file_range), so that the fdatasync at the end,
- * which is what makes a blob durable, finds little left to do.
+ * Writing is pushed to the disk as it goes, so that the fdatasync of a commit, which is what
+ * makes a blob durable, finds little left to do.
  */
 #include "store/parts.h"
 
@@ -43,7 +42,6 @@
 #define SLOTS_PER_WORKER 4u
 #define STAGE_BYTES (256u << 10) /* with a frame and its cipher text it stays in the L2 cache */
 #define PUSH_BYTES (4u << 20)
-#define SAMPLE_BYTES 1024u
 
 static_assert(WORKERS_MAX <= BLOBS_MAX, "each worker has a blob of its own");
 
@@ -151,40 +149,42 @@ static int worker_flush(struct worker *w, struct err *e)
 	w->written += w->staged;
 	w->staged = 0;
 	if (w->written - w->pushed >= PUSH_BYTES) {
-		/* Only a head start: an error of the disk comes back from fdatasync. */
-		(void)sync_file_range(w->fd, (off_t)w->pushed, (off_t)(w->written - w->pushed),
-				      SYNC_FILE_RANGE_WRITE);
+		push_file(w->fd, w->pushed);
 		w->pushed = w->written;
 	}
 	return 0;
 }
 
-/* How many sixteenths of itself a frame will be, by what zstd makes of two parts of it. */
-static unsigned sample(struct worker *w, const uint8_t *plain, size_t len)
+/*
+ * Whether a frame all but repeats itself: nearly every word of some runs of it is the one that
+ * stood 1, 2, 4 or 8 words before.
+ */
+static bool repeats_itself(const uint8_t *plain, size_t len)
 {
-	size_t sum = 0;
+	enum { RUNS = 4, WORDS = 64, BEFORE = 8 };
+	unsigned same = 0;
 
-	for (unsigned i = 0; i < 2; i++) {
-		size_t n = ZSTD_compress2(w->zstd, w->squeezed, FRAME_BYTES,
-					  plain + (i ? len / 2 : 0), SAMPLE_BYTES);
+	for (size_t run = 0; run < RUNS; run++) {
+		uint64_t w[WORDS];
 
-		sum += ZSTD_isError(n) ? SAMPLE_BYTES : n;
+		memcpy(w, plain + run * (len / RUNS), sizeof(w));
+		for (size_t i = BEFORE; i < WORDS; i++)
+			same += w[i] == w[i - 1] || w[i] == w[i - 2] || w[i] == w[i - 4] ||
+			        w[i] == w[i - 8];
 	}
-	return (unsigned)(16 * sum / (2 * SAMPLE_BYTES));
+	return same > RUNS * (WORDS - BEFORE) / 16 * 15;
 }
 
-static bool worth_compressing(struct worker *w, const uint8_t *plain, size_t len, bool waiting)
+static bool worth_compressing(const struct worker *w, const uint8_t *plain, size_t len,
+                              bool waiting)
 {
-	unsigned sixteenths;
-
 	switch (w->packer->compression) {
 	case STORE_COMPRESS_NONE:
 		return false;
 	case STORE_COMPRESS_SMALL:
 		return true;
 	default:
-		sixteenths = sample(w, plain, len);
-		return sixteenths < 2 || (!waiting && sixteenths < 12);
+		return !waiting || repeats_itself(plain, len);
 	}
 }
 
@@ -208,7 +208,7 @@ static int pack_frame(struct worker *w, struct slot *slot, bool waiting, struct 
 	}
 	if (len) {
 		r = sealer_seal(&w->sealer, SEAL_PAGES, slot->frame, plain, len,
-				w->stage + w->staged, e);
+		                w->stage + w->staged, e);
 		if (r < 0)
 			return r;
 		rec.bytes = (uint32_t)(len + SEAL_TAG_BYTES);
@@ -228,8 +228,9 @@ static int worker_end(struct worker *w, struct err *e)
 	if (r < 0)
 		return r;
 	w->blob.blob.bytes = w->written;
-	FAULT_STEP("store-page-sync", e);
-	return fdatasync(w->fd) < 0 ? err_set(e, -errno, "store: syncing pages") : 0;
+	w->blob.fd = w->fd;
+	push_file(w->fd, w->pushed);
+	return 0;
 }
 
 static void *worker_main(void *arg)
@@ -288,8 +289,7 @@ static void worker_finish(struct worker *w)
 	free(w->squeezed);
 	free(w->stage);
 	arena_finish(&w->arena);
-	auto_fd(&w->fd);
-	w->fd = -1;
+	os_close(&w->fd);
 }
 
 static int worker_init(struct worker *w, struct packer *p, struct err *e)
@@ -350,6 +350,9 @@ static int take_free_slot(struct packer *p, struct err *e)
 {
 	int r = 0;
 
+	if (p->next_frame == PAGES_MAX / FRAME_PAGES)
+		return err_say(e, -EFBIG, "store: a snapshot of more than %llu pages",
+		               (unsigned long long)PAGES_MAX);
 	pthread_mutex_lock(&p->lock);
 	while (!p->free_slots && !p->first.code)
 		pthread_cond_wait(&p->slot_freed, &p->lock);
@@ -419,7 +422,7 @@ static int packer_write(struct page_sink *sink, const uint8_t *data, size_t page
 		int r;
 
 		if (!to)
-			return packer_of(sink)->first.code;
+			return e ? e->code : -EIO;
 		memcpy(to, data, n * PAGE_BYTES);
 		r = packer_commit(sink, n, e);
 		if (r < 0)
@@ -438,7 +441,7 @@ static unsigned usable_cpus(void)
 }
 
 int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES], const uint8_t id[ID_BYTES],
-		  const struct store_options *options, struct packer **out, struct err *e)
+                  const struct store_options *options, struct packer **out, struct err *e)
 {
 	struct packer *p = xalloc(sizeof(*p));
 	size_t bytes;
@@ -551,7 +554,7 @@ void packer_destroy(struct packer *p)
 /* ---- whole blobs ----------------------------------------------------------------------- */
 
 int pack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, struct buf *out,
-	      struct err *e)
+              struct err *e)
 {
 	AUTO(buf) struct buf squeezed = {0};
 	size_t n;
@@ -561,11 +564,11 @@ int pack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, struct
 	if (ZSTD_isError(n))
 		return err_say(e, -EIO, "store: zstd: %s", ZSTD_getErrorName(n));
 	return sealer_seal(sealer, kind, 0, squeezed.data, n, buf_extend(out, n + SEAL_TAG_BYTES),
-			   e);
+	                   e);
 }
 
 int unpack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, uint64_t plain_bytes,
-		struct buf *out, struct err *e)
+                struct buf *out, struct err *e)
 {
 	AUTO(buf) struct buf squeezed = {0};
 	size_t n;
@@ -574,9 +577,9 @@ int unpack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, uint
 	if (sealer_open(sealer, kind, 0, in.data, in.len, squeezed.data) < 0)
 		return err_say(e, -EBADMSG, "its seal is broken");
 	n = ZSTD_decompress(buf_extend(out, (size_t)plain_bytes), (size_t)plain_bytes,
-			    squeezed.data, in.len - SEAL_TAG_BYTES);
+	                    squeezed.data, in.len - SEAL_TAG_BYTES);
 	if (ZSTD_isError(n) || n != plain_bytes)
 		return err_say(e, -EBADMSG, "it does not hold %llu bytes of zstd",
-			       (unsigned long long)plain_bytes);
+		               (unsigned long long)plain_bytes);
 	return 0;
 }

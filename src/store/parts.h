@@ -15,12 +15,11 @@
 #ifndef WSLX_STORE_PARTS_H
 #define WSLX_STORE_PARTS_H
 
+#include "os/os.h"
 #include "store/store.h"
 
 #include <fcntl.h>
 #include <jansson.h>
-#include <sys/types.h>
-#include <unistd.h>
 
 #define DIGEST_BYTES 32
 #define ID_BYTES 16
@@ -35,28 +34,14 @@
 
 #define FRAME_PAGES 32u /* 128 KiB: one bit a page in a uint32_t */
 #define FRAME_BYTES (FRAME_PAGES * PAGE_BYTES)
-#define BLOBS_MAX 64u         /* page blobs of a snapshot */
-#define PAGES_MAX (1ull << 34) /* 64 TiB */
+#define BLOBS_MAX 64u          /* page blobs of a snapshot */
+#define PAGES_MAX (1ull << 30) /* 4 TiB: its frame table is still sealed in one piece */
 
 #define INDEX_MAX_BYTES (16u << 20)
 #define MANIFEST_MAX_BYTES (4u << 20)
 #define CONFIG_MAX_BYTES (1u << 20)
 #define STATE_MAX_BYTES (1ull << 30)
-#define TABLE_MAX_BYTES (1ull << 32)
-
-static inline void auto_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
-
-static inline int take_fd(int *fd)
-{
-	int taken = *fd;
-
-	*fd = -1;
-	return taken;
-}
+#define TABLE_MAX_BYTES (1ull << 30)
 
 static inline void auto_json_t(json_t **j)
 {
@@ -83,18 +68,18 @@ struct sealer {
 };
 
 MUST_CHECK int sealer_init(struct sealer *s, const uint8_t key[STORE_KEY_BYTES],
-			   const uint8_t id[ID_BYTES], struct err *e);
+                           const uint8_t id[ID_BYTES], struct err *e);
 void sealer_finish(struct sealer *s);
 static inline void auto_sealer(struct sealer *s)
 {
 	sealer_finish(s);
 }
 /* Writes len + SEAL_TAG_BYTES bytes; a pair of kind and index is used once under a key. */
-MUST_CHECK int sealer_seal(struct sealer *s, enum seal_kind kind, uint64_t index,
-			   const uint8_t *in, size_t len, uint8_t *out, struct err *e);
+MUST_CHECK int sealer_seal(struct sealer *s, enum seal_kind kind, uint64_t index, const uint8_t *in,
+                           size_t len, uint8_t *out, struct err *e);
 /* Writes len - SEAL_TAG_BYTES bytes, all zero if the seal is broken (-EBADMSG, no sentence). */
-MUST_CHECK int sealer_open(struct sealer *s, enum seal_kind kind, uint64_t index,
-			   const uint8_t *in, size_t len, uint8_t *out);
+MUST_CHECK int sealer_open(struct sealer *s, enum seal_kind kind, uint64_t index, const uint8_t *in,
+                           size_t len, uint8_t *out);
 
 struct hasher {
 	void *ctx; /* EVP_MD_CTX */
@@ -110,12 +95,12 @@ static inline void auto_hasher(struct hasher *h)
 MUST_CHECK int digest_of(struct span data, uint8_t out[DIGEST_BYTES], struct err *e);
 
 MUST_CHECK int mac_of(const uint8_t key[STORE_KEY_BYTES], struct span data,
-		      uint8_t out[DIGEST_BYTES], struct err *e);
+                      uint8_t out[DIGEST_BYTES], struct err *e);
 /* In a time that does not depend on the bytes. */
 bool secret_equal(const uint8_t *a, const uint8_t *b, size_t len);
 void secret_forget(void *data, size_t len);
 MUST_CHECK int derive_key(const uint8_t key[STORE_KEY_BYTES], const char *use, uint8_t *out,
-			  size_t len, struct err *e);
+                          size_t len, struct err *e);
 MUST_CHECK int random_bytes(void *out, size_t len, struct err *e);
 
 /* ---- key.c ----------------------------------------------------------------------------- */
@@ -129,11 +114,11 @@ struct keys {
 MUST_CHECK int keys_derive(struct keys *keys, const uint8_t key[STORE_KEY_BYTES], struct err *e);
 /* The key of a snapshot, sealed by a key that is derived for that snapshot alone. */
 MUST_CHECK int key_wrap(const struct keys *keys, const uint8_t id[ID_BYTES],
-			const uint8_t key[STORE_KEY_BYTES], uint8_t out[WRAPPED_KEY_BYTES],
-			struct err *e);
+                        const uint8_t key[STORE_KEY_BYTES], uint8_t out[WRAPPED_KEY_BYTES],
+                        struct err *e);
 MUST_CHECK int key_unwrap(const struct keys *keys, const uint8_t id[ID_BYTES],
-			  const uint8_t wrapped[WRAPPED_KEY_BYTES], uint8_t out[STORE_KEY_BYTES],
-			  struct err *e);
+                          const uint8_t wrapped[WRAPPED_KEY_BYTES], uint8_t out[STORE_KEY_BYTES],
+                          struct err *e);
 
 /* ---- disk.c ---------------------------------------------------------------------------- */
 
@@ -149,17 +134,20 @@ struct store {
 /* The store's lock, held while the descriptor is open. @how: LOCK_SH or LOCK_EX. */
 MUST_CHECK int store_lock(struct store *s, int how, int *out_fd, struct err *e);
 
+/* As the functions of os, with the sentence. */
 MUST_CHECK int write_all(int fd, const void *data, size_t len, struct err *e, const char *what);
 MUST_CHECK int read_at(int fd, void *data, size_t len, uint64_t offset, struct err *e,
-		       const char *what);
+                       const char *what);
 /* A regular file as a whole, of at most @max bytes. Return: 0; -ENOENT without a sentence. */
 MUST_CHECK int read_file(int dir_fd, const char *name, uint64_t max, struct buf *out,
-			 struct err *e);
+                         struct err *e);
+/* Starts writing a file to the disk, from an offset on. Its errors come back when it is synced. */
+void push_file(int fd, uint64_t from);
 MUST_CHECK int sync_dir(int fd, const char *point, struct err *e);
 
 /* Removes a folder of tmp, held open as @dir_fd, with what is in it. */
 MUST_CHECK int remove_leftover(struct store *s, const char *name, int dir_fd,
-			       struct store_report *report, struct err *e);
+                               struct store_report *report, struct err *e);
 
 void digest_text(char out[72], const uint8_t digest[DIGEST_BYTES]); /* "sha256:..." */
 MUST_CHECK int digest_parse(uint8_t out[DIGEST_BYTES], const char *text);
@@ -174,7 +162,7 @@ struct blob {
 MUST_CHECK int blob_open(struct store *s, const struct blob *blob, int *out_fd, struct err *e);
 /* A small blob as a whole, its digest compared. */
 MUST_CHECK int blob_read(struct store *s, const struct blob *blob, uint64_t max, struct buf *out,
-			 struct err *e);
+                         struct err *e);
 
 /* ---- format.c -------------------------------------------------------------------------- */
 
@@ -219,16 +207,15 @@ struct ref_rec {
 extern const struct rec_type config_type, table_type, ref_type;
 
 /* Both are functions of bytes and the blobs' sizes: untrusted input, though authenticated. */
-MUST_CHECK int config_parse(struct span in, struct arena *a, struct config_rec *out,
-			    struct err *e);
+MUST_CHECK int config_parse(struct span in, struct arena *a, struct config_rec *out, struct err *e);
 /**
  * table_parse() - decode and check a frame table
  * @blob_bytes: sizes of the page blobs
  * @offsets:    where each frame begins in its blob; in the arena
  */
 MUST_CHECK int table_parse(struct span in, const uint64_t *blob_bytes, size_t n_blobs,
-			   struct arena *a, struct table_rec *out, uint64_t **offsets,
-			   struct err *e);
+                           struct arena *a, struct table_rec *out, uint64_t **offsets,
+                           struct err *e);
 
 /* ---- json.c ---------------------------------------------------------------------------- */
 
@@ -248,7 +235,7 @@ MUST_CHECK int manifest_parse(struct span in, struct manifest *out, struct err *
 
 /* One entry of index.json. */
 struct entry {
-	const char *name; /* NULL: it has none */
+	const char *name; /* NULL: it has none that store_name_check() allows */
 	bool ours;        /* says that it is a snapshot */
 	struct blob manifest;
 	uint64_t generation;
@@ -272,12 +259,13 @@ static inline void auto_index(struct index *x)
 }
 /* The only entry of that name. Return: 0; -ENOENT; -EBADMSG if there are two. */
 MUST_CHECK int index_find(const struct index *x, const char *name, const struct entry **out,
-			  struct err *e);
+                          struct err *e);
 /* Takes out all entries of that name. */
 void index_drop(struct index *x, const char *name);
 void index_add(struct index *x, const struct entry *entry);
-/* Writes the next index.json in @dir_fd, durably; then puts it in place, durably. */
-MUST_CHECK int index_prepare(const struct index *x, int dir_fd, struct err *e);
+/* Writes the next index.json in @dir_fd; syncs it; puts it in place, durably. */
+MUST_CHECK int index_prepare(const struct index *x, int dir_fd, int *out_fd, struct err *e);
+MUST_CHECK int index_sync(int fd, struct err *e);
 MUST_CHECK int index_publish(struct store *s, int dir_fd, struct err *e);
 /**
  * json_children() - what a manifest or an index of any tool leads to
@@ -285,7 +273,7 @@ MUST_CHECK int index_publish(struct store *s, int dir_fd, struct err *e);
  * @manifests: gains a struct blob for each manifest of an index
  */
 MUST_CHECK int json_children(struct span in, struct arena *a, struct list *digests,
-			     struct list *manifests, struct err *e);
+                             struct list *manifests, struct err *e);
 
 MUST_CHECK int entry_seal(const struct keys *keys, struct entry *entry, struct err *e);
 /* Whether this store bound this name to this manifest. Return: 0; -EBADMSG. */
@@ -296,6 +284,7 @@ MUST_CHECK int entry_check(const struct keys *keys, const struct entry *entry, s
 struct packed_blob {
 	struct blob blob;
 	char name[16]; /* in the writer's folder */
+	int fd;        /* the packer's; to be synced */
 };
 
 struct packed {
@@ -308,18 +297,18 @@ struct packed {
 
 struct packer;
 MUST_CHECK int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES],
-			     const uint8_t id[ID_BYTES], const struct store_options *options,
-			     struct packer **out, struct err *e);
+                             const uint8_t id[ID_BYTES], const struct store_options *options,
+                             struct packer **out, struct err *e);
 struct page_sink *packer_sink(struct packer *p);
-/* Ends the stream: all page blobs are on disk when it returns 0. Called once. */
+/* Ends the stream: all page blobs are written when it returns 0, not yet synced. Called once. */
 MUST_CHECK int packer_end(struct packer *p, struct arena *a, struct packed *out, struct err *e);
 void packer_destroy(struct packer *p);
 
 /* Whole blobs that are compressed and sealed at once: state and table. */
 MUST_CHECK int pack_blob(struct sealer *sealer, enum seal_kind kind, struct span in,
-			 struct buf *out, struct err *e);
+                         struct buf *out, struct err *e);
 MUST_CHECK int unpack_blob(struct sealer *sealer, enum seal_kind kind, struct span in,
-			   uint64_t plain_bytes, struct buf *out, struct err *e);
+                           uint64_t plain_bytes, struct buf *out, struct err *e);
 
 /* ---- reader.c -------------------------------------------------------------------------- */
 
@@ -334,7 +323,7 @@ struct head {
  * @meta: filled in, from @a and from @entry
  */
 MUST_CHECK int head_read(struct store *s, const struct entry *entry, struct arena *a,
-			 struct head *head, struct store_meta *meta, struct err *e);
+                         struct head *head, struct store_meta *meta, struct err *e);
 
 /* Every digest and every frame of a snapshot that is open. */
 MUST_CHECK int reader_verify(struct store_reader *r, struct store_report *report, struct err *e);
@@ -343,12 +332,12 @@ MUST_CHECK int reader_verify(struct store_reader *r, struct store_report *report
 
 /* Adds the digests of a snapshot's manifest and of all that it leads to. */
 void blobs_of_entry(struct store *s, const struct entry *entry, struct arena *a,
-		    struct list *digests);
+                    struct list *digests);
 /**
  * sweep_blobs() - remove blobs to which index.json does not lead; the lock is held exclusively
  * @candidates: digests; NULL: all blobs
  */
 MUST_CHECK int sweep_blobs(struct store *s, const struct list *candidates,
-			   struct store_report *report, struct err *e);
+                           struct store_report *report, struct err *e);
 
 #endif

@@ -57,7 +57,7 @@ struct store_reader {
 /* ---- head ------------------------------------------------------------------------------ */
 
 int head_read(struct store *s, const struct entry *entry, struct arena *a, struct head *head,
-	      struct store_meta *meta, struct err *e)
+              struct store_meta *meta, struct err *e)
 {
 	AUTO(buf) struct buf bytes = {0};
 	struct manifest *m = &head->manifest;
@@ -89,8 +89,8 @@ int head_read(struct store *s, const struct entry *entry, struct arena *a, struc
 		.generation = entry->generation,
 		.pages = c->pages,
 		.stored_pages = c->stored_pages,
-		.stored_bytes = entry->manifest.bytes + m->config.bytes + m->state.bytes +
-				m->table.bytes,
+		.stored_bytes =
+			entry->manifest.bytes + m->config.bytes + m->state.bytes + m->table.bytes,
 	};
 	text_hex(meta->id, c->id, ID_BYTES);
 	for (size_t i = 0; i < m->n_pages; i++)
@@ -181,27 +181,28 @@ static int open_frame(struct store_reader *r, uint64_t frame, uint8_t *out, stru
 	o = borrow_opener(r, e);
 	if (!o)
 		return -ENOMEM;
-	ret = read_at(r->blob_fds[f->blob], o->sealed, f->bytes, r->offsets[frame], e, "a page blob");
+	ret = read_at(r->blob_fds[f->blob], o->sealed, f->bytes, r->offsets[frame], e,
+	              "a page blob");
 	if (!ret && sealer_open(&o->sealer, SEAL_PAGES, frame, o->sealed, f->bytes,
-				f->codec == FRAME_RAW ? out : o->squeezed) < 0)
+	                        f->codec == FRAME_RAW ? out : o->squeezed) < 0)
 		ret = err_say(e, -EBADMSG, "its seal is broken");
 	if (!ret && f->codec == FRAME_ZSTD &&
 	    ZSTD_decompressDCtx(o->zstd, out, plain, o->squeezed, f->bytes - SEAL_TAG_BYTES) !=
-		    plain) {
+	            plain) {
 		memset(out, 0, n * PAGE_BYTES);
 		ret = err_say(e, -EBADMSG, "it does not hold %zu bytes of zstd", plain);
 	}
 	return_opener(r, o);
 	if (ret < 0)
 		return err_wrap(e, ret, "snapshot %s: frame %llu", r->meta.name,
-				(unsigned long long)frame);
+		                (unsigned long long)frame);
 	if (f->present != (uint32_t)((1ull << n) - 1))
 		spread_pages(out, f->present, n);
 	return 0;
 }
 
 static bool copy_cached(struct store_reader *r, uint64_t frame, size_t first, size_t pages,
-			uint8_t *out)
+                        uint8_t *out)
 {
 	bool found = false;
 
@@ -236,7 +237,7 @@ static uint8_t *put_cached(struct store_reader *r, uint64_t frame, uint8_t *page
 }
 
 static int read_part(struct store_reader *r, uint64_t frame, size_t first, size_t pages,
-		     uint8_t *out, struct err *e)
+                     uint8_t *out, struct err *e)
 {
 	uint8_t *whole;
 	int ret;
@@ -254,20 +255,20 @@ static int read_part(struct store_reader *r, uint64_t frame, size_t first, size_
 }
 
 static int reader_read(struct page_source *source, uint64_t first, size_t pages, uint8_t *out,
-		       struct err *e)
+                       struct err *e)
 {
 	struct store_reader *r = (struct store_reader *)source;
 
 	if (first > r->table.pages || pages > r->table.pages - first)
 		return err_say(e, -EINVAL, "snapshot %s: there are no pages %llu to %llu",
-			       r->meta.name, (unsigned long long)first,
-			       (unsigned long long)(first + pages));
+		               r->meta.name, (unsigned long long)first,
+		               (unsigned long long)(first + pages));
 	while (pages) {
 		uint64_t frame = first / FRAME_PAGES;
 		size_t skip = (size_t)(first % FRAME_PAGES);
 		size_t n = MIN(pages, pages_of_frame(r, frame) - skip);
 		int ret = n == pages_of_frame(r, frame) ? open_frame(r, frame, out, e)
-							: read_part(r, frame, skip, n, out, e);
+		                                        : read_part(r, frame, skip, n, out, e);
 
 		if (ret < 0)
 			return ret;
@@ -332,8 +333,8 @@ int reader_verify(struct store_reader *r, struct store_report *report, struct er
 /* ---- open and close -------------------------------------------------------------------- */
 
 static int read_sealed(struct store_reader *r, struct sealer *sealer, enum seal_kind kind,
-		       const struct blob *blob, uint64_t plain_bytes, struct buf *out,
-		       struct err *e)
+                       const struct blob *blob, uint64_t plain_bytes, struct buf *out,
+                       struct err *e)
 {
 	AUTO(buf) struct buf sealed = {0};
 	int ret = blob_read(r->store, blob, TABLE_MAX_BYTES, &sealed, e);
@@ -364,7 +365,7 @@ static int read_content(struct store_reader *r, struct err *e)
 	}
 	if (!ret)
 		ret = table_parse(buf_span(&table), sizes, m->n_pages, &r->arena, &r->table,
-				  &r->offsets, e);
+		                  &r->offsets, e);
 	if (!ret && r->table.pages != c->pages)
 		ret = err_say(e, -EBADMSG, "frame table: it is that of another snapshot");
 	return ret;
@@ -389,8 +390,7 @@ static int open_entry(struct store_reader *r, const char *name, struct err *e)
 	return ret < 0 ? err_wrap(e, ret, "snapshot %s", name) : 0;
 }
 
-int store_reader_open(struct store *s, const char *name, struct store_reader **out,
-		      struct err *e)
+int store_reader_open(struct store *s, const char *name, struct store_reader **out, struct err *e)
 {
 	struct store_reader *r = xalloc(sizeof(*r));
 	int ret;
@@ -438,7 +438,7 @@ void store_reader_close(struct store_reader *r)
 	for (size_t i = 0; i < CACHE_FRAMES; i++)
 		free(r->cache[i].pages);
 	for (size_t i = 0; i < BLOBS_MAX; i++)
-		auto_fd(&r->blob_fds[i]);
+		os_close(&r->blob_fds[i]);
 	secret_forget(r->key, sizeof(r->key));
 	pthread_mutex_destroy(&r->lock);
 	buf_finish(&r->state);

@@ -29,7 +29,7 @@ static void put_le(uint8_t *out, uint64_t value, size_t bytes)
 }
 
 int sealer_init(struct sealer *s, const uint8_t key[STORE_KEY_BYTES], const uint8_t id[ID_BYTES],
-		struct err *e)
+                struct err *e)
 {
 	*s = (struct sealer){.seal_ctx = EVP_CIPHER_CTX_new(), .open_ctx = EVP_CIPHER_CTX_new()};
 	memcpy(s->id, id, ID_BYTES);
@@ -55,7 +55,7 @@ struct seal_place {
 };
 
 static void seal_place_init(struct seal_place *p, const struct sealer *s, enum seal_kind kind,
-			    uint64_t index)
+                            uint64_t index)
 {
 	put_le(p->nonce, (uint64_t)kind, 4);
 	put_le(p->nonce + 4, index, 8);
@@ -64,7 +64,7 @@ static void seal_place_init(struct seal_place *p, const struct sealer *s, enum s
 }
 
 int sealer_seal(struct sealer *s, enum seal_kind kind, uint64_t index, const uint8_t *in,
-		size_t len, uint8_t *out, struct err *e)
+                size_t len, uint8_t *out, struct err *e)
 {
 	EVP_CIPHER_CTX *ctx = s->seal_ctx;
 	struct seal_place place;
@@ -83,7 +83,7 @@ int sealer_seal(struct sealer *s, enum seal_kind kind, uint64_t index, const uin
 }
 
 int sealer_open(struct sealer *s, enum seal_kind kind, uint64_t index, const uint8_t *in,
-		size_t len, uint8_t *out)
+                size_t len, uint8_t *out)
 {
 	EVP_CIPHER_CTX *ctx = s->open_ctx;
 	struct seal_place place;
@@ -141,12 +141,12 @@ int digest_of(struct span data, uint8_t out[DIGEST_BYTES], struct err *e)
 }
 
 int mac_of(const uint8_t key[STORE_KEY_BYTES], struct span data, uint8_t out[DIGEST_BYTES],
-	   struct err *e)
+           struct err *e)
 {
 	size_t n = 0;
 
 	if (!EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, STORE_KEY_BYTES, data.data,
-		       data.len, out, DIGEST_BYTES, &n) ||
+	               data.len, out, DIGEST_BYTES, &n) ||
 	    n != DIGEST_BYTES)
 		return crypto_failed(e, "HMAC-SHA-256");
 	return 0;
@@ -163,7 +163,7 @@ void secret_forget(void *data, size_t len)
 }
 
 int derive_key(const uint8_t key[STORE_KEY_BYTES], const char *use, uint8_t *out, size_t len,
-	       struct err *e)
+               struct err *e)
 {
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
 	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
@@ -171,9 +171,9 @@ int derive_key(const uint8_t key[STORE_KEY_BYTES], const char *use, uint8_t *out
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, sha256, 0),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)key,
-						  STORE_KEY_BYTES),
+	                                          STORE_KEY_BYTES),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)use,
-						  strlen(use)),
+	                                          strlen(use)),
 		OSSL_PARAM_construct_end(),
 	};
 	int done = ctx ? EVP_KDF_derive(ctx, out, len, params) : 0;

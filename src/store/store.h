@@ -9,7 +9,7 @@
  *
  * Fault points. First use: store-key-write, store-key-link, store-key-dir-sync,
  * store-layout-rename, store-root-dir-sync. A commit: store-writer-begin, store-page-write,
- * store-page-sync, store-blob-write, store-blob-sync, store-index-write, store-index-sync,
+ * store-blob-write, store-blob-sync, store-index-write, store-index-sync,
  * store-blob-rename, store-blobs-dir-sync, store-index-rename, store-root-dir-sync,
  * store-writer-end. A removal has those of the index, and store-blob-unlink; gc has
  * store-gc-leftover and store-blob-unlink.
@@ -39,7 +39,7 @@ struct store_key_source {
 	 * @create:  make one if there is none yet; else -ENOENT
 	 */
 	int (*load)(const struct store_key_source *source, int root_fd, bool create,
-		    uint8_t key[STORE_KEY_BYTES], struct err *e);
+	            uint8_t key[STORE_KEY_BYTES], struct err *e);
 };
 
 extern const struct store_key_source store_key_file;
@@ -53,7 +53,7 @@ extern const struct store_key_source store_key_file;
  *         the file system.
  */
 MUST_CHECK int store_open(const char *root, const struct store_key_source *key, struct store **out,
-			  struct err *e);
+                          struct err *e);
 void store_close(struct store *s);
 static inline void auto_store(struct store **s)
 {
@@ -104,7 +104,7 @@ const char *store_meta_label(const struct store_meta *meta, const char *key); /*
 /* ---- writing --------------------------------------------------------------------------- */
 
 enum store_compression {
-	STORE_COMPRESS_AUTO, /* fast zstd for what a sample shows to be compressible */
+	STORE_COMPRESS_AUTO, /* zstd where it saves time, or costs none */
 	STORE_COMPRESS_NONE,
 	STORE_COMPRESS_SMALL, /* zstd level 3: for what will be distributed */
 };
@@ -128,8 +128,8 @@ struct store_writer;
  * @out:     for store_writer_close(), committed or not
  */
 MUST_CHECK int store_writer_begin(struct store *s, const char *kind,
-				  const struct store_options *options, struct store_writer **out,
-				  struct err *e);
+                                  const struct store_options *options, struct store_writer **out,
+                                  struct err *e);
 
 /* Where its pages go; lives as long as the writer. Has reserve() and commit(). */
 struct page_sink *store_writer_sink(struct store_writer *w);
@@ -143,7 +143,7 @@ struct page_sink *store_writer_sink(struct store_writer *w);
  *         file system reported. After a failure the store is as it was, and only close is left.
  */
 MUST_CHECK int store_writer_commit(struct store_writer *w, const char *name, struct span state,
-				   const struct store_meta *meta, struct err *e);
+                                   const struct store_meta *meta, struct err *e);
 
 /* Frees the writer; what was not committed is removed. Accepts NULL. */
 void store_writer_close(struct store_writer *w);
@@ -164,9 +164,9 @@ struct store_reader;
  * Return: 0; -ENOENT; -EBADMSG for anything that is not what was committed.
  */
 MUST_CHECK int store_reader_open(struct store *s, const char *name, struct store_reader **out,
-				 struct err *e);
-struct span store_reader_state(const struct store_reader *r);          /* CBOR */
-struct page_source *store_reader_source(struct store_reader *r);       /* thread-safe */
+                                 struct err *e);
+struct span store_reader_state(const struct store_reader *r);    /* CBOR */
+struct page_source *store_reader_source(struct store_reader *r); /* thread-safe */
 const struct store_meta *store_reader_meta(const struct store_reader *r);
 void store_reader_close(struct store_reader *r); /* accepts NULL */
 static inline void auto_store_reader(struct store_reader **r)
@@ -179,9 +179,17 @@ static inline void auto_store_reader(struct store_reader **r)
 /**
  * store_list() - all snapshots, sorted by name
  * @a:   owns what @out points to
- * @out: list of struct store_meta. A snapshot that cannot be read is listed with its damage.
+ * @out: list of struct store_meta. A snapshot that cannot be read is listed with its damage,
+ *       and with the name "" if that is damaged too.
  */
 MUST_CHECK int store_list(struct store *s, struct arena *a, struct list *out, struct err *e);
+
+/**
+ * store_has() - whether a name is taken, by a whole snapshot or a damaged one
+ *
+ * For refusing early. Only the commit decides: another may take the name in between.
+ */
+MUST_CHECK int store_has(struct store *s, const char *name, bool *out, struct err *e);
 
 /* Remove a snapshot, also a damaged one, and its blobs. Return: 0; -ENOENT. */
 MUST_CHECK int store_remove(struct store *s, const char *name, struct err *e);
@@ -200,7 +208,7 @@ struct store_report {
  * Return: 0; -EBADMSG with a sentence about the first damage.
  */
 MUST_CHECK int store_verify(struct store *s, const char *name, struct store_report *report,
-			    struct err *e);
+                            struct err *e);
 
 /**
  * store_gc() - remove what no name leads to and what dead writers left behind

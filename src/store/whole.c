@@ -48,10 +48,21 @@ int store_list(struct store *s, struct arena *a, struct list *out, struct err *e
 	return 0;
 }
 
+int store_has(struct store *s, const char *name, bool *out, struct err *e)
+{
+	AUTO(arena) struct arena a = {0};
+	AUTO(index) struct index x = {0};
+	const struct entry *entry;
+	int r = index_read(s, &a, &x, e);
+
+	if (!r)
+		*out = index_find(&x, name, &entry, NULL) != -ENOENT;
+	return r;
+}
+
 /* ---- verify ---------------------------------------------------------------------------- */
 
-static int verify_one(struct store *s, const char *name, struct store_report *report,
-		      struct err *e)
+static int verify_one(struct store *s, const char *name, struct store_report *report, struct err *e)
 {
 	AUTO(store_reader) struct store_reader *reader = NULL;
 	int r = store_reader_open(s, name, &reader, e);
@@ -82,7 +93,8 @@ int store_verify(struct store *s, const char *name, struct store_report *report,
 		if (!it->ours)
 			continue;
 		if (!it->name)
-			r = err_say(&why, -EBADMSG, "index.json has a snapshot without a name");
+			r = err_say(&why, -EBADMSG,
+			            "index.json has a snapshot whose name is not one");
 		else
 			r = verify_one(s, it->name, &sum, &why);
 		/* -ENOENT: removed since we looked. */
@@ -101,14 +113,14 @@ static bool has_digest(const struct list *digests, const uint8_t digest[DIGEST_B
 {
 	for (size_t i = 0; i < digests->count; i++)
 		if (!memcmp((const uint8_t *)digests->items + i * DIGEST_BYTES, digest,
-			    DIGEST_BYTES))
+		            DIGEST_BYTES))
 			return true;
 	return false;
 }
 
 /* Adds what @manifest leads to, and what the manifests in it lead to. */
 static int mark_manifest(struct store *s, const struct blob *manifest, struct arena *a,
-			 struct list *digests, struct err *e)
+                         struct list *digests, struct err *e)
 {
 	struct list todo = {0};
 
@@ -128,7 +140,7 @@ static int mark_manifest(struct store *s, const struct blob *manifest, struct ar
 }
 
 void blobs_of_entry(struct store *s, const struct entry *entry, struct arena *a,
-		    struct list *digests)
+                    struct list *digests)
 {
 	/* Of a damaged snapshot only what can be found is; gc finds the rest. */
 	(void)!mark_manifest(s, &entry->manifest, a, digests, NULL);
@@ -150,8 +162,7 @@ static int mark_all(struct store *s, struct arena *a, struct list *digests, stru
 	return r;
 }
 
-static int remove_blob(struct store *s, const char *hex, struct store_report *report,
-		       struct err *e)
+static int remove_blob(struct store *s, const char *hex, struct store_report *report, struct err *e)
 {
 	struct stat st;
 
@@ -191,7 +202,7 @@ static int list_blobs(struct store *s, struct arena *a, struct list *out, struct
 }
 
 int sweep_blobs(struct store *s, const struct list *candidates, struct store_report *report,
-		struct err *e)
+                struct err *e)
 {
 	AUTO(arena) struct arena a = {0};
 	struct list wanted = {0}, all = {0};
@@ -221,7 +232,7 @@ int store_remove(struct store *s, const char *name, struct err *e)
 	AUTO(arena) struct arena a = {0};
 	AUTO(index) struct index x = {0};
 	struct list blobs = {0};
-	AUTO(fd) int lock = -1;
+	AUTO(fd) int lock = -1, index_fd = -1;
 	bool found = false;
 	int r = store_lock(s, LOCK_EX, &lock, e);
 
@@ -239,7 +250,9 @@ int store_remove(struct store *s, const char *name, struct err *e)
 		return err_say(e, -ENOENT, "there is no snapshot %s", name);
 	index_drop(&x, name);
 	unlinkat(s->tmp_fd, "index.json", 0); /* left by one that died here */
-	r = index_prepare(&x, s->tmp_fd, e);
+	r = index_prepare(&x, s->tmp_fd, &index_fd, e);
+	if (!r)
+		r = index_sync(index_fd, e);
 	if (!r)
 		r = index_publish(s, s->tmp_fd, e);
 	if (r < 0)
@@ -271,8 +284,8 @@ static int sweep_tmp(struct store *s, struct store_report *report, struct err *e
 		fd = openat(s->tmp_fd, it->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0 && errno == ENOTDIR)
 			r = unlinkat(s->tmp_fd, it->d_name, 0) < 0
-				    ? err_set(e, -errno, "store: removing tmp/%s", it->d_name)
-				    : 0;
+			            ? err_set(e, -errno, "store: removing tmp/%s", it->d_name)
+			            : 0;
 		else if (fd < 0)
 			r = err_set(e, -errno, "store: opening tmp/%s", it->d_name);
 		else if (flock(fd, LOCK_EX | LOCK_NB) == 0)

@@ -4,16 +4,18 @@
  *
  * What is durable when: everything is first written in tmp/ID/, which nobody reads. Commit
  *
- *	1. ends the page blobs and syncs them;
- *	2. writes and syncs table, state, config and manifest;
- *	3. takes the lock, reads index.json, writes and syncs the next one beside it;
- *	4. renames the blobs into blobs/sha256/ and syncs that folder;
- *	5. renames the next index over index.json and syncs the root.
+ *	1. ends the page blobs, writes table, state, config and manifest, and then syncs them all;
+ *	2. takes the lock, reads index.json and writes the next one in tmp/ID/;
+ *	3. renames the blobs into blobs/sha256/;
+ *	4. syncs the next index.json and the folder of the blobs;
+ *	5. renames the next index.json over the old one and syncs the root.
  *
  * A crash before 5 leaves the old index, to which the new blobs are nothing; after it, the new
- * one, all of whose blobs are durable. What needs room on the disk comes before 4, so a full
- * disk undoes by removing tmp/ID/. The flock on tmp/ID/ says that its writer lives, and goes
- * with the process: what a dead one left is known to gc by that.
+ * one, all of whose blobs are durable. What needs room on the disk comes before 3, so a full
+ * disk undoes by removing tmp/ID/. Syncing comes after writing, each time for all at once, because
+ * what costs is not the bytes but each wait for the file system's journal. The flock on tmp/ID/
+ *says that its writer lives, and goes with the process: what a dead one left is known to gc by
+ *that.
  */
 #include "store/parts.h"
 
@@ -40,6 +42,7 @@ struct store_writer {
 struct fresh {
 	const char *name;
 	struct blob blob;
+	int fd; /* to be synced; -1: not written */
 	bool moved;
 };
 
@@ -60,7 +63,7 @@ static int make_dir(struct store_writer *w, struct err *e)
 }
 
 int store_writer_begin(struct store *s, const char *kind, const struct store_options *options,
-		       struct store_writer **out, struct err *e)
+                       struct store_writer **out, struct err *e)
 {
 	struct store_writer *w;
 	int r;
@@ -109,12 +112,13 @@ static int write_blob(struct store_writer *w, struct span data, struct fresh *ou
 	r = write_all(fd, data.data, data.len, e, out->name);
 	if (r < 0)
 		return r;
-	FAULT_STEP("store-blob-sync", e);
-	return fdatasync(fd) < 0 ? err_set(e, -errno, "store: syncing the %s", out->name) : 0;
+	push_file(fd, 0);
+	out->fd = take_fd(&fd);
+	return 0;
 }
 
 static int seal_blob(struct store_writer *w, enum seal_kind kind, struct span plain,
-		     struct fresh *out, struct err *e)
+                     struct fresh *out, struct err *e)
 {
 	AUTO(sealer) struct sealer sealer = {0};
 	AUTO(buf) struct buf sealed = {0};
@@ -125,19 +129,11 @@ static int seal_blob(struct store_writer *w, enum seal_kind kind, struct span pl
 	return r < 0 ? r : write_blob(w, buf_span(&sealed), out, e);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 enum { STATE, TABLE, CONFIG, MANIFEST, PAGES };
 
-/* Steps 1 and 2. @fresh gets the blobs, @n how many there are. */
+/* @fresh gets the blobs, @n how many there are. */
 static int write_blobs(struct store_writer *w, struct span state, const struct store_meta *meta,
-		       struct fresh *fresh, size_t *n, struct err *e)
+                       struct fresh *fresh, size_t *n, struct err *e)
 {
 	AUTO(buf) struct buf table_bytes = {0}, config_bytes = {0}, manifest_text = {0};
 	struct packed *packed = ARENA_NEW(&w->arena, struct packed);
@@ -161,14 +157,15 @@ static int write_blobs(struct store_writer *w, struct span state, const struct s
 
 	memcpy(config.id, w->id, ID_BYTES);
 	memcpy(config.key_id, w->store->keys.id, KEY_ID_BYTES);
-	config.created_ns = meta && meta->created_ns ? meta->created_ns : now_ns();
+	config.created_ns =
+		meta && meta->created_ns ? meta->created_ns : os_clock_ns(CLOCK_REALTIME);
 	config.pages = packed->pages;
 	config.stored_pages = packed->stored_pages;
 	config.state_bytes = state.len;
 	config.table_bytes = table_bytes.len;
 	if (meta)
 		config.labels = (struct list){.items = (void *)(uintptr_t)meta->labels,
-					      .count = meta->n_labels};
+		                              .count = meta->n_labels};
 	rec_encode(&config_bytes, &config_type, &config);
 	r = write_blob(w, buf_span(&config_bytes), &fresh[CONFIG], e);
 	if (r < 0)
@@ -179,12 +176,23 @@ static int write_blobs(struct store_writer *w, struct span state, const struct s
 	manifest.config = fresh[CONFIG].blob;
 	for (size_t i = 0; i < packed->n_blobs; i++) {
 		fresh[PAGES + i] = (struct fresh){.name = packed->blobs[i].name,
-						  .blob = packed->blobs[i].blob};
+		                                  .blob = packed->blobs[i].blob,
+		                                  .fd = packed->blobs[i].fd};
 		manifest.pages[manifest.n_pages++] = packed->blobs[i].blob;
 	}
 	manifest_print(&manifest_text, &manifest, config.created_ns);
 	*n = PAGES + packed->n_blobs;
 	return write_blob(w, buf_span(&manifest_text), &fresh[MANIFEST], e);
+}
+
+static int sync_blobs(const struct fresh *fresh, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		FAULT_STEP("store-blob-sync", e);
+		if (fdatasync(fresh[i].fd) < 0)
+			return err_set(e, -errno, "store: syncing the %s", fresh[i].name);
+	}
+	return 0;
 }
 
 static int move_blobs(struct store_writer *w, struct fresh *fresh, size_t n, struct err *e)
@@ -198,7 +206,7 @@ static int move_blobs(struct store_writer *w, struct fresh *fresh, size_t n, str
 			return err_set(e, -errno, "store: putting a blob in its place");
 		fresh[i].moved = true;
 	}
-	return sync_dir(w->store->blobs_fd, "store-blobs-dir-sync", e);
+	return 0;
 }
 
 static void unmove_blobs(struct store_writer *w, const struct fresh *fresh, size_t n)
@@ -213,14 +221,14 @@ static void unmove_blobs(struct store_writer *w, const struct fresh *fresh, size
 	}
 }
 
-/* Steps 3 to 5. */
+/* Steps 2 to 5. */
 static int publish(struct store_writer *w, const char *name, struct fresh *fresh, size_t n,
-		   struct err *e)
+                   struct err *e)
 {
 	struct store *s = w->store;
 	struct entry entry = {.name = name, .manifest = fresh[MANIFEST].blob};
 	const struct entry *old = NULL;
-	AUTO(fd) int lock = -1;
+	AUTO(fd) int lock = -1, index_fd = -1;
 	AUTO(index) struct index x = {0};
 	struct list old_blobs = {0};
 	int r = store_lock(s, LOCK_EX, &lock, e);
@@ -232,8 +240,8 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 	r = index_find(&x, name, &old, NULL);
 	if (r != -ENOENT && !w->options.replace)
 		return err_say(e, -EEXIST,
-			       "there is a snapshot %s already: choose another name, or replace it",
-			       name);
+		               "there is a snapshot %s already: choose another name, or replace it",
+		               name);
 	LIST_EACH (&x.entries, const struct entry, it)
 		if (it->name && !strcmp(it->name, name))
 			blobs_of_entry(s, it, &w->arena, &old_blobs);
@@ -246,9 +254,13 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 	if (r < 0)
 		return r;
 	index_add(&x, &entry);
-	r = index_prepare(&x, w->dir_fd, e);
+	r = index_prepare(&x, w->dir_fd, &index_fd, e);
 	if (!r)
 		r = move_blobs(w, fresh, n, e);
+	if (!r)
+		r = index_sync(index_fd, e);
+	if (!r)
+		r = sync_dir(s->blobs_fd, "store-blobs-dir-sync", e);
 	if (!r)
 		r = index_publish(s, w->dir_fd, e);
 	if (r < 0) {
@@ -264,29 +276,29 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 }
 
 static int check_request(const char *name, struct span state, const struct store_meta *meta,
-			 struct err *e)
+                         struct err *e)
 {
 	if (state.len > STATE_MAX_BYTES)
 		return err_say(e, -EFBIG, "store: a state of more than %lu bytes",
-			       (unsigned long)STATE_MAX_BYTES);
+		               (unsigned long)STATE_MAX_BYTES);
 	if (meta && meta->n_labels > STORE_LABELS_MAX)
 		return err_say(e, -EINVAL, "store: more than %d labels", STORE_LABELS_MAX);
 	for (size_t i = 0; meta && i < meta->n_labels; i++)
 		if (strlen(meta->labels[i].key) > STORE_LABEL_KEY_MAX ||
 		    strlen(meta->labels[i].value) > STORE_LABEL_VALUE_MAX)
 			return err_say(e, -EINVAL, "store: the label %.40s is too long",
-				       meta->labels[i].key);
+			               meta->labels[i].key);
 	return store_name_check(name, e);
 }
 
 int store_writer_commit(struct store_writer *w, const char *name, struct span state,
-			const struct store_meta *meta, struct err *e)
+                        const struct store_meta *meta, struct err *e)
 {
 	struct fresh fresh[PAGES + BLOBS_MAX] = {
-		[STATE] = {.name = "state"},
-		[TABLE] = {.name = "table"},
-		[CONFIG] = {.name = "config"},
-		[MANIFEST] = {.name = "manifest"},
+		[STATE] = {.name = "state", .fd = -1},
+		[TABLE] = {.name = "table", .fd = -1},
+		[CONFIG] = {.name = "config", .fd = -1},
+		[MANIFEST] = {.name = "manifest", .fd = -1},
 	};
 	size_t n = 0;
 	int r;
@@ -297,7 +309,11 @@ int store_writer_commit(struct store_writer *w, const char *name, struct span st
 	if (!r)
 		r = write_blobs(w, state, meta, fresh, &n, e);
 	if (!r)
+		r = sync_blobs(fresh, n, e);
+	if (!r)
 		r = publish(w, name, fresh, n, e);
+	for (size_t i = 0; i < PAGES; i++) /* the others are the packer's */
+		os_close(&fresh[i].fd);
 	return r;
 }
 

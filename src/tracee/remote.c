@@ -68,8 +68,8 @@ const uint8_t remote_code[] = {
 	0xcc,                                                 /* done: int3 */
 	0x90, 0x90,
 	0xc4, 0xe2, 0x78, 0x49, 0x03,                         /* ldtilecfg (%rbx) */
-	0xc4, 0xe2, 0x7b, 0x49, 0xc0, 0xcc,                   /* tilezero %tmm0; int3 */
-	0x90, 0x90, 0x90, 0x90, 0x90,
+	0xc4, 0xe2, 0x7b, 0x49, 0xc0,                         /* tilezero %tmm0 */
+	0xcc, 0x90, 0x90, 0x90, 0x90, 0x90,                   /* int3 */
 	0x9d, 0xcc,                                           /* popfq; int3 */
 };
 #define AMX_AT 0x30
@@ -435,8 +435,8 @@ static int run_fragment(struct remote *r, uint64_t offset, const void *data, siz
 
 int remote_touch_amx(struct remote *r, struct err *e)
 {
-	/* Palette 1 and a first tile of one row of four bytes: the smallest that is a tile. */
-	static const uint8_t one_tile[64] = {[0] = 1, [16] = 4, [48] = 1};
+	/* Palette 1, one tile of one row of 64 bytes: the least that uses tile data. */
+	static const uint8_t one_tile[64] = {[0] = 1, [16] = 64, [48] = 1};
 
 	return run_fragment(r, AMX_AT, one_tile, sizeof(one_tile), e);
 }

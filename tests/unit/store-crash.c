@@ -143,16 +143,16 @@ static char *make_victim(void)
 
 /* @name is as @before says, or as @after says; NULL: it is not there. */
 static void is_old_or_new(struct store *s, const char *name, const struct content *before,
-			  const struct content *after, const char *what)
+                          const struct content *after, const char *what)
 {
 	struct err e = {0};
 	bool is_before, is_after;
 	static const struct content nothing = {.state = ""};
 
 	is_before = before ? compare(s, name, before, &e) == 0
-			   : compare(s, name, &nothing, &e) == -ENOENT;
+	                   : compare(s, name, &nothing, &e) == -ENOENT;
 	is_after = after ? compare(s, name, after, &e) == 0
-			 : compare(s, name, &nothing, &e) == -ENOENT;
+	                 : compare(s, name, &nothing, &e) == -ENOENT;
 	ok(is_before || is_after, "%s: %s is neither old nor new: %s", what, name, e.text);
 }
 
@@ -177,7 +177,10 @@ static void die_at(const char *root, const char *point, action *what)
 		s = open_store(root);
 		ok(compare(s, "keep", &keep, &e) == 0, "%s: %s", fault, e.text);
 		is_old_or_new(s, "it", &old,
-			      what == replace_old ? &fresh : what == remove_old ? NULL : &old, fault);
+		              what == replace_old  ? &fresh
+		              : what == remove_old ? NULL
+		                                   : &old,
+		              fault);
 		is_old_or_new(s, "new", NULL, what == commit_new ? &fresh : NULL, fault);
 		is_clean_after_gc(root, s, fault);
 		/* As it was, for the next death. */
@@ -195,9 +198,9 @@ static void die_at(const char *root, const char *point, action *what)
 }
 
 static const char *const commit_points[] = {
-	"store-writer-begin", "store-page-write",  "store-page-sync",      "store-blob-write",
-	"store-blob-sync",    "store-index-write", "store-index-sync",     "store-blob-rename",
-	"store-index-rename", "store-root-dir-sync", "store-blobs-dir-sync", "store-writer-end",
+	"store-writer-begin",  "store-page-write",     "store-blob-write",  "store-blob-sync",
+	"store-index-write",   "store-index-sync",     "store-blob-rename", "store-index-rename",
+	"store-root-dir-sync", "store-blobs-dir-sync", "store-writer-end",
 };
 static const char *const remove_points[] = {
 	"store-index-write",   "store-index-sync",  "store-index-rename",
@@ -245,7 +248,7 @@ static void a_gc_that_dies_takes_no_snapshot_along(void)
 static void a_first_use_that_dies_can_be_repeated(void)
 {
 	static const char *const points[] = {
-		"store-key-write",     "store-key-link",  "store-key-dir-sync",
+		"store-key-write",     "store-key-link",      "store-key-dir-sync",
 		"store-layout-rename", "store-root-dir-sync",
 	};
 
@@ -353,12 +356,29 @@ static void tries_to_commit(const char *root, int expected, unsigned *failed, un
 	ok(store_verify(s, NULL, &report, &e) == 0, "%s", e.text);
 }
 
+/* A mount namespace of our own, in a user namespace if we are not root. */
+static bool enter_mount_namespace(void)
+{
+	AUTO(text) char *users = xprintf("0 %u 1", (unsigned)geteuid());
+	AUTO(text) char *groups = xprintf("0 %u 1", (unsigned)getegid());
+
+	if (geteuid() == 0) {
+		if (unshare(CLONE_NEWNS) < 0)
+			return false;
+	} else {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+			return false;
+		spew("/proc/self/setgroups", SPAN("deny", 4));
+		spew("/proc/self/uid_map", span_of_text(users));
+		spew("/proc/self/gid_map", span_of_text(groups));
+	}
+	return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 /* Return: whether there can be a file system of our own here. */
 static bool fill_disks(const char *root, unsigned *failed, unsigned *done)
 {
-	int flags = geteuid() ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS;
-
-	if (unshare(flags) < 0 || (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
+	if (!enter_mount_namespace())
 		return false;
 	for (unsigned kib = 256; !*done && kib < 4096; kib += 4) {
 		AUTO(text) char *size = xprintf("size=%uk,mode=700", kib);
@@ -473,7 +493,7 @@ static int replace_often(struct store *s, struct err *e)
 static void many_processes_do_not_disturb_each_other(void)
 {
 	static action *const actions[] = {commit_often, commit_often, collect_often, commit_often,
-					  read_often,   read_often,   replace_often};
+	                                  read_often,   read_often,   replace_often};
 	AUTO(text) char *root = make_victim();
 	struct store_report report;
 	struct store *s;

@@ -293,6 +293,11 @@ static void a_name_is_bound_to_its_manifest(void)
 	ok(compare(s, "two", &one, &e) == -EBADMSG, "%s", e.text);
 	probe(root, &out, "names exchanged", 0);
 
+	/* A name that steers the terminal of who reads of it. */
+	set_note(json, 0, name, "\033[2J");
+	save_index(root, json);
+	probe(root, &out, "an unprintable name", 0);
+
 	/* A new name for an old manifest, with all that its entry has. */
 	json_decref(json);
 	json = json_deep_copy(was);
@@ -316,14 +321,14 @@ static void a_name_is_bound_to_its_manifest(void)
 			set_note(json, 0, "vnd.wslx.generation", "3");
 		if (i == 1)
 			json_object_set(entry_at(json, 0), "digest",
-					json_object_get(entry_at(json, 1), "digest"));
+			                json_object_get(entry_at(json, 1), "digest"));
 		if (i == 2)
 			json_object_set_new(entry_at(json, 0), "size", json_integer(1));
 		if (i == 3)
 			json_object_del(notes_at(json, 0), "vnd.wslx.seal");
 		if (i == 4)
 			json_object_set(notes_at(json, 0), "vnd.wslx.seal",
-					json_object_get(notes_at(json, 1), "vnd.wslx.seal"));
+			                json_object_get(notes_at(json, 1), "vnd.wslx.seal"));
 		if (i == 5)
 			json_object_del(entry_at(json, 0), "digest");
 		save_index(root, json);
@@ -344,8 +349,9 @@ static void what_others_change_in_index_json_is_harmless(void)
 	json_object_del(json, "mediaType");
 	json_object_del(entry_at(json, 0), "artifactType");
 	set_note(json, 1, "org.example", "text");
-	json_array_append_new(json_object_get(json, "manifests"),
-			      json_pack("{s:s, s:s, s:i}", "mediaType", "x", "digest", "y", "size", 1));
+	json_array_append_new(
+		json_object_get(json, "manifests"),
+		json_pack("{s:s, s:s, s:i}", "mediaType", "x", "digest", "y", "size", 1));
 	json_array_append_new(json_object_get(json, "manifests"), json_integer(5));
 	save_index(root, json);
 	probe(root, &out, "others", 0);
@@ -398,8 +404,10 @@ static void a_seal_opens_only_in_its_place(void)
 static void the_digests_and_macs_are_the_published_ones(void)
 {
 	/* FIPS 180-4, "abc"; RFC 4231, test case 2 with its key padded to our length by zeros. */
-	static const char *const sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-	static const char *const hmac = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+	static const char *const sha =
+		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+	static const char *const hmac =
+		"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
 	static const char *const data = "what do ya want for nothing?";
 	uint8_t key[STORE_KEY_BYTES] = "Jefe", out[DIGEST_BYTES];
 	char hex[2 * DIGEST_BYTES + 1];
@@ -416,15 +424,15 @@ static void the_digests_and_macs_are_the_published_ones(void)
 /* ---- frame tables ---------------------------------------------------------------------- */
 
 static int parse_table(const struct frame_rec *frames, size_t n, uint64_t pages,
-		       const uint64_t *blobs, size_t n_blobs)
+                       const uint64_t *blobs, size_t n_blobs)
 {
 	AUTO(arena) struct arena a = {0};
 	AUTO(buf) struct buf bytes = {0};
 	struct table_rec out, t = {
-		.pages = pages,
-		.frame_pages = FRAME_PAGES,
-		.frames = {.items = (void *)(uintptr_t)frames, .count = n},
-	};
+				      .pages = pages,
+				      .frame_pages = FRAME_PAGES,
+				      .frames = {.items = (void *)(uintptr_t)frames, .count = n},
+			      };
 	uint64_t *offsets;
 	struct err e = {0};
 	int r;

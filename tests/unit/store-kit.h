@@ -164,7 +164,7 @@ static inline void make_pages(struct buf *out, size_t pages, uint64_t seed)
 }
 
 static inline int commit(struct store *s, const char *name, const struct content *c,
-			 const struct store_options *options, struct err *e)
+                         const struct store_options *options, struct err *e)
 {
 	AUTO(store_writer) struct store_writer *w = NULL;
 	struct page_sink *sink;
@@ -183,8 +183,7 @@ static inline int commit(struct store *s, const char *name, const struct content
  * Reads a snapshot as a whole. Return: 0 if it is exactly @c; what refused it; 1 if it is
  * something else, which must never be.
  */
-static inline int compare(struct store *s, const char *name, const struct content *c,
-			  struct err *e)
+static inline int compare(struct store *s, const char *name, const struct content *c, struct err *e)
 {
 	AUTO(store_reader) struct store_reader *reader = NULL;
 	AUTO(buf) struct buf pages = {0};

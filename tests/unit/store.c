@@ -173,10 +173,13 @@ static void a_taken_name_is_kept_unless_replaced(void)
 	uint8_t before[DIGEST_BYTES], after[DIGEST_BYTES];
 	struct store_report report;
 	struct err e = {0};
+	bool has = true;
 
+	ok(store_has(s, "it", &has, &e) == 0 && !has);
 	make_pages(&one.pages, 50, 1);
 	make_pages(&two.pages, 40, 2);
 	must(commit(s, "it", &one, NULL, &e), &e);
+	ok(store_has(s, "it", &has, &e) == 0 && has);
 	fingerprint(root, before);
 	ok(commit(s, "it", &two, NULL, &e) == -EEXIST, "%s", e.text);
 	fingerprint(root, after);
@@ -200,7 +203,8 @@ static void a_listing_tells_kind_labels_and_sizes(void)
 	AUTO(store) struct store *s = open_store(root);
 	AUTO(arena) struct arena a = {0};
 	static const struct store_label labels[] = {{"host.kernel", "6.18"}, {"title", "b\xff"}};
-	struct store_meta meta = {.created_ns = 1234567890123456789u, .labels = labels, .n_labels = 2};
+	struct store_meta meta = {
+		.created_ns = 1234567890123456789u, .labels = labels, .n_labels = 2};
 	static const char *const names[] = {"b/c:1", "a"};
 	struct store_writer *w;
 	struct list list;
@@ -255,7 +259,8 @@ static void what_was_removed_is_gone_but_a_reader_keeps_it(void)
 static void names_are_checked_before_they_are_written(void)
 {
 	static const char *const good[] = {"a", "a-b", "library/debian:12", "x@sha256:1", "A_1"};
-	static const char *const bad[] = {"", "-a", "a-", "a//b", "../a", "a b", "a\n", ".", "\xc3\xa9"};
+	static const char *const bad[] = {"",    "-a",  "a-", "a//b",    "../a",
+	                                  "a b", "a\n", ".",  "\xc3\xa9"};
 	char longest[STORE_NAME_MAX + 2];
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
@@ -327,7 +332,7 @@ static void a_lost_key_or_index_is_not_replaced_by_a_new_one(void)
 }
 
 static int load_given_key(const struct store_key_source *source, int root_fd, bool create,
-			  uint8_t key[STORE_KEY_BYTES], struct err *e)
+                          uint8_t key[STORE_KEY_BYTES], struct err *e)
 {
 	memset(key, source->name[0], STORE_KEY_BYTES);
 	return 0;
@@ -356,14 +361,17 @@ static void a_key_may_come_from_elsewhere(void)
 
 static void other_tools_images_are_kept_and_not_opened(void)
 {
-	static const char blob[] = "{\"schemaVersion\":2,\"config\":{\"digest\":\"sha256:"
-				   "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\","
-				   "\"size\":0},\"layers\":[]}";
+	static const char blob[] =
+		"{\"schemaVersion\":2,\"config\":{\"digest\":\"sha256:"
+		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\","
+		"\"size\":0},\"layers\":[]}";
 	AUTO(text) char *root = make_folder();
 	AUTO(text) char *index = xprintf("%s/index.json", root);
 	AUTO(text) char *blobs = xprintf("%s/blobs/sha256", root);
-	AUTO(text) char *empty = xprintf("%s/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4"
-					 "95991b7852b855", blobs);
+	AUTO(text)
+	char *empty = xprintf("%s/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4"
+	                      "95991b7852b855",
+	                      blobs);
 	AUTO(text) char *orphan = xprintf("%s/%064d", blobs, 1);
 	AUTO(buf) struct buf text = {0};
 	AUTO(store) struct store *s = open_store(root);
@@ -378,10 +386,10 @@ static void other_tools_images_are_kept_and_not_opened(void)
 	must(digest_of(SPAN(blob, sizeof(blob) - 1), digest, &e), &e);
 	text_hex(hex, digest, sizeof(digest));
 	buf_printf(&text,
-		   "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image."
-		   "manifest.v1+json\",\"digest\":\"sha256:%s\",\"size\":%zu,\"annotations\":{"
-		   "\"org.opencontainers.image.ref.name\":\"theirs\"}}]}",
-		   hex, sizeof(blob) - 1);
+	           "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image."
+	           "manifest.v1+json\",\"digest\":\"sha256:%s\",\"size\":%zu,\"annotations\":{"
+	           "\"org.opencontainers.image.ref.name\":\"theirs\"}}]}",
+	           hex, sizeof(blob) - 1);
 	spew(index, buf_span(&text));
 	spew(empty, SPAN("", 0));
 	AUTO(text) char *manifest = xprintf("%s/%s", blobs, hex);
@@ -412,8 +420,10 @@ static void oci_tools_can_copy_a_snapshot(void)
 {
 	AUTO(text) char *root = make_folder();
 	AUTO(text) char *other = make_folder();
-	AUTO(text) char *command = xprintf("exec skopeo --insecure-policy copy -q oci:%s:it oci:%s:it "
-					   ">&2", root, other);
+	AUTO(text)
+	char *command = xprintf("exec skopeo --insecure-policy copy -q oci:%s:it oci:%s:it "
+	                        ">&2",
+	                        root, other);
 	AUTO(text) char *their_index = xprintf("%s/index.json", other);
 	AUTO(text) char *our_index = xprintf("%s/index.json", root);
 	AUTO(text) char *their_key = xprintf("%s/key", other);
