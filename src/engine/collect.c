@@ -5,7 +5,6 @@
  * ends, the tree is complete and stands still.
  */
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +15,6 @@
 #include "engine/engine-int.h"
 
 #define STOP_TIMEOUT_MS 5000
-#define REAP_TIMEOUT_MS 2000u
 
 static struct dtask *add_task(struct dump *d, pid_t pid, struct dtask *parent)
 {
@@ -227,23 +225,6 @@ void collect_thaw(struct dump *d)
 	d->frozen_ns = os_clock_ns(CLOCK_MONOTONIC) - d->frozen_at_ns;
 }
 
-/*
- * A pid is free again when the parent has waited for it; a pidfd says so by POLLHUP (Linux
- * 6.9). Most parents do at once; a restore right after us should not find the pids taken.
- */
-static void wait_reaped(struct dump *d)
-{
-	uint64_t deadline = os_clock_ns(CLOCK_MONOTONIC) + REAP_TIMEOUT_MS * 1000000u;
-
-	for (size_t i = 0; i < d->n_tasks; i++) {
-		struct pollfd p = {.fd = d->tasks[i]->pidfd};
-		uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
-
-		if (p.fd >= 0 && now < deadline)
-			poll(&p, 1, (int)((deadline - now) / 1000000u) + 1);
-	}
-}
-
 void collect_kill(struct dump *d)
 {
 	/* Children first: no parent then sees the death of a child that others do not. */
@@ -270,7 +251,6 @@ void collect_kill(struct dump *d)
 	}
 	d->frozen = false;
 	d->frozen_ns = os_clock_ns(CLOCK_MONOTONIC) - d->frozen_at_ns;
-	wait_reaped(d);
 }
 
 void collect_free(struct dump *d)

@@ -15,14 +15,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "engine/engine-int.h"
+
+#define REAP_TIMEOUT_MS 3000u
 
 /* A task while its tree is built. */
 struct node {
@@ -60,11 +64,40 @@ static const struct thread_rec *leader_of(const struct task_rec *t)
 
 /* ---- operations on real tasks ------------------------------------------------------------ */
 
-int say_pid_taken(pid_t pid, int code, struct err *e)
+static bool read_holder(pid_t pid, struct proc_stat *out)
 {
 	AUTO(buf) struct buf text = {0};
-	struct proc_stat holder = {0};
 	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	return !os_read_file_at(AT_FDCWD, path, &text) &&
+	       !proc_parse_stat(buf_span(&text), out, NULL);
+}
+
+/*
+ * A program that was just ended may still be a zombie: its pid is free when its parent has
+ * waited for it, which a pidfd tells by POLLHUP (Linux 6.9).
+ */
+static void wait_for_pids(struct restore *r)
+{
+	uint64_t deadline = os_clock_ns(CLOCK_MONOTONIC) + REAP_TIMEOUT_MS * 1000000u;
+
+	for (size_t i = 0; i < r->n_tasks; i++) {
+		AUTO(fd) int pidfd = os_pidfd_open((pid_t)r->tasks[i].rec->pid, 0);
+		struct proc_stat holder;
+		struct pollfd p = {.fd = pidfd};
+		uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
+
+		if (pidfd < 0 || now >= deadline ||
+		    !read_holder((pid_t)r->tasks[i].rec->pid, &holder) || holder.state != 'Z')
+			continue;
+		poll(&p, 1, (int)((deadline - now) / 1000000u) + 1);
+	}
+}
+
+int say_pid_taken(pid_t pid, int code, struct err *e)
+{
+	struct proc_stat holder = {0};
 
 	if (code == -EPERM)
 		return err_say(e, -EPERM,
@@ -73,9 +106,8 @@ int say_pid_taken(pid_t pid, int code, struct err *e)
 			       pid);
 	if (code != -EEXIST)
 		return err_set(e, code, "a process with pid %d", pid);
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (!os_read_file_at(AT_FDCWD, path, &text))
-		(void)!proc_parse_stat(buf_span(&text), &holder, NULL);
+	if (!read_holder(pid, &holder))
+		return err_set(e, code, "pid %d", pid);
 	if (holder.state == 'Z')
 		return err_say(e, -EEXIST,
 			       "pid %d is held by \"%s\", which has ended and whose parent %d has not "
@@ -431,7 +463,11 @@ int restore_tree(struct restore *r, int there, struct err *e)
 {
 	const struct task_rec *root = LIST_AT(&r->image->tasks, struct task_rec, 0);
 	struct walk w;
-	int ret = stub_spawn(r, root, there, e);
+	int ret;
+
+	if (!r->options->pidns)
+		wait_for_pids(r);
+	ret = stub_spawn(r, root, there, e);
 
 	if (!ret)
 		ret = join_or_found_session(r, root, e);
