@@ -17,6 +17,9 @@
 #define SIMD_EFLAGS_OF 0x800u
 #define SIMD_EFLAGS_BITS 0x8d5u
 
+/* Can the host's own instructions of this feature be used? */
+bool simd_host_has(enum simd_feature feature);
+
 /**
  * simd_pcmpstr() - PCMPESTRx and PCMPISTRx
  * @explicit_length: lengths are in env->rax and env->rdx, else strings end at a zero
@@ -29,12 +32,14 @@ void simd_pcmpstr(const union x86_vec *a, const union x86_vec *b, uint8_t imm,
  * What a file with a table is made of: simd-rows.h names the rows, the including file has
  * defined the op_ functions.
  */
-#define SIMD_ROW(op, text, map_, opcode_, prefix_, sub_, w_, mod_, form_, bytes_, feature_, ...)   \
+#define SIMD_ROW(...) SIMD_ROW_INIT(__VA_ARGS__),
+#define SIMD_ROW_INIT(op, text, map_, opcode_, prefix_, sub_, w_, mod_, form_, bytes_, feature_,   \
+		      ...)                                                                         \
 	{                                                                                          \
 		.name = text, .fn = op_##op, .map = SIMD_##map_, .opcode = opcode_,                \
 		.prefix = SIMD_##prefix_, .sub = sub_, .w = w_, .mod = SIMD_##mod_,                \
 		.form = SIMD_##form_, .bytes = bytes_, .feature = SIMD_F_##feature_,               \
 		.flags = __VA_ARGS__,                                                              \
-	},
+	}
 
 #endif

@@ -19,7 +19,7 @@ static inline void set_host_mxcsr(uint32_t value)
 }
 
 /* Bits of CPUID leaf 1 ECX, then of leaf 7 EBX, by feature; x86-64 itself implies SSE2. */
-static bool host_has(enum simd_feature feature)
+bool simd_host_has(enum simd_feature feature)
 {
 	uint32_t eax, ebx, ecx, edx;
 	static uint32_t leaf1_ecx, leaf7_ebx;
@@ -55,7 +55,7 @@ static bool host_has(enum simd_feature feature)
 
 #else
 
-static bool host_has(enum simd_feature feature)
+bool simd_host_has(enum simd_feature feature)
 {
 	return true;
 }
@@ -86,7 +86,7 @@ const struct simd_row *simd_lookup(enum simd_map map, enum simd_prefix prefix, u
 		if ((row->w != SIMD_W_ANY && row->w != rex_w) ||
 		    (row->mod != SIMD_ANY && (row->mod == SIMD_MEM) != memory))
 			continue;
-		return host_has(row->feature) ? row : &simd_portable_rows[low];
+		return simd_host_has(row->feature) ? row : NULL;
 	}
 	return NULL;
 }
