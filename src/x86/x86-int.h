@@ -46,6 +46,7 @@
 
 #include "x86/simd.h"
 #include "x86/x86.h"
+#include "x86/x87.h"
 
 #include <setjmp.h>
 #include <stdatomic.h>
@@ -92,9 +93,10 @@ struct op {
 _Static_assert(sizeof(struct op) == 32, "two ops a cache line");
 
 #define OP_FIRST 1u  /* first of its trace: op[-1] is not ours */
-#define OP_WIDE_ADDR 2u /* EA_GENERAL: address size: 64 bits; neither bit set: 16 bits */
+#define OP_ADDR64 2u /* address size; neither bit set: 16 bits */
 #define OP_ADDR32 4u
-#define OP_LOCK 8u
+#define OP_RIP 8u /* EA_GENERAL: add the RIP of the next instruction */
+#define OP_STEP 16u /* single-stepping: string instructions do one element */
 
 #if defined(X86_NO_TAIL_CALLS)
 #define GO(o) return (o)
@@ -193,6 +195,7 @@ struct x86_cpu {
 
 	union x86_vec xmm[16];
 	struct x86_fp_env fp;
+	struct x87 x87;
 
 	/*
 	 * The rest of the architectural state lives here: control, debug and segment registers,
@@ -334,9 +337,6 @@ INLINE uint64_t op_next_rip(const struct x86_cpu *cpu, const struct op *op)
 		return NULL;                                                                       \
 	} while (0)
 
-/* Jump to a RIP of the current code segment, already truncated to the operand size. */
-const struct op *x86_jump(struct x86_cpu *cpu, uint64_t rip);
-
 /* Mode, privilege, address space or AC changed: recompute code_mode, code_tag, ctx. */
 void x86_update_mode(struct x86_cpu *cpu);
 
@@ -403,6 +403,15 @@ void x86_fp_set_state(struct x86_cpu *cpu, const struct x86_state *in);
 
 /* Linear address of an op's memory operand, any kind; checks segments outside of 64-bit code. */
 uint64_t x86_ea_general(struct x86_cpu *cpu, const struct op *op, unsigned bytes, bool write);
+
+/* The same, @add bytes further on. */
+uint64_t x86_ea_general_at(struct x86_cpu *cpu, const struct op *op, uint64_t add, unsigned bytes,
+			   bool write);
+/* The offset alone, as LEA gives it. */
+uint64_t x86_ea_offset(struct x86_cpu *cpu, const struct op *op);
+/* Linear address of a segment's offset, checked as x86_ea_general() does. */
+uint64_t x86_seg_linear(struct x86_cpu *cpu, const struct op *op, enum x86_sreg seg, uint64_t offset,
+			unsigned bytes, bool write);
 
 INLINE uint64_t reg64(const struct x86_cpu *cpu, unsigned offset)
 {
