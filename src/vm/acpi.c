@@ -225,9 +225,15 @@ static void add_generation(struct buf *b)
 	size_t at = aml_device(b, "VGEN"), package;
 
 	aml_name(b, "_HID");
-	aml_string(b, "VMGENCTR");
+	aml_string(b, "WSLX0001");
+	/* The driver knows the second name; the first is the one that Microsoft documents. */
 	aml_name(b, "_CID");
+	buf_add_byte(b, AML_PACKAGE);
+	package = aml_open(b);
+	buf_add_byte(b, 2);
 	aml_string(b, "VM_Gen_Counter");
+	aml_string(b, "VMGENCTR");
+	aml_close(b, package);
 	aml_name(b, "_DDN");
 	aml_string(b, "VM_Gen_Counter");
 	aml_name(b, "ADDR"); /* low and high half of the identifier's address */
