@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "vm/initramfs.h"
-#include "vm/vm.h"
+#include "vm/snapdir.h"
 
 #define ESCAPE 0x01 /* Ctrl-a */
 #define EXIT_FAILED 1
@@ -27,6 +27,7 @@
 static const char usage[] =
 	"Usage: wslx-boot --kernel FILE [options] [-- COMMAND ARGUMENT...]\n"
 	"       wslx-boot --restore DIR [options]\n"
+	"       wslx-boot --snap SOCKET DIR\n"
 	"\n"
 	"  --kernel FILE       bzImage or ELF vmlinux\n"
 	"  --initrd FILE       its initramfs (default: one that is made of --guest, --modules, --add)\n"
@@ -39,6 +40,9 @@ static const char usage[] =
 	"                      in an overlay, by default for this run only (repeatable)\n"
 	"  --memory SIZE       RAM (default 256M)\n"
 	"  --write-initrd FILE write the initramfs there and do not start\n"
+	"  --control SOCKET    listen there for requests, such as for a snapshot\n"
+	"  --snap SOCKET DIR   snapshot the machine that listens there to a new directory; it runs on\n"
+	"  --restore DIR       go on from such a snapshot; disks get fresh overlays\n"
 	"  --stats             say at the end what the machine did\n"
 	"\n"
 	"On the terminal, Ctrl-a x switches the machine off at once, Ctrl-a p presses its power\n"
@@ -52,6 +56,7 @@ struct disk_option {
 
 struct options {
 	const char *kernel, *initrd, *modules, *guest, *append, *write_initrd;
+	const char *control, *restore, *snap;
 	const char *add[ADD_MAX];
 	unsigned n_add;
 	struct disk_option disk[VM_DISKS_MAX];
@@ -63,9 +68,9 @@ struct options {
 
 struct session {
 	struct vm *vm;
+	struct control control;
 	bool escape;     /* the last byte was Ctrl-a */
 	bool left;       /* by Ctrl-a x or a signal */
-	bool input_over;
 	int status;      /* what the guest's command returned, or -1 */
 	int signals;
 };
@@ -189,6 +194,7 @@ static int watch_signals(struct session *s, struct err *e)
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_IGN); /* the copies that write snapshots */
 	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signals < 0)
 		return err_set(e, -errno, "signalfd");
@@ -221,14 +227,6 @@ static int map_file(const char *path, struct span *out, struct err *e)
 	return r;
 }
 
-/* An overlay that lives as long as this process. */
-static int temporary_overlay(void)
-{
-	const char *dir = getenv("TMPDIR");
-
-	return open(dir && *dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-}
-
 static struct disk *open_disk(const struct disk_option *o, struct err *e)
 {
 	bool writes = !o->read_only && !o->cow;
@@ -243,7 +241,7 @@ static struct disk *open_disk(const struct disk_option *o, struct err *e)
 	if (!base || !o->cow)
 		return base;
 	overlay = o->overlay ? open(o->overlay, O_RDWR | O_CREAT | O_CLOEXEC, 0600)
-			     : temporary_overlay();
+			     : snapdir_temporary();
 	if (overlay < 0) {
 		err_set(e, -errno, "overlay %s", o->overlay ? o->overlay : "in TMPDIR");
 		disk_close(base);
@@ -372,7 +370,8 @@ static int parse_disk(struct options *o, char *text, struct err *e)
 
 static int parse(int argc, char **argv, struct options *o, struct err *e)
 {
-	enum { KERNEL = 1, INITRD, MODULES, GUEST, ADD, APPEND, DISK, MEMORY, WRITE, STATS, HELP };
+	enum { KERNEL = 1, INITRD, MODULES, GUEST, ADD, APPEND, DISK, MEMORY, WRITE, STATS, CONTROL,
+	       RESTORE, SNAP, HELP };
 	static const struct option table[] = {
 		{"kernel", required_argument, NULL, KERNEL},
 		{"initrd", required_argument, NULL, INITRD},
@@ -383,6 +382,9 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
 		{"disk", required_argument, NULL, DISK},
 		{"memory", required_argument, NULL, MEMORY},
 		{"write-initrd", required_argument, NULL, WRITE},
+		{"control", required_argument, NULL, CONTROL},
+		{"restore", required_argument, NULL, RESTORE},
+		{"snap", required_argument, NULL, SNAP},
 		{"stats", no_argument, NULL, STATS},
 		{"help", no_argument, NULL, HELP},
 		{0},
@@ -424,6 +426,15 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
 		case WRITE:
 			o->write_initrd = optarg;
 			break;
+		case CONTROL:
+			o->control = optarg;
+			break;
+		case RESTORE:
+			o->restore = optarg;
+			break;
+		case SNAP:
+			o->snap = optarg;
+			break;
 		case STATS:
 			o->stats = true;
 			break;
@@ -435,9 +446,14 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
 		}
 	}
 	o->command = argv + optind;
-	if (!r && !o->kernel)
-		r = err_say(e, -EINVAL, "--kernel is missing; see wslx-boot --help");
-	return r;
+	if (r)
+		return r;
+	if (!o->kernel + !o->restore + !o->snap != 2)
+		return err_say(e, -EINVAL, "one of --kernel, --restore and --snap is needed; see "
+					   "wslx-boot --help");
+	if (o->snap && !*o->command)
+		return err_say(e, -EINVAL, "--snap SOCKET needs a directory to write to");
+	return 0;
 }
 
 static void say(const char *text)
@@ -508,11 +524,61 @@ static int boot(const struct options *o, struct vm *vm, struct err *e)
 	return vm_boot(vm, &b, e);
 }
 
+static int take_snapshot(const struct options *o)
+{
+	struct err e = {0};
+	uint64_t pause_ns;
+
+	if (snapdir_save(o->snap, o->command[0], &pause_ns, &e)) {
+		say(e.text);
+		return EXIT_FAILED;
+	}
+	fprintf(stderr, "wslx-boot: the machine stood still for %.3f ms\n", (double)pause_ns / 1e6);
+	return 0;
+}
+
+static int open_disks(const struct options *o, struct session *s, struct err *e)
+{
+	for (unsigned i = 0; i < o->n_disks; i++) {
+		struct control_disk *d = &s->control.disk[i];
+
+		d->base = realpath(o->disk[i].path, NULL);
+		d->disk = open_disk(&o->disk[i], e);
+		if (!d->disk)
+			return e->code;
+		s->control.n_disks++;
+	}
+	return 0;
+}
+
+static int start(const struct options *o, struct session *s, struct err *e)
+{
+	struct vm_config config = {
+		.ram_bytes = o->memory, .ram_fd = -1, .console = {.write = print},
+		.agent = on_agent, .agent_arg = s};
+	struct snapdir from = {.ram_fd = -1};
+	int r = o->restore ? snapdir_open(&from, o->restore, e) : open_disks(o, s, e);
+
+	if (!r && o->restore) {
+		r = vm_peek(buf_span(&from.state), &config.ram_bytes, e);
+		config.ram_fd = from.ram_fd;
+		memcpy(s->control.disk, from.disk, sizeof(from.disk));
+		s->control.n_disks = from.n_disks;
+	}
+	if (r)
+		return r;
+	for (unsigned i = 0; i < s->control.n_disks; i++)
+		config.disk[config.n_disks++] = s->control.disk[i].disk;
+	s->vm = vm_create(&config, e);
+	if (!s->vm)
+		return e->code;
+	s->control.vm = s->vm;
+	return o->restore ? vm_load(s->vm, buf_span(&from.state), NULL, e) : boot(o, s->vm, e);
+}
+
 int main(int argc, char **argv)
 {
 	struct session s = {.status = -1};
-	struct vm_config config = {
-		.ram_fd = -1, .console = {.write = print}, .agent = on_agent, .agent_arg = &s};
 	struct options o = {0};
 	struct err e = {0};
 	enum vm_outcome outcome;
@@ -522,19 +588,13 @@ int main(int argc, char **argv)
 		say(e.text);
 		return EXIT_USAGE;
 	}
-	config.ram_bytes = o.memory;
-	for (unsigned i = 0; i < o.n_disks; i++) {
-		config.disk[i] = open_disk(&o.disk[i], &e);
-		if (!config.disk[i])
-			goto fail;
-		config.n_disks++;
-	}
-	s.vm = vm_create(&config, &e);
-	if (!s.vm || boot(&o, s.vm, &e))
+	if (o.snap)
+		return take_snapshot(&o);
+	if (start(&o, &s, &e))
 		goto fail;
 	if (o.write_initrd)
 		return 0;
-	if (watch_signals(&s, &e))
+	if (watch_signals(&s, &e) || (o.control && control_listen(&s.control, o.control, &e)))
 		goto fail;
 	vm_watch(s.vm, 0, POLLIN, on_input, &s);
 	resize(&s);
@@ -546,8 +606,8 @@ int main(int argc, char **argv)
 	if (o.stats)
 		say_stats(s.vm);
 	vm_destroy(s.vm);
-	for (unsigned i = 0; i < config.n_disks; i++)
-		disk_close(config.disk[i]);
+	for (unsigned i = 0; i < s.control.n_disks; i++)
+		disk_close(s.control.disk[i].disk);
 	restore_terminal();
 	return status;
 fail:

@@ -321,6 +321,17 @@ int disk_push_overlay(struct disk *disk, int fd, struct err *e)
 	return r;
 }
 
+unsigned disk_layers(const struct disk *disk, int *fds, unsigned max)
+{
+	const struct overlay_disk *d = (const struct overlay_disk *)disk;
+
+	if (!disk_is_overlay(disk))
+		return 0;
+	for (unsigned i = 0; i < d->n_layers && i < max; i++)
+		fds[i] = d->layer[i].fd;
+	return d->n_layers;
+}
+
 void disk_close(struct disk *disk)
 {
 	if (!disk)

@@ -112,6 +112,11 @@ void vm_watch(struct vm *vm, int fd, short events,
 	vm->watch[vm->n_watches++] = (struct vm_watch){fd, events, ready, arg};
 }
 
+bool vm_can_watch(const struct vm *vm)
+{
+	return vm->n_watches < VM_WATCHES_MAX;
+}
+
 void vm_unwatch(struct vm *vm, int fd)
 {
 	for (unsigned i = 0; i < vm->n_watches; i++)

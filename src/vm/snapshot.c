@@ -13,6 +13,16 @@
 
 #define FORMAT_VERSION 1
 
+/* From page @page of RAM on, @count pages are pages @first and so on of the snapshot. */
+struct vm_run_rec {
+	uint64_t page, count, first;
+};
+
+struct vm_device_rec {
+	const char *name;
+	struct span state; /* the device's own record */
+};
+
 struct vm_rec {
 	uint32_t version;
 	uint64_t ram_bytes;
@@ -81,17 +91,17 @@ static const struct rec_type vm_type =
 
 /* ---- save ------------------------------------------------------------------------------- */
 
-/* Pages go to the sink in runs of at most this many: it may compress each run as one. */
+/* Pages are handed over in runs of at most this many: whoever takes them may compress a run. */
 #define RUN_PAGES 256u
 
-static int save_ram(struct vm *vm, struct vm_rec *rec, struct arena *a, struct page_sink *sink,
-		    struct err *e)
+static int save_ram(struct vm *vm, struct vm_rec *rec, struct arena *a,
+		    const struct vm_page_writer *w, struct err *e)
 {
 	uint64_t n = vm->ram.bytes / PAGE_BYTES;
 
 	for (uint64_t page = 0; page < n;) {
 		const uint8_t *at = vm->ram.host + page * PAGE_BYTES;
-		struct vm_run_rec *run, *last = NULL;
+		struct vm_run_rec *last = NULL;
 		uint64_t count = 0;
 		int r;
 
@@ -102,24 +112,23 @@ static int save_ram(struct vm *vm, struct vm_rec *rec, struct arena *a, struct p
 			page++;
 			continue;
 		}
-		r = sink->write(sink, at, count, e);
+		r = w->write(w->arg, page, at, count, e);
 		if (r)
 			return r;
 		if (rec->runs.count)
 			last = LIST_AT(&rec->runs, struct vm_run_rec, rec->runs.count - 1);
-		if (last && last->page + last->count == page) {
+		if (last && last->page + last->count == page)
 			last->count += count;
-		} else {
-			run = LIST_ADD(&rec->runs, a, struct vm_run_rec);
-			*run = (struct vm_run_rec){page, count, rec->n_pages};
-		}
+		else
+			*LIST_ADD(&rec->runs, a, struct vm_run_rec) =
+				(struct vm_run_rec){page, count, rec->n_pages};
 		rec->n_pages += count;
 		page += count;
 	}
 	return 0;
 }
 
-int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages, struct err *e)
+int save_machine(struct vm *vm, struct buf *state, const struct vm_page_writer *w, struct err *e)
 {
 	AUTO(arena) struct arena a = {0};
 	struct vm_rec rec = {
@@ -139,11 +148,25 @@ int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages, struct er
 		d->name = vm->device[i]->name;
 		d->state = SPAN(arena_copy(&a, b.data, b.len), b.len);
 	}
-	r = save_ram(vm, &rec, &a, pages, e);
+	r = save_ram(vm, &rec, &a, w, e);
 	if (r)
 		return err_wrap(e, r, "saving RAM");
 	rec_encode(state, &vm_type, &rec);
 	return 0;
+}
+
+static int to_sink(void *arg, uint64_t page, const uint8_t *data, uint64_t count, struct err *e)
+{
+	struct page_sink *sink = arg;
+
+	return sink->write(sink, data, count, e);
+}
+
+int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages, struct err *e)
+{
+	const struct vm_page_writer w = {to_sink, pages};
+
+	return save_machine(vm, state, &w, e);
 }
 
 /* ---- load ------------------------------------------------------------------------------- */
@@ -157,6 +180,34 @@ int vm_peek(struct span state, uint64_t *ram_bytes, struct err *e)
 	if (!r)
 		*ram_bytes = rec.ram_bytes;
 	return r;
+}
+
+int vm_unpack_ram(struct span state, struct page_source *pages, const struct vm_page_writer *w,
+		  struct err *e)
+{
+	AUTO(arena) struct arena a = {0};
+	AUTO(buf) struct buf b = {0};
+	struct vm_rec rec;
+	int r = rec_decode(state, &vm_type, &a, &rec, e);
+
+	if (r)
+		return err_wrap(e, r, "machine");
+	if (rec.n_pages > pages->n_pages)
+		return err_say(e, -EBADMSG, "machine: pages of RAM are missing");
+	buf_reserve(&b, RUN_PAGES * PAGE_BYTES);
+	LIST_EACH(&rec.runs, const struct vm_run_rec, run) {
+		for (uint64_t done = 0; done < run->count;) {
+			size_t n = (size_t)MIN(run->count - done, RUN_PAGES);
+
+			r = pages->read(pages, run->first + done, n, b.data, e);
+			if (!r)
+				r = w->write(w->arg, run->page + done, b.data, n, e);
+			if (r)
+				return err_wrap(e, r, "machine: RAM");
+			done += n;
+		}
+	}
+	return 0;
 }
 
 static int load_devices(struct vm *vm, const struct vm_rec *rec, struct err *e)

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <time.h>
 
-#include "dev/virtio.h"
 #include "vm/vm.h"
 #include "x86/x86.h"
 
@@ -122,6 +121,9 @@ void run_destroy(struct vm *vm);
 /* A deadline may have come nearer. */
 void run_deadlines_changed(struct vm *vm);
 void run_kick(struct vm *vm);
+
+/* snapshot.c */
+int save_machine(struct vm *vm, struct buf *state, const struct vm_page_writer *w, struct err *e);
 
 /* unpack.c */
 /**

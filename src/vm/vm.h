@@ -12,7 +12,7 @@
 #define WSLX_VM_H
 
 #include "base/base.h"
-#include "dev/dev.h"
+#include "dev/virtio.h"
 #include "image/image.h"
 
 #define VM_DISKS_MAX 8
@@ -86,6 +86,7 @@ void vm_stop(struct vm *vm);
  */
 void vm_watch(struct vm *vm, int fd, short events,
 	      void (*ready)(void *arg, int fd, short revents), void *arg);
+bool vm_can_watch(const struct vm *vm); /* there is a place left */
 void vm_unwatch(struct vm *vm, int fd);
 
 /**
@@ -111,14 +112,13 @@ void vm_get_stats(struct vm *vm, struct vm_stats *out);
 
 /* ---- snapshots -------------------------------------------------------------------------- */
 
-/* From page @page of RAM on, @count pages are pages @first and so on of the snapshot. */
-struct vm_run_rec {
-	uint64_t page, count, first;
-};
-
-struct vm_device_rec {
-	const char *name;
-	struct span state; /* the device's own record */
+/*
+ * Pages are numbered through RAM, the hole below 4 GiB left out: page n of a flat image of RAM
+ * is page n here.
+ */
+struct vm_page_writer {
+	int (*write)(void *arg, uint64_t page, const uint8_t *data, uint64_t count, struct err *e);
+	void *arg;
 };
 
 /**
@@ -142,6 +142,34 @@ MUST_CHECK int vm_peek(struct span state, uint64_t *ram_bytes, struct err *e);
  */
 MUST_CHECK int vm_load(struct vm *vm, struct span state, struct page_source *pages,
 		       struct err *e);
+
+/**
+ * vm_unpack_ram() - hand over the pages of a snapshot with their places in RAM
+ *
+ * To make a flat image that vm_config.ram_fd can map. What is not written is zero.
+ */
+MUST_CHECK int vm_unpack_ram(struct span state, struct page_source *pages,
+			     const struct vm_page_writer *w, struct err *e);
+
+/**
+ * vm_stream_live() - fork a copy of the machine that writes itself to @fd and ends
+ * @fd:       a pipe or file; the caller closes its own end afterwards
+ * @pause_ns: for how long this machine stood still
+ *
+ * Between two calls of vm_run(), or from a watch's callback. The copy shares no descriptor
+ * position but @fd with us and never touches disks. SIGCHLD is the caller's business.
+ */
+MUST_CHECK int vm_stream_live(struct vm *vm, int fd, uint64_t *pause_ns, struct err *e);
+
+/**
+ * vm_stream_read() - take what vm_stream_live() writes
+ * @w:     called for every run of pages that is not zero, in ascending order
+ * @state: the machine's record is appended
+ *
+ * Untrusted. Return: 0; -EPIPE if the stream ends early; the sender's error.
+ */
+MUST_CHECK int vm_stream_read(int fd, const struct vm_page_writer *w, struct buf *state,
+			      struct err *e);
 
 /* ---- safety ----------------------------------------------------------------------------- */
 
@@ -174,5 +202,11 @@ bool disk_is_overlay(const struct disk *d);
  * @fd: an empty file; owned
  */
 MUST_CHECK int disk_push_overlay(struct disk *d, int fd, struct err *e);
+/**
+ * disk_layers() - the overlays, lowest first
+ * @fds: borrowed descriptors
+ * Return: how many there are, at most @max of them in @fds; 0 for a raw disk.
+ */
+unsigned disk_layers(const struct disk *d, int *fds, unsigned max);
 
 #endif
