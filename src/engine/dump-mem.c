@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mappings and their pages. A private page is dumped when the task has one of its own there:
+ * anonymous memory that was touched, or a file's page that was written to. What a mapping
+ * shows of a file or of shared memory belongs to the inode and is dumped once, there.
+ *
+ * Which pages those are tells PAGEMAP_SCAN (Linux 6.7), else /proc/PID/pagemap
+ * ("no-pagemap-scan" forces the latter).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "engine/engine-int.h"
+#include "os/abi.h"
+
+#define CHUNK_PAGES 256u
+#define REGIONS 512
+
+/* Flags that a restore brings back; others are consequences, or obstacles. */
+#define FLAGS_KEPT                                                                                 \
+	(PROC_VM_GROWSDOWN | PROC_VM_LOCKED | PROC_VM_LOCKONFAULT | PROC_VM_DONTCOPY |             \
+	 PROC_VM_DONTDUMP | PROC_VM_WIPEONFORK | PROC_VM_HUGEPAGE | PROC_VM_NOHUGEPAGE |           \
+	 PROC_VM_MERGEABLE | PROC_VM_NORESERVE | PROC_VM_RANDOM | PROC_VM_SEQUENTIAL |             \
+	 PROC_VM_SEALED | PROC_VM_DROPPABLE)
+
+static void check_mapping(struct dump *d, struct dtask *t, const struct proc_vma *v)
+{
+	if (v->unknown_flag)
+		dump_obstacle(d, t->pid,
+			      "mapping %" PRIx64 " has the flag \"%s\", which this wslx does not know",
+			      v->start, v->unknown_flag);
+	if (v->flags & (PROC_VM_IO | PROC_VM_PFNMAP | PROC_VM_MIXEDMAP))
+		dump_obstacle(d, t->pid, "mapping %" PRIx64 " (%s) is memory of a device", v->start,
+			      v->name);
+	if (v->flags & PROC_VM_HUGETLB)
+		dump_obstacle(d, t->pid,
+			      "mapping %" PRIx64 " uses hugetlbfs pages: transparent huge pages "
+			      "(madvise) can be snapshotted",
+			      v->start);
+	if (v->flags & (PROC_VM_UFFD_MISSING | PROC_VM_UFFD_WP | PROC_VM_UFFD_MINOR))
+		dump_obstacle(d, t->pid, "mapping %" PRIx64 " is served by a userfaultfd", v->start);
+	if (v->flags & PROC_VM_SHADOW_STACK)
+		dump_obstacle(d, t->pid,
+			      "mapping %" PRIx64 " is a shadow stack: start the program with "
+			      "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off",
+			      v->start);
+	if (text_starts(v->name, "anon_inode:") || text_starts(v->name, "/anon_hugepage"))
+		dump_obstacle(d, t->pid, "mapping %" PRIx64 " is of %s", v->start, v->name);
+	if (text_starts(v->name, "/secretmem"))
+		dump_obstacle(d, t->pid,
+			      "mapping %" PRIx64 " is secret memory (memfd_secret), which nobody "
+			      "else may read",
+			      v->start);
+	if (text_starts(v->name, "/SYSV"))
+		dump_obstacle(d, t->pid,
+			      "mapping %" PRIx64 " is System V shared memory, which is not supported "
+			      "yet: POSIX shared memory (shm_open) is",
+			      v->start);
+	if (!strcmp(v->name, "[aio]") || text_starts(v->name, "/[aio]"))
+		dump_obstacle(d, t->pid, "has a kernel AIO context (io_setup)");
+}
+
+/* A descriptor for what is mapped: through map_files, or by name where that is not allowed. */
+static int open_mapped(struct dtask *t, const struct proc_vma *v)
+{
+	char path[96];
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "map_files/%" PRIx64 "-%" PRIx64, v->start, v->end);
+	fd = openat(t->proc, path, O_PATH | O_CLOEXEC);
+	if (fd >= 0 || v->deleted)
+		return fd < 0 ? -errno : fd;
+	fd = open(v->name, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || st.st_ino != v->inode) {
+		close(fd);
+		return -ENOENT;
+	}
+	return fd;
+}
+
+static int mapped_inode(struct dump *d, struct dtask *t, const struct proc_vma *v,
+			const struct proc_vma *before, const struct vma_rec *rec_before,
+			struct err *e)
+{
+	AUTO(fd) int fd = -1;
+
+	/* A program's segments stand side by side: most mappings are of the file before. */
+	if (before && rec_before->inode && before->inode == v->inode &&
+	    before->dev_major == v->dev_major && before->dev_minor == v->dev_minor)
+		return (int)rec_before->inode;
+	fd = open_mapped(t, v);
+	if (fd < 0) {
+		if (v->deleted)
+			dump_obstacle(d, t->pid,
+				      "mapping %" PRIx64 " is of a file without a name (%s): only a "
+				      "caller with CAP_CHECKPOINT_RESTORE can read it",
+				      v->start, v->name);
+		else
+			dump_obstacle(d, t->pid, "mapping %" PRIx64 ": the file %s is not there",
+				      v->start, v->name);
+		return 0;
+	}
+	return dump_inode(d, t->pid, fd, v->name, e);
+}
+
+static int dump_mapping(struct dump *d, struct dtask *t, const struct proc_vma *v,
+			const struct proc_vma *before, const struct vma_rec *rec_before,
+			struct vma_rec *rec, struct err *e)
+{
+	int r;
+
+	*rec = (struct vma_rec){.start = v->start,
+				.end = v->end,
+				.prot = v->prot,
+				.shared = v->shared,
+				.flags = v->flags & FLAGS_KEPT,
+				.offset = v->offset,
+				.pkey = v->pkey,
+				.name = ""};
+	if (!strcmp(v->name, "[vdso]")) {
+		rec->kind = VMA_VDSO;
+	} else if (!strcmp(v->name, "[vvar]")) {
+		rec->kind = VMA_VVAR;
+	} else if (!strcmp(v->name, "[vvar_vclock]")) {
+		rec->kind = VMA_VVAR_VCLOCK;
+	} else {
+		check_mapping(d, t, v);
+		if (text_starts(v->name, "[anon:")) {
+			size_t n = strlen(v->name) - 7;
+
+			rec->name = arena_printf(&d->arena, "%.*s", (int)n, v->name + 6);
+		}
+		if (!v->inode && !v->shared) {
+			rec->kind = VMA_ANON;
+			rec->offset = 0;
+			return 0;
+		}
+		rec->kind = VMA_INODE;
+		r = mapped_inode(d, t, v, before, rec_before, e);
+		if (r < 0)
+			return r;
+		rec->inode = (uint32_t)r;
+		rec->writable_file = v->shared && v->flags & PROC_VM_MAY_WRITE;
+	}
+	return 0;
+}
+
+static int dump_exe(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e)
+{
+	AUTO(fd) int fd = openat(t->proc, "exe", O_PATH | O_CLOEXEC);
+	const char *path;
+	int r;
+
+	if (fd < 0 || os_readlink_at(t->proc, "exe", &d->arena, &path) < 0) {
+		dump_obstacle(d, t->pid, "its program file cannot be opened");
+		return 0;
+	}
+	r = dump_inode(d, t->pid, fd, path, e);
+	if (r < 0)
+		return r;
+	mm->exe = (uint32_t)r;
+	return 0;
+}
+
+int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e)
+{
+	AUTO(buf) struct buf auxv = {0};
+	const struct proc_vma *before = NULL;
+	struct vma_rec *recs = arena_array(&d->arena, sizeof(*recs), t->vmas.count);
+	int r;
+
+	mm->vmas = (struct list){.items = recs, .cap = t->vmas.count};
+	LIST_EACH(&t->vmas, struct proc_vma, v) {
+		struct vma_rec *rec = &recs[mm->vmas.count];
+
+		if (!strcmp(v->name, "[vsyscall]"))
+			continue;
+		r = dump_mapping(d, t, v, before, rec - 1, rec, e);
+		if (r < 0)
+			return r;
+		mm->vmas.count++;
+		before = v;
+	}
+	mm->start_code = t->stat.start_code, mm->end_code = t->stat.end_code;
+	mm->start_data = t->stat.start_data, mm->end_data = t->stat.end_data;
+	mm->start_brk = t->stat.start_brk, mm->start_stack = t->stat.start_stack;
+	mm->arg_start = t->stat.arg_start, mm->arg_end = t->stat.arg_end;
+	mm->env_start = t->stat.env_start, mm->env_end = t->stat.env_end;
+	r = os_read_file_at(t->proc, "auxv", &auxv);
+	if (r < 0)
+		return err_set(e, r, "auxv");
+	mm->auxv = SPAN(arena_copy(&d->arena, auxv.data, auxv.len), MIN(auxv.len, (size_t)4096));
+	return dump_exe(d, t, mm, e);
+}
+
+/* ---- pages ----------------------------------------------------------------------------- */
+
+int dump_add_pages(struct dump *d, struct page_sink *sink, struct list *runs, uint64_t at,
+		   const uint8_t *data, size_t pages, struct err *e)
+{
+	struct run_rec *last = runs->count ? LIST_AT(runs, struct run_rec, runs->count - 1) : NULL;
+	int r = sink->write(sink, data, pages, e);
+
+	if (r < 0)
+		return r;
+	if (last && last->at + last->pages * PAGE_BYTES == at &&
+	    last->first + last->pages == d->image.n_pages)
+		last->pages += pages;
+	else
+		*LIST_ADD(runs, &d->arena, struct run_rec) =
+			(struct run_rec){.at = at, .pages = pages, .first = d->image.n_pages};
+	d->image.n_pages += pages;
+	return 0;
+}
+
+struct reader {
+	struct dump *d;
+	struct dtask *t;
+	struct page_sink *sink;
+	int mem;     /* /proc/PID/mem: reads what the task itself may not */
+	int pagemap;
+	uint8_t *chunk;
+	uint64_t *entries; /* of pagemap */
+};
+
+static int read_memory(struct reader *rd, uint64_t at, size_t pages, struct err *e)
+{
+	struct iovec here = {rd->chunk, pages * PAGE_BYTES},
+		     there = {(void *)(uintptr_t)at, pages * PAGE_BYTES};
+	int r;
+
+	if (process_vm_readv(rd->t->pid, &here, 1, &there, 1, 0) ==
+	    (ssize_t)(pages * PAGE_BYTES))
+		return 0;
+	r = os_pread_all(rd->mem, rd->chunk, pages * PAGE_BYTES, at);
+	if (r < 0)
+		return err_set(e, r, "memory at %" PRIx64, at);
+	return 0;
+}
+
+static bool page_is_zero(const uint8_t *page)
+{
+	const uint64_t *p = (const uint64_t *)(const void *)page;
+
+	/* Most pages that are not zero show it at once. */
+	for (size_t i = 0; i < PAGE_BYTES / 8; i += 8)
+		if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] |
+		    p[i + 7])
+			return false;
+	return true;
+}
+
+/* Long stretches of zeros need no page; short ones would only break up the runs. */
+#define ZERO_STRETCH 16u
+
+static int add_chunk(struct reader *rd, struct list *runs, uint64_t at, size_t pages, bool anon,
+		     struct err *e)
+{
+	size_t start = 0;
+
+	for (size_t i = 0; anon && i < pages;) {
+		size_t zeros = 0;
+
+		while (i + zeros < pages && page_is_zero(rd->chunk + (i + zeros) * PAGE_BYTES))
+			zeros++;
+		if (zeros >= ZERO_STRETCH || (zeros && zeros == pages)) {
+			if (i > start) {
+				int r = dump_add_pages(rd->d, rd->sink, runs,
+						       at + start * PAGE_BYTES,
+						       rd->chunk + start * PAGE_BYTES, i - start, e);
+				if (r < 0)
+					return r;
+			}
+			start = i + zeros;
+		}
+		i += zeros ? zeros : 1;
+	}
+	if (start == pages)
+		return 0;
+	return dump_add_pages(rd->d, rd->sink, runs, at + start * PAGE_BYTES,
+			      rd->chunk + start * PAGE_BYTES, pages - start, e);
+}
+
+static int add_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint64_t end,
+		      struct err *e)
+{
+	while (start < end) {
+		size_t pages = MIN((size_t)((end - start) / PAGE_BYTES), (size_t)CHUNK_PAGES);
+		int r = read_memory(rd, start, pages, e);
+
+		if (!r)
+			r = add_chunk(rd, &v->runs, start, pages, v->kind == VMA_ANON, e);
+		if (r < 0)
+			return r;
+		start += pages * PAGE_BYTES;
+	}
+	return 0;
+}
+
+static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
+{
+	struct page_region regions[REGIONS];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = v->start,
+		.end = v->end,
+		.vec = (uint64_t)(uintptr_t)regions,
+		.vec_len = REGIONS,
+		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_GUARD,
+		.return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_FILE | PAGE_IS_PFNZERO |
+			       PAGE_IS_GUARD,
+	};
+
+	while (arg.start < v->end) {
+		int n = ioctl(rd->pagemap, PAGEMAP_SCAN, &arg);
+
+		if (n < 0 && errno == EINVAL && arg.return_mask & PAGE_IS_GUARD) {
+			/* Before 6.15 guards cannot be seen, and hardly exist (6.13). */
+			arg.category_anyof_mask &= ~(uint64_t)PAGE_IS_GUARD;
+			arg.return_mask &= ~(uint64_t)PAGE_IS_GUARD;
+			continue;
+		}
+		if (n < 0)
+			return -errno;
+		for (int i = 0; i < n; i++) {
+			struct page_region *reg = &regions[i];
+			int r = 0;
+
+			if (reg->categories & PAGE_IS_GUARD)
+				*LIST_ADD(&v->guards, &rd->d->arena, struct range_rec) =
+					(struct range_rec){reg->start, reg->end - reg->start};
+			else if (!(reg->categories & PAGE_IS_FILE) &&
+				 !(reg->categories & PAGE_IS_PFNZERO && v->kind == VMA_ANON))
+				r = add_region(rd, v, reg->start, reg->end, e);
+			if (r < 0)
+				return r;
+		}
+		arg.start = arg.walk_end;
+	}
+	return 0;
+}
+
+static int scan_old(struct reader *rd, struct vma_rec *v, struct err *e)
+{
+	enum { ENTRIES = 4096 };
+	const uint64_t present = 1ull << 63, swapped = 1ull << 62, file = 1ull << 61;
+
+	if (!rd->entries)
+		rd->entries = xalloc(ENTRIES * sizeof(*rd->entries));
+	for (uint64_t at = v->start; at < v->end;) {
+		size_t n = MIN((size_t)((v->end - at) / PAGE_BYTES), (size_t)ENTRIES), i = 0;
+		int r = os_pread_all(rd->pagemap, rd->entries, n * 8, at / PAGE_BYTES * 8);
+
+		if (r < 0)
+			return err_set(e, r, "pagemap");
+		while (i < n) {
+			size_t len = 0;
+
+			while (i + len < n && rd->entries[i + len] & (present | swapped) &&
+			       !(rd->entries[i + len] & file))
+				len++;
+			r = len ? add_region(rd, v, at + i * PAGE_BYTES,
+					     at + (i + len) * PAGE_BYTES, e)
+				: 0;
+			if (r < 0)
+				return r;
+			i += len + 1;
+		}
+		at += n * PAGE_BYTES;
+	}
+	return 0;
+}
+
+static int dump_mm_pages(struct reader *rd, struct mm_rec *mm, struct err *e)
+{
+	bool old = fallback_forced("no-pagemap-scan");
+
+	LIST_EACH(&mm->vmas, struct vma_rec, v) {
+		int r;
+
+		if (v->kind != VMA_ANON && (v->kind != VMA_INODE || v->shared))
+			continue;
+		r = old ? -ENOTTY : scan_new(rd, v, e);
+		if (r == -ENOTTY) {
+			old = true;
+			r = scan_old(rd, v, e);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int dump_memory(struct dump *d, struct page_sink *sink, struct err *e)
+{
+	struct reader rd = {.d = d, .sink = sink, .mem = -1, .pagemap = -1};
+	int r = 0;
+
+	rd.chunk = xalloc(CHUNK_PAGES * PAGE_BYTES);
+	for (size_t i = 0; !r && i < d->n_tasks; i++) {
+		struct dtask *t = d->tasks[i];
+
+		if (t->zombie || !t->mm_owner)
+			continue;
+		rd.t = t;
+		rd.mem = openat(t->proc, "mem", O_RDONLY | O_CLOEXEC);
+		rd.pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+		if (rd.mem < 0 || rd.pagemap < 0)
+			r = err_set(e, -errno, "process %d: memory", t->pid);
+		else
+			r = dump_mm_pages(&rd, LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1), e);
+		if (r < 0)
+			err_wrap(e, r, "process %d (%s)", t->pid, t->stat.comm);
+		os_close(&rd.mem);
+		os_close(&rd.pagemap);
+	}
+	free(rd.entries);
+	free(rd.chunk);
+	return r;
+}

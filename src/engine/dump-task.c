@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is asked of threads and processes: some of it /proc tells, some ptrace, the rest the
+ * task itself answers through remote system calls, many in one stop.
+ */
+#include <asm/prctl.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "engine/engine-int.h"
+#include "os/abi.h"
+
+#define SIGNALS 64
+#define IOPRIO_WHO_PROCESS 1
+#define PENDING_MAX 65536
+#define AFFINITY_BYTES 1024 /* 8192 CPUs */
+
+struct kernel_sigaction {
+	uint64_t handler, flags, restorer, mask;
+};
+
+struct kernel_stack {
+	uint64_t sp;
+	int32_t flags;
+	uint32_t pad;
+	uint64_t bytes;
+};
+
+/* What Linux calls sched_attr; Debian 12's glibc has no name for it. */
+struct sched_answer {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+	uint32_t util_min, util_max;
+};
+
+static int read_status(struct dump *d, struct dtask *t, pid_t tid, struct proc_status *out,
+		       struct err *e)
+{
+	AUTO(buf) struct buf text = {0};
+	char path[64];
+	int r;
+
+	snprintf(path, sizeof(path), "task/%d/status", tid);
+	r = os_read_file_at(t->proc, path, &text);
+	if (r < 0)
+		return err_set(e, r, "status");
+	return proc_parse_status(buf_span(&text), &d->arena, out, e);
+}
+
+static int read_mappings(struct dump *d, struct dtask *t, struct err *e)
+{
+	AUTO(buf) struct buf text = {0};
+	uint64_t vdso = 0, exec_start = 0, exec_end = 0;
+	/* A task that shares an address space needs only a gate; flags come with the first. */
+	int r = os_read_file_at(t->proc, t->mm_owner ? "smaps" : "maps", &text);
+
+	if (r < 0)
+		return err_set(e, r, "mappings");
+	r = proc_parse_maps(buf_span(&text), &d->arena, &t->vmas, e);
+	if (r < 0)
+		return r;
+	LIST_EACH(&t->vmas, struct proc_vma, v) {
+		if (!strcmp(v->name, "[vdso]"))
+			vdso = v->start;
+		else if (!exec_end && v->prot & PROT_EXEC && strcmp(v->name, "[vsyscall]"))
+			exec_start = v->start, exec_end = v->end;
+	}
+	return remote_find_gate(t->pid, vdso, exec_start, exec_end, &t->gate, e);
+}
+
+/* ---- ptrace ---------------------------------------------------------------------------- */
+
+static void regs_to_rec(const struct user_regs_struct *in, struct regs_rec *out)
+{
+	_Static_assert(sizeof(*in) == sizeof(*out), "regs_rec mirrors user_regs_struct");
+	memcpy(out, in, sizeof(*out));
+}
+
+/*
+ * A call that was interrupted is made again after a restore by going back to its instruction.
+ * The kernel keeps what is left of a relative time-out to itself (its restart block): for
+ * nanosleep it has written the rest where the program asked for it, and that is used; other
+ * calls (poll, futex) wait for their whole time-out again.
+ */
+static void rewind_syscall(struct regs_rec *regs)
+{
+	enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514,
+	       ERESTART_RESTARTBLOCK = 516 };
+	int64_t result = (int64_t)regs->rax;
+
+	if ((int64_t)regs->orig_rax < 0)
+		return;
+	switch (-result) {
+	case ERESTART_RESTARTBLOCK:
+		if (regs->orig_rax == SYS_nanosleep && regs->rsi)
+			regs->rdi = regs->rsi;
+		else if (regs->orig_rax == SYS_clock_nanosleep && regs->r10)
+			regs->rdx = regs->r10;
+		/* fall through */
+	case ERESTARTSYS:
+	case ERESTARTNOINTR:
+	case ERESTARTNOHAND:
+		regs->rax = regs->orig_rax;
+		regs->rip -= 2;
+		regs->orig_rax = UINT64_MAX;
+		break;
+	default:
+		/* The call is over; nothing may take its number for one in progress. */
+		regs->orig_rax = UINT64_MAX;
+	}
+}
+
+static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
+			struct list *out, struct err *e)
+{
+	siginfo_t infos[32];
+	struct __ptrace_peeksiginfo_args args = {
+		.flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0, .nr = ARRAY_LEN(infos)};
+
+	for (;;) {
+		long n = ptrace(PTRACE_PEEKSIGINFO, tid, &args, infos);
+
+		if (n < 0)
+			return err_set(e, -errno, "pending signals");
+		for (long i = 0; i < n; i++) {
+			struct siginfo_rec *rec = LIST_ADD(out, &d->arena, struct siginfo_rec);
+
+			rec->info = SPAN(arena_copy(&d->arena, &infos[i], sizeof(infos[i])),
+					 sizeof(infos[i]));
+		}
+		if (n < (long)ARRAY_LEN(infos))
+			return 0;
+		args.off += (uint64_t)n;
+		if (args.off > PENDING_MAX) {
+			dump_obstacle(d, t->pid, "has more than %d signals pending", PENDING_MAX);
+			return 0;
+		}
+	}
+}
+
+static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
+			  struct thread_rec *rec, struct err *e)
+{
+	AUTO(buf) struct buf xstate = {0};
+	struct rseq_configuration rseq;
+	int r;
+
+	regs_to_rec(&th->regs, &rec->regs);
+	if (rec->regs.cs != 0x33) {
+		dump_obstacle(d, t->pid,
+			      "thread %d runs 32-bit code: only 64-bit programs can be snapshotted",
+			      th->tid);
+		return 0;
+	}
+	rewind_syscall(&rec->regs);
+	r = tracee_get_regset(th, NT_X86_XSTATE, &xstate, e);
+	if (!r)
+		r = tracee_get_sigmask(th, &rec->sigmask, e);
+	if (!r)
+		r = peek_pending(d, t, th->tid, false, &rec->pending, e);
+	if (r < 0)
+		return r;
+	rec->xstate = SPAN(arena_copy(&d->arena, xstate.data, xstate.len), xstate.len);
+	if (xstate.len >= 472) /* XCR0 stands in the area's software bytes */
+		memcpy(&d->image.xfeatures, xstate.data + 464, 8);
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, th->tid, sizeof(rseq), &rseq) > 0) {
+		rec->rseq = rseq.pointer;
+		rec->rseq_bytes = rseq.pointer ? rseq.bytes : 0;
+		rec->rseq_signature = rseq.pointer ? rseq.signature : 0;
+	}
+	rec->group_stop = (uint32_t)th->group_stop;
+	return 0;
+}
+
+/* ---- remote questions ------------------------------------------------------------------- */
+
+static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *r,
+				struct thread_rec *rec, struct err *e)
+{
+	struct kernel_stack stack = {0};
+	struct sched_answer sched = {0};
+	uint8_t affinity[AFFINITY_BYTES];
+	int32_t pdeathsig = 0, tsc = 0;
+	size_t i_slack, i_sched, i_affinity, i_ioprio, i_personality, i_secure, i_cpuid, i_tid;
+	size_t i_robust;
+	int64_t n;
+	int ret;
+
+	REMOTE_QUEUE(r, SYS_sigaltstack, U(0), remote_out(r, &stack, sizeof(stack)));
+	i_robust = REMOTE_QUEUE(r, SYS_get_robust_list, U(0), remote_out(r, &rec->robust_list, 8),
+				remote_out(r, &rec->robust_bytes, 8));
+	i_tid = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TID_ADDRESS),
+			     remote_out(r, &rec->clear_child_tid, 8));
+	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_PDEATHSIG), remote_out(r, &pdeathsig, 4));
+	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TSC), remote_out(r, &tsc, 4));
+	i_slack = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TIMERSLACK));
+	i_secure = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_SECUREBITS));
+	i_personality = REMOTE_QUEUE(r, SYS_personality, U(0xffffffff));
+	i_sched = REMOTE_QUEUE(r, SYS_sched_getattr, U(0), remote_out(r, &sched, sizeof(sched)),
+			       U(sizeof(sched)), U(0));
+	i_affinity = REMOTE_QUEUE(r, SYS_sched_getaffinity, U(0), U(sizeof(affinity)),
+				  remote_out(r, affinity, sizeof(affinity)));
+	i_ioprio = REMOTE_QUEUE(r, SYS_ioprio_get, U(IOPRIO_WHO_PROCESS), U(0));
+	i_cpuid = REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_CPUID), U(0));
+	REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_XCOMP_PERM),
+		     remote_out(r, &rec->xcomp_perm, 8));
+	ret = remote_run(r, e);
+	if (ret < 0)
+		return ret;
+	if (remote_result(r, i_tid) < 0 || remote_result(r, i_robust) < 0)
+		return err_say(e, -EPERM,
+			       "thread %u: it may not make the system calls that tell its state "
+			       "(a seccomp filter?)",
+			       rec->tid);
+	rec->altstack_sp = stack.sp;
+	rec->altstack_flags = (uint32_t)stack.flags;
+	rec->altstack_bytes = stack.bytes;
+	rec->pdeathsig = (uint32_t)pdeathsig;
+	rec->tsc_mode = (uint32_t)tsc;
+	rec->timer_slack_ns = (uint64_t)remote_result(r, i_slack);
+	rec->creds.securebits = (uint32_t)remote_result(r, i_secure);
+	rec->personality = (uint32_t)remote_result(r, i_personality);
+	rec->cpuid_fault = remote_result(r, i_cpuid) == 0;
+	n = remote_result(r, i_sched);
+	if (n < 0)
+		return err_set(e, (int)n, "thread %u: sched_getattr", rec->tid);
+	rec->sched = (struct sched_rec){.policy = sched.policy,
+					.nice = sched.nice,
+					.priority = MIN(sched.priority, 99u),
+					.flags = sched.flags & 1, /* reset on fork */
+					.runtime = sched.policy == SCHED_DEADLINE ? sched.runtime : 0,
+					.deadline = sched.deadline,
+					.period = sched.period};
+	n = remote_result(r, i_affinity);
+	if (n > 0)
+		rec->affinity = SPAN(arena_copy(&d->arena, affinity, (size_t)n), (size_t)n);
+	n = remote_result(r, i_ioprio);
+	rec->ioprio = n < 0 ? 0 : (uint32_t)n;
+	return 0;
+}
+
+static void dump_creds(struct dump *d, const struct proc_status *st,
+		       struct thread_rec *rec)
+{
+	struct creds_rec *c = &rec->creds;
+
+	c->ruid = st->uid[0], c->euid = st->uid[1], c->suid = st->uid[2], c->fsuid = st->uid[3];
+	c->rgid = st->gid[0], c->egid = st->gid[1], c->sgid = st->gid[2], c->fsgid = st->gid[3];
+	c->groups = st->groups;
+	c->cap_inh = st->cap_inh, c->cap_prm = st->cap_prm, c->cap_eff = st->cap_eff;
+	c->cap_bnd = st->cap_bnd, c->cap_amb = st->cap_amb;
+	c->no_new_privs = st->no_new_privs > 0;
+	rec->comm = arena_text(&d->arena, st->name);
+}
+
+/*
+ * Said before anything is asked: a filter may kill a task for a system call that we make in it.
+ * The same number of filters as we have was inherited, and will be again by a restore.
+ */
+static void check_seccomp(struct dump *d, struct dtask *t, const struct proc_status *st)
+{
+	AUTO(buf) struct buf text = {0};
+	AUTO(arena) struct arena a = {0};
+	struct proc_status own;
+
+	if (!st->seccomp)
+		return;
+	if (st->seccomp == 2 && st->seccomp_filters > 0 &&
+	    !os_read_file_at(AT_FDCWD, "/proc/self/status", &text) &&
+	    !proc_parse_status(buf_span(&text), &a, &own, NULL) &&
+	    own.seccomp_filters == st->seccomp_filters)
+		return;
+	dump_obstacle(d, t->pid,
+		      "thread %d runs under a seccomp %s of its own, which cannot be carried over: "
+		      "run the program without its sandbox",
+		      st->pid, st->seccomp == 1 ? "strict mode" : "filter");
+}
+
+/* What is known of a thread without its help. */
+static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
+			       struct thread_rec *rec, struct err *e)
+{
+	struct proc_status status;
+	int r = read_status(d, t, t->threads[index].tid, &status, e);
+
+	if (r < 0)
+		return r;
+	rec->tid = (uint32_t)t->threads[index].tid;
+	dump_creds(d, &status, rec);
+	check_seccomp(d, t, &status);
+	if (!index)
+		t->status = status;
+	return dump_by_ptrace(d, t, &t->threads[index], rec, e);
+}
+
+static int dump_other_thread(struct dump *d, struct dtask *t, size_t index,
+			     const struct remote *leader, struct thread_rec *rec, struct err *e)
+{
+	struct remote scope;
+	int r = remote_begin(&scope, &t->threads[index], t->gate, leader->page, e);
+
+	if (r < 0)
+		return r;
+	r = dump_thread_remotely(d, t, &scope, rec, e);
+	if (remote_end(&scope, r ? NULL : e) < 0 && !r)
+		r = -ESRCH;
+	return r;
+}
+
+/* ---- the process ----------------------------------------------------------------------- */
+
+static int dump_actions(struct dump *d, struct remote *r, struct sighand_rec *sh, struct err *e)
+{
+	struct kernel_sigaction actions[SIGNALS + 1];
+	size_t calls[SIGNALS + 1];
+	int ret;
+
+	for (int sig = 1; sig <= SIGNALS; sig++)
+		calls[sig] = REMOTE_QUEUE(r, SYS_rt_sigaction, U(sig), U(0),
+					  remote_out(r, &actions[sig], sizeof(actions[sig])), U(8));
+	ret = remote_run(r, e);
+	if (ret < 0)
+		return ret;
+	for (int sig = 1; sig <= SIGNALS; sig++) {
+		struct action_rec *rec;
+
+		if (remote_result(r, calls[sig]) < 0)
+			return err_set(e, (int)remote_result(r, calls[sig]), "action of signal %d",
+				       sig);
+		if (!actions[sig].handler && !actions[sig].flags && !actions[sig].mask)
+			continue;
+		rec = LIST_ADD(&sh->actions, &d->arena, struct action_rec);
+		*rec = (struct action_rec){.sig = (uint32_t)sig,
+					   .handler = actions[sig].handler,
+					   .flags = actions[sig].flags,
+					   .restorer = actions[sig].restorer,
+					   .mask = actions[sig].mask};
+	}
+	return 0;
+}
+
+static uint64_t us_of(const struct timeval *t)
+{
+	return (uint64_t)t->tv_sec * 1000000u + (uint64_t)t->tv_usec;
+}
+
+static uint64_t ns_of(const struct timespec *t)
+{
+	return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
+}
+
+static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct task_rec *rec,
+		       struct err *e)
+{
+	AUTO(buf) struct buf text = {0};
+	struct list timers = {0};
+	struct itimerspec left;
+	int ret = os_read_file_at(t->proc, "timers", &text);
+
+	if (ret < 0)
+		return ret == -ENOENT ? 0 : err_set(e, ret, "timers");
+	ret = proc_parse_timers(buf_span(&text), &d->arena, &timers, e);
+	if (ret < 0)
+		return ret;
+	LIST_EACH(&timers, struct proc_timer, timer) {
+		struct posix_timer_rec *out =
+			LIST_ADD(&rec->timers, &d->arena, struct posix_timer_rec);
+		size_t got, overrun;
+
+		got = REMOTE_QUEUE(r, SYS_timer_gettime, U(timer->id),
+				   remote_out(r, &left, sizeof(left)));
+		overrun = REMOTE_QUEUE(r, SYS_timer_getoverrun, U(timer->id));
+		ret = remote_run(r, e);
+		if (ret < 0)
+			return ret;
+		if (remote_result(r, got) < 0)
+			return err_set(e, (int)remote_result(r, got), "timer %d", timer->id);
+		*out = (struct posix_timer_rec){
+			.id = (uint32_t)timer->id,
+			.clock = (uint32_t)timer->clock,
+			.notify = (uint32_t)timer->notify | (timer->thread ? SIGEV_THREAD_ID : 0u),
+			.sig = (uint32_t)timer->signal,
+			.sigval = timer->sigval,
+			.tid = timer->thread ? timer->target : 0,
+			.value_ns = ns_of(&left.it_value),
+			.interval_ns = ns_of(&left.it_interval),
+			.overrun = (uint32_t)MAX(remote_result(r, overrun), (int64_t)0),
+		};
+		if (timer->clock < 0)
+			dump_obstacle(d, t->pid,
+				      "timer %d counts the CPU time of one process or thread: that "
+				      "clock cannot be carried over",
+				      timer->id);
+	}
+	return 0;
+}
+
+static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote *r,
+				 struct task_rec *rec, struct err *e)
+{
+	struct mm_rec *mm = LIST_AT(&d->image.mms, struct mm_rec, rec->mm - 1);
+	struct sighand_rec *sh = LIST_AT(&d->image.sighands, struct sighand_rec, rec->sighand - 1);
+	struct rlimit limits[RLIM_NLIMITS];
+	struct itimerval timers[3];
+	size_t i_dumpable, i_thp, i_mdwe, i_merge, brk, io_flusher;
+	int32_t subreaper = 0;
+	int ret;
+
+	for (int i = 0; i < RLIM_NLIMITS; i++)
+		REMOTE_QUEUE(r, SYS_getrlimit, U(i), remote_out(r, &limits[i], sizeof(limits[i])));
+	for (int i = 0; i < 3; i++)
+		REMOTE_QUEUE(r, SYS_getitimer, U(i), remote_out(r, &timers[i], sizeof(timers[i])));
+	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_CHILD_SUBREAPER), remote_out(r, &subreaper, 4));
+	i_dumpable = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_DUMPABLE));
+	i_thp = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_THP_DISABLE), U(0), U(0), U(0), U(0));
+	i_mdwe = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_MDWE), U(0), U(0), U(0), U(0));
+	i_merge = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_MEMORY_MERGE), U(0), U(0), U(0), U(0));
+	brk = REMOTE_QUEUE(r, SYS_brk, U(0));
+	io_flusher = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_IO_FLUSHER), U(0), U(0), U(0), U(0));
+	ret = remote_run(r, e);
+	if (ret < 0)
+		return ret;
+	rec->subreaper = subreaper != 0;
+	if (remote_result(r, io_flusher) == 1)
+		dump_obstacle(d, t->pid, "is an I/O flusher (PR_SET_IO_FLUSHER)");
+	if (t->mm_owner) {
+		mm->dumpable = (uint32_t)remote_result(r, i_dumpable);
+		mm->thp_disable = remote_result(r, i_thp) > 0;
+		mm->mdwe = (uint32_t)MAX(remote_result(r, i_mdwe), (int64_t)0);
+		mm->memory_merge = remote_result(r, i_merge) > 0;
+		mm->brk = (uint64_t)remote_result(r, brk);
+	}
+	for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
+		*LIST_ADD(&rec->limits, &d->arena, struct limit_rec) = (struct limit_rec){
+			.resource = i, .soft = limits[i].rlim_cur, .hard = limits[i].rlim_max};
+	for (uint32_t i = 0; i < 3; i++) {
+		if (!us_of(&timers[i].it_value))
+			continue;
+		*LIST_ADD(&rec->itimers, &d->arena, struct itimer_rec) =
+			(struct itimer_rec){.which = i,
+					    .value_us = us_of(&timers[i].it_value),
+					    .interval_us = us_of(&timers[i].it_interval)};
+	}
+	if (!sh->actions.count) {
+		ret = dump_actions(d, r, sh, e);
+		if (ret < 0)
+			return ret;
+	}
+	return dump_timers(d, t, r, rec, e);
+}
+
+static int read_number(struct dtask *t, const char *file, int base, int64_t *out)
+{
+	AUTO(buf) struct buf text = {0};
+	int r = os_read_file_at(t->proc, file, &text);
+
+	if (r < 0)
+		return r;
+	*out = strtoll(buf_text(&text), NULL, base);
+	return 0;
+}
+
+static void check_namespaces(struct dump *d, struct dtask *t)
+{
+	static const struct {
+		const char *file, *what;
+	} names[] = {
+		{"mnt", "mount"}, {"net", "network"}, {"uts", "host name"}, {"ipc", "IPC"},
+		{"pid", "pid"}, {"pid_for_children", "pid (of its children)"}, {"user", "user"},
+		{"time", "time"}, {"cgroup", "cgroup"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char theirs[64], ours[64];
+		struct stat a, b;
+
+		snprintf(theirs, sizeof(theirs), "ns/%s", names[i].file);
+		snprintf(ours, sizeof(ours), "/proc/self/ns/%s", names[i].file);
+		if (fstatat(t->proc, theirs, &a, 0) < 0 || stat(ours, &b) < 0)
+			continue;
+		if (a.st_ino != b.st_ino || a.st_dev != b.st_dev)
+			dump_obstacle(d, t->pid,
+				      "lives in another %s namespace than you: run wslx inside of it "
+				      "(nsenter --target %d --all)",
+				      names[i].what, t->pid);
+	}
+}
+
+int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struct err *e)
+{
+	struct thread_rec *threads = arena_array(&d->arena, sizeof(*threads), t->n_threads);
+	size_t obstacles = d->obstacles.count;
+	struct remote leader;
+	int64_t number;
+	int r;
+
+	rec->threads = (struct list){.items = threads, .count = t->n_threads, .cap = t->n_threads};
+	for (size_t i = 0; i < t->n_threads; i++) {
+		r = dump_thread_outside(d, t, i, &threads[i], e);
+		if (r < 0)
+			return r;
+	}
+	r = read_mappings(d, t, e);
+	if (!r)
+		r = peek_pending(d, t, t->pid, true, &rec->pending, e);
+	check_namespaces(d, t);
+	if (r < 0 || d->obstacles.count > obstacles)
+		return r;
+	rec->state = t->threads[0].group_stop ? TASK_STOPPED : TASK_ALIVE;
+	rec->stop_signal = (uint32_t)t->threads[0].group_stop;
+	if (!read_number(t, "oom_score_adj", 10, &number))
+		rec->oom_score_adj = (int32_t)number;
+	if (!read_number(t, "coredump_filter", 16, &number))
+		rec->coredump_filter = (uint32_t)number;
+	r = remote_begin(&leader, &t->threads[0], t->gate, remote_at(0), e);
+	if (r < 0)
+		return r;
+	r = dump_thread_remotely(d, t, &leader, &threads[0], e);
+	for (size_t i = 1; !r && i < t->n_threads; i++)
+		r = dump_other_thread(d, t, i, &leader, &threads[i], e);
+	if (!r)
+		r = dump_process_remotely(d, t, &leader, rec, e);
+	if (remote_end(&leader, r ? NULL : e) < 0 && !r)
+		r = -ESRCH;
+	return r;
+}

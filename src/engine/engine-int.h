@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the engine share.
+ *
+ *	collect.c	freeze a tree; thaw or kill it
+ *	dump.c		the order of a dump, ids of shared objects
+ *	dump-task.c	what is asked of threads and processes
+ *	dump-mem.c	mappings and their pages
+ *	dump-fd.c	descriptor tables and open file descriptions
+ *	restore.c	the order of a restore
+ *	restore-stub.c	the empty processes that become the tasks
+ *	restore-tree.c	tasks with their pids, groups and sessions
+ *	restore-mem.c	address spaces
+ *	restore-task.c	state of threads and processes
+ *	restore-fd.c	descriptions, and their way into the tasks
+ *	inode.c		files by path, by content, memfds, shared memory: both directions
+ *	kind-*.c	one sort of description each: both directions
+ */
+#ifndef WSLX_ENGINE_INT_H
+#define WSLX_ENGINE_INT_H
+
+#include <sys/stat.h>
+
+#include "engine/engine.h"
+#include "os/os.h"
+#include "tracee/tracee.h"
+
+#define FAULT(e, name)                                                                             \
+	(fault_point(name) ? err_say((e), -EIO, "fault point %s", (name)) : 0)
+
+/* ---- dump ------------------------------------------------------------------------------ */
+
+/* A process of the tree while it is dumped. */
+struct dtask {
+	pid_t pid;
+	struct dtask *parent; /* NULL for the root */
+	bool zombie;
+	struct tracee *threads; /* leader first; none for a zombie */
+	size_t n_threads, cap_threads;
+	struct proc_stat stat;
+	struct proc_status status;
+	struct list vmas; /* struct proc_vma, ascending */
+	remote_t gate;
+	int proc;  /* /proc/PID */
+	int pidfd; /* -1 for a zombie */
+	uint32_t mm;
+	bool mm_owner; /* the first task that has this mm */
+};
+
+/*
+ * Which kernel object is which: a sorted set under kcmp(2)'s order. Two members are the same
+ * object or different ones; an id is given at the first sight.
+ */
+struct kset_item {
+	pid_t pid;
+	unsigned long index; /* descriptor, for KCMP_FILE */
+	uint32_t id;
+};
+struct kset {
+	int type; /* KCMP_* */
+	struct kset_item *items;
+	size_t n, cap;
+};
+/**
+ * kset_find() - the id of an object, a new one if it was not seen before
+ * @next_id: what a new one gets
+ * Return: 1 if new, 0 if known; negative errno.
+ */
+MUST_CHECK int kset_find(struct kset *set, pid_t pid, unsigned long index, uint32_t next_id,
+			 uint32_t *id, struct err *e);
+
+/* Which record stands for what the kernel knows by a number. */
+struct object_key {
+	uint64_t dev, ino;
+	uint32_t id;
+};
+
+struct dump {
+	struct arena arena;
+	enum engine_profile profile;
+	struct process_image image;
+	struct list obstacles;  /* struct obstacle */
+	struct dtask **tasks;   /* parents before children */
+	size_t n_tasks, cap_tasks;
+	struct kset mms, tables, fss, sighands;
+	struct list file_sets;  /* struct file_set: descriptions by inode */
+	struct list file_users; /* by file id - 1: struct file_user */
+	struct list inode_keys; /* by inode id - 1: struct inode_key */
+	struct list pipe_keys, tty_keys, sock_keys; /* struct object_key */
+	bool frozen;
+	uint64_t frozen_at_ns, frozen_ns;
+};
+
+/* Note why something cannot be snapshotted; the dump goes on looking for more. */
+void dump_obstacle(struct dump *d, pid_t pid, const char *fmt, ...) PRINTF(3, 4);
+
+MUST_CHECK int collect_tree(struct dump *d, pid_t root, struct err *e);
+void collect_thaw(struct dump *d);
+void collect_kill(struct dump *d);
+void collect_free(struct dump *d);
+struct dtask *collect_find(const struct dump *d, pid_t pid);
+
+MUST_CHECK int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec,
+			       struct err *e);
+MUST_CHECK int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e);
+MUST_CHECK int dump_memory(struct dump *d, struct page_sink *sink, struct err *e);
+MUST_CHECK int dump_table(struct dump *d, struct dtask *t, pid_t tid, struct table_rec *table,
+			  struct err *e);
+/* After all tables: what needs to know every description (epoll targets, peers, locks). */
+void dump_inodes_free(struct dump *d);
+void dump_files_free(struct dump *d);
+MUST_CHECK int dump_files_late(struct dump *d, struct err *e);
+
+/* ---- kinds of descriptions --------------------------------------------------------------- */
+
+/* What there is to know about a descriptor of a frozen task. */
+struct fd_view {
+	struct dtask *task;
+	pid_t tid;
+	int fd;
+	int local; /* the same description in our own table; -1 if it cannot be had */
+	const char *link;
+	struct stat st;
+	struct proc_fdinfo info;
+};
+
+struct restore;
+
+struct kind {
+	const char *name;
+	uint8_t kind; /* enum file_kind */
+	/* Looks, never touches. */
+	bool (*claims)(const struct fd_view *v);
+	/* Fill the record, or note an obstacle. */
+	int (*dump)(struct dump *d, const struct fd_view *v, struct file_rec *f, struct err *e);
+	/* Once all descriptions are known; NULL if there is nothing to do. */
+	int (*dump_late)(struct dump *d, const struct fd_view *v, struct file_rec *f,
+			 struct err *e);
+	/* Make the description in our own table: *@fd is the caller's. */
+	int (*restore)(struct restore *r, const struct file_rec *f, int *fd, struct err *e);
+	/* In a task that has the description as @at, when all tables are filled; or NULL. */
+	int (*restore_late)(struct restore *r, struct remote *in, const struct file_rec *f, int at,
+			    struct err *e);
+};
+
+extern const struct kind *const kinds[];
+extern const size_t n_kinds;
+extern const struct kind kind_inode, kind_device, kind_proc, kind_pipe, kind_fifo, kind_eventfd,
+	kind_epoll, kind_timerfd, kind_signalfd, kind_inotify, kind_pidfd, kind_tty, kind_socket;
+
+/* A process outside of the tree that has a file with this link text open; 0: none. */
+pid_t dump_outside_holder(struct dump *d, const char *link);
+/* The description behind a descriptor of a task; 0 if it is not in the image. */
+uint32_t dump_file_of(struct dump *d, pid_t pid, int fd);
+/* A local descriptor for a description that was dumped; the caller closes it. -errno. */
+int dump_file_open(struct dump *d, uint32_t file, struct fd_view *view, struct err *e);
+
+/* ---- inodes ---------------------------------------------------------------------------- */
+
+/**
+ * dump_inode() - the inode record for an open file or a mapped one
+ * @local: descriptor of it in our table (O_PATH will do for what has a path)
+ * @path:  where it was opened, as the kernel tells it
+ *
+ * Return: id; 0 if it cannot be snapshotted (an obstacle was noted); negative errno.
+ */
+int dump_inode(struct dump *d, pid_t pid, int local, const char *path, struct err *e);
+/* Content of ghosts, memfds and shared memory. */
+MUST_CHECK int dump_inode_pages(struct dump *d, struct page_sink *sink, struct err *e);
+/* A new description of an inode, with O_* flags. */
+MUST_CHECK int restore_inode_open(struct restore *r, uint32_t inode, int flags, int *fd,
+				  struct err *e);
+
+/* Pages on their way to the sink, numbered. */
+MUST_CHECK int dump_add_pages(struct dump *d, struct page_sink *sink, struct list *runs,
+			      uint64_t at, const uint8_t *data, size_t pages, struct err *e);
+
+/* ---- restore --------------------------------------------------------------------------- */
+
+/* A thread or a process while it is restored. */
+struct rthread {
+	const struct thread_rec *rec;
+	struct tracee tracee;
+};
+
+struct rtask {
+	const struct task_rec *rec;
+	pid_t pid; /* as we see it; rec->pid is what it sees itself */
+	struct rthread *threads;
+	size_t n_threads; /* made so far */
+};
+
+struct restore {
+	struct arena arena;
+	struct process_image *image;
+	struct page_source *pages;
+	const struct restore_options *options;
+	struct rtask *tasks; /* as in the image */
+	size_t n_tasks;
+	remote_t page;   /* our working memory, at the same free address in every task */
+	remote_t parked; /* where vvar and vdso wait, behind it */
+	uint64_t parked_bytes;
+	uint64_t vdso_start, vvar_start, vclock_start; /* parked addresses, 0: there is none */
+	uint64_t vdso_bytes, vvar_bytes, vclock_bytes;
+	remote_t gate;
+	int *files;  /* by file id - 1: our descriptor, -1 */
+	int *inodes; /* by inode id - 1: our descriptor (memfd, ghost, O_PATH), -1 */
+	int *tty_masters, *tty_slaves; /* by tty id - 1 */
+	int *pipe_fds; /* 2 * (pipe id - 1): read end, write end */
+	int *sock_fds; /* by sock id - 1 */
+	int transport; /* our end of the socket through which descriptors go */
+	int transport_there; /* number of the other end in every task */
+	struct tracee init;  /* with pidns */
+	int init_control;    /* what we tell it by, -1 */
+	bool userns;         /* without root: in a user namespace of its own */
+	bool root_founded;   /* the root got a new session, because its own is not in the tree */
+};
+
+/* restore-stub.c */
+MUST_CHECK int stub_choose_place(struct restore *r, struct err *e);
+MUST_CHECK int stub_spawn(struct restore *r, const struct task_rec *root, int there,
+			  struct err *e);
+void stub_release_init(struct restore *r);
+
+/* restore-tree.c */
+MUST_CHECK int restore_tree(struct restore *r, int there, struct err *e);
+/* Could this tree be built? Said at dump time already. */
+MUST_CHECK int plan_tree(const struct process_image *im, struct err *e);
+/* Make @creator create a task. @out: the new one, stopped. */
+MUST_CHECK int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
+			    uint64_t exit_signal, uint32_t pid, struct tracee *out,
+			    struct err *e);
+/* One call in a stub, with two arguments and zeros. */
+MUST_CHECK int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e,
+			  long nr, uint64_t a, uint64_t b);
+int say_pid_taken(pid_t pid, int code, struct err *e);
+
+/* restore-mem.c: map all, fill all, then what only a filled mapping can get */
+MUST_CHECK int restore_memory(struct restore *r, struct err *e);
+
+/* restore-task.c */
+MUST_CHECK int restore_threads(struct restore *r, struct err *e);
+MUST_CHECK int restore_states(struct restore *r, struct err *e);
+MUST_CHECK int restore_zombies(struct restore *r, struct err *e);
+
+/* restore-fd.c */
+MUST_CHECK int restore_files_open(struct restore *r, struct err *e);
+MUST_CHECK int restore_tables(struct restore *r, struct err *e);
+MUST_CHECK int restore_files_late(struct restore *r, struct err *e);
+/**
+ * restore_send_fds() - send descriptors of ours into a task
+ * @there: their numbers in the task, the lowest that are free, ascending
+ * Return: 0; negative errno.
+ */
+#define SEND_FDS_MAX 250 /* the kernel's SCM_MAX_FD is 253 */
+MUST_CHECK int restore_send_fds(struct restore *r, struct remote *to, const int *fds, size_t n,
+				int *there, struct err *e);
+MUST_CHECK int restore_seal_memfds(struct restore *r, struct err *e);
+
+/* kind-tty.c, kind-lock.c: controlling terminals; locks, when all descriptions are there */
+MUST_CHECK int restore_ttys(struct restore *r, struct err *e);
+MUST_CHECK int restore_locks(struct restore *r, struct err *e);
+MUST_CHECK int dump_ttys_late(struct dump *d, struct err *e);
+
+struct rtask *restore_find(struct restore *r, uint32_t pid);
+/* The pid by which we know a task of the tree. 0: not in it. */
+pid_t restore_pid_here(struct restore *r, uint32_t pid);
+
+#endif

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Remote system calls. The theory stands in tracee.h.
+ *
+ * The page area of a scope:
+ *
+ *	offset 0	remote_code, read and execute only
+ *	CALLS_AT	struct remote_slot [CALLS_MAX + 1], ended by a number of -1
+ *	DATA_AT		what the calls read and write
+ */
+#include <elf.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "os/os.h"
+#include "tracee/tracee-int.h"
+
+#define CALLS_AT PAGE_BYTES
+#define CALLS_MAX 1000
+#define DATA_AT (CALLS_AT + (CALLS_MAX + 1) * sizeof(struct remote_slot))
+#define DATA_MAX (REMOTE_PAGE_BYTES - DATA_AT)
+
+/* Every signal but those that cannot be blocked and the breakpoint's. */
+#define MASK_ALL (~0ull)
+#define MASK_BIT(sig) (1ull << ((sig)-1))
+
+struct remote_slot {
+	int64_t nr;
+	uint64_t arg[6];
+	int64_t result;
+};
+
+struct remote_out {
+	void *to;
+	size_t offset, len; /* in the data area */
+};
+
+/*
+ * loop:	mov (%rbx),%rax
+ *		cmp $-1,%rax
+ *		je done
+ *		mov 8(%rbx),%rdi	mov 16(%rbx),%rsi	mov 24(%rbx),%rdx
+ *		mov 32(%rbx),%r10	mov 40(%rbx),%r8	mov 48(%rbx),%r9
+ *		syscall
+ *		mov %rax,56(%rbx)
+ *		add $64,%rbx
+ *		jmp loop
+ * done:	int3
+ */
+const uint8_t remote_code[] = {
+	0x48, 0x8b, 0x03,                                     /* mov (%rbx),%rax */
+	0x48, 0x83, 0xf8, 0xff,                               /* cmp $-1,%rax */
+	0x74, 0x24,                                           /* je done */
+	0x48, 0x8b, 0x7b, 0x08, 0x48, 0x8b, 0x73, 0x10,       /* rdi, rsi */
+	0x48, 0x8b, 0x53, 0x18, 0x4c, 0x8b, 0x53, 0x20,       /* rdx, r10 */
+	0x4c, 0x8b, 0x43, 0x28, 0x4c, 0x8b, 0x4b, 0x30,       /* r8, r9 */
+	0x0f, 0x05,                                           /* syscall */
+	0x48, 0x89, 0x43, 0x38,                               /* mov %rax,56(%rbx) */
+	0x48, 0x83, 0xc3, 0x40,                               /* add $64,%rbx */
+	0xeb, 0xd3,                                           /* jmp loop */
+	0xcc,                                                 /* done: int3 */
+};
+const size_t remote_code_bytes = sizeof(remote_code);
+
+static int set_regs(struct remote *r, const struct user_regs_struct *regs, struct err *e)
+{
+	if (ptrace(PTRACE_SETREGS, r->t->tid, 0, regs) < 0)
+		return tracee_fail(r->t, -errno, "registers", e);
+	return 0;
+}
+
+/* A SIGSTOP or SIGKILL from elsewhere cannot be kept out by the mask: send it again later. */
+static void send_again(struct remote *r, int sig)
+{
+	syscall(SYS_tkill, r->t->tid, sig);
+}
+
+/* Resume with @request and wait for a stop that @want accepts. */
+enum want { WANT_SYSCALL, WANT_BREAKPOINT, WANT_EVENT };
+static int go_until(struct remote *r, int request, enum want want, struct err *e)
+{
+	int late = 0;
+
+	for (;;) {
+		int status, sig, event, ret;
+
+		if (ptrace(request, r->t->tid, 0, 0) < 0)
+			return tracee_fail(r->t, -errno, "resume", e);
+		ret = tracee_wait(r->t, -1, &status, e);
+		if (ret < 0)
+			return ret;
+		sig = WSTOPSIG(status);
+		event = status >> 16;
+		if ((want == WANT_SYSCALL && sig == (SIGTRAP | 0x80)) ||
+		    (want == WANT_BREAKPOINT && sig == SIGTRAP && !event) ||
+		    (want == WANT_EVENT && event == PTRACE_EVENT_STOP))
+			break;
+		if (event && event != PTRACE_EVENT_STOP)
+			ptrace(PTRACE_GETEVENTMSG, r->t->tid, 0, &r->event_message);
+		if (!event && sig != (SIGTRAP | 0x80) && sig != SIGTRAP)
+			late = sig;
+	}
+	if (late)
+		send_again(r, late);
+	return 0;
+}
+
+static int call_stepwise(struct remote *r, struct call *c, struct err *e)
+{
+	struct user_regs_struct regs = r->saved;
+	int ret;
+
+	regs.rip = r->gate.at;
+	regs.rax = (uint64_t)c->nr;
+	regs.orig_rax = (uint64_t)-1; /* or the kernel would restart the call it came from */
+	regs.rdi = c->arg[0];
+	regs.rsi = c->arg[1];
+	regs.rdx = c->arg[2];
+	regs.r10 = c->arg[3];
+	regs.r8 = c->arg[4];
+	regs.r9 = c->arg[5];
+	ret = set_regs(r, &regs, e);
+	if (!ret)
+		ret = go_until(r, PTRACE_SYSCALL, WANT_SYSCALL, e);
+	if (!ret)
+		ret = go_until(r, PTRACE_SYSCALL, WANT_SYSCALL, e);
+	if (ret < 0)
+		return ret;
+	if (ptrace(PTRACE_GETREGS, r->t->tid, 0, &regs) < 0)
+		return tracee_fail(r->t, -errno, "registers", e);
+	r->in_syscall_stop = true;
+	c->result = (int64_t)regs.rax;
+	return 0;
+}
+
+int remote_call(struct remote *r, int64_t *result, struct err *e, long nr, int n_args, ...)
+{
+	struct call c = {.nr = nr};
+	va_list ap;
+	int ret;
+
+	va_start(ap, n_args);
+	for (int i = 0; i < n_args; i++)
+		c.arg[i] = va_arg(ap, uint64_t);
+	va_end(ap);
+	ret = call_stepwise(r, &c, e);
+	if (!ret)
+		*result = c.result;
+	return ret;
+}
+
+static int map_page(struct remote *r, struct err *e)
+{
+	int64_t at;
+	int ret = REMOTE_CALL(r, &at, e, SYS_mmap, U(0), U(REMOTE_PAGE_BYTES),
+			      U(PROT_READ | PROT_WRITE), U(MAP_PRIVATE | MAP_ANONYMOUS),
+			      U(-1), U(0));
+
+	if (ret < 0)
+		return ret;
+	if (at < 0)
+		return err_set(e, (int)at,
+			       "task %d: no room for %u KiB of working memory (a limit on its "
+			       "address space?)",
+			       r->t->tid, REMOTE_PAGE_BYTES / 1024);
+	r->page = remote_at((uint64_t)at);
+	r->own_page = true;
+	/* Never writable and executable at once: a task may have forbidden itself that. */
+	ret = REMOTE_CALL(r, &at, e, SYS_mmap, U(r->page.at), U(PAGE_BYTES),
+			  U(PROT_READ | PROT_EXEC), U(MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED),
+			  U(-1), U(0));
+	if (ret < 0)
+		return ret;
+	if (at < 0)
+		return err_set(e, (int)at, "task %d: a page for code", r->t->tid);
+	return tracee_poke(r->t, r->page, remote_code, sizeof(remote_code), e);
+}
+
+/* See tracee.h: when a breakpoint would be seen by the task. */
+static bool breakpoint_would_disturb(struct tracee *t)
+{
+	AUTO(buf) struct buf text = {0};
+	AUTO(arena) struct arena a = {0};
+	struct proc_status status;
+	char path[64];
+
+	if (fallback_forced("no-batch"))
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/status", t->tid);
+	if (os_read_file_at(AT_FDCWD, path, &text) < 0 ||
+	    proc_parse_status(buf_span(&text), &a, &status, NULL) < 0)
+		return true;
+	return (status.sig_ignored | status.sig_pending | status.shared_pending) &
+	       MASK_BIT(SIGTRAP);
+}
+
+int remote_begin(struct remote *r, struct tracee *t, remote_t gate, remote_t page, struct err *e)
+{
+	int ret;
+
+	assert(t->state == TRACEE_STOPPED);
+	*r = (struct remote){.t = t, .gate = gate, .saved = t->regs, .page = page};
+	r->calls = xalloc(CALLS_MAX * sizeof(*r->calls));
+	ret = tracee_get_sigmask(t, &r->saved_mask, e);
+	if (ret < 0)
+		goto fail;
+	r->stepwise = breakpoint_would_disturb(t);
+	ret = tracee_set_sigmask(t, MASK_ALL & ~MASK_BIT(SIGTRAP), e);
+	if (ret < 0)
+		goto fail;
+	t->state = TRACEE_CALLING;
+	if (!page.at) {
+		ret = map_page(r, e);
+		if (ret < 0)
+			goto undo;
+	}
+	return 0;
+undo:
+	remote_end(r, NULL);
+	return ret;
+fail:
+	free(r->calls);
+	r->calls = NULL;
+	return ret;
+}
+
+int remote_end(struct remote *r, struct err *e)
+{
+	int ret = 0;
+
+	if (!r->calls)
+		return 0;
+	free(r->calls);
+	r->calls = NULL;
+	buf_finish(&r->data);
+	if (r->t->state == TRACEE_CALLING && r->own_page) {
+		int64_t result;
+
+		ret = REMOTE_CALL(r, &result, e, SYS_munmap, U(r->page.at), U(REMOTE_PAGE_BYTES));
+	}
+	if (r->t->state == TRACEE_CALLING) {
+		ret = set_regs(r, &r->saved, e);
+		if (!ret && r->in_syscall_stop) {
+			/* Back into signal delivery, where the kernel decides about restarts. */
+			if (ptrace(PTRACE_INTERRUPT, r->t->tid, 0, 0) < 0)
+				ret = tracee_fail(r->t, -errno, "PTRACE_INTERRUPT", e);
+			else
+				ret = go_until(r, PTRACE_CONT, WANT_EVENT, e);
+		}
+		if (!ret)
+			ret = tracee_set_sigmask(r->t, r->saved_mask, e);
+		if (r->t->state == TRACEE_CALLING)
+			r->t->state = TRACEE_STOPPED;
+	}
+	arena_finish(&r->arena);
+	return ret;
+}
+
+/* ---- batches --------------------------------------------------------------------------- */
+
+size_t remote_queue(struct remote *r, long nr, int n_args, ...)
+{
+	struct call *c;
+	va_list ap;
+
+	assert(r->n_calls < CALLS_MAX);
+	c = &r->calls[r->n_calls];
+	*c = (struct call){.nr = nr};
+	va_start(ap, n_args);
+	for (int i = 0; i < n_args; i++)
+		c->arg[i] = va_arg(ap, uint64_t);
+	va_end(ap);
+	return r->n_calls++;
+}
+
+static size_t data_room(struct remote *r, size_t len)
+{
+	size_t offset = (r->data.len + 15) & ~(size_t)15;
+
+	size_t more = offset + len - r->data.len;
+
+	assert(offset + len <= DATA_MAX);
+	memset(buf_extend(&r->data, more), 0, more);
+	return offset;
+}
+
+uint64_t remote_in(struct remote *r, const void *data, size_t len)
+{
+	size_t offset = data_room(r, len);
+
+	if (len)
+		memcpy(r->data.data + offset, data, len);
+	return r->page.at + DATA_AT + offset;
+}
+
+uint64_t remote_out(struct remote *r, void *to, size_t len)
+{
+	size_t offset = data_room(r, len);
+	struct remote_out *out = LIST_ADD(&r->outs, &r->arena, struct remote_out);
+
+	*out = (struct remote_out){.to = to, .offset = offset, .len = len};
+	return r->page.at + DATA_AT + offset;
+}
+
+bool remote_has_room(const struct remote *r, size_t calls, size_t data_bytes)
+{
+	return r->n_calls + calls <= CALLS_MAX && r->data.len + data_bytes + 16 <= DATA_MAX;
+}
+
+static int run_at_once(struct remote *r, struct err *e)
+{
+	size_t bytes = (r->n_calls + 1) * sizeof(struct remote_slot);
+	struct remote_slot *slots = xalloc(bytes);
+	struct user_regs_struct regs = r->saved;
+	int ret;
+
+	for (size_t i = 0; i < r->n_calls; i++) {
+		slots[i].nr = r->calls[i].nr;
+		memcpy(slots[i].arg, r->calls[i].arg, sizeof(slots[i].arg));
+	}
+	slots[r->n_calls].nr = -1;
+	ret = tracee_write(r->t, remote_at(r->page.at + CALLS_AT), slots, bytes, e);
+	if (ret < 0)
+		goto out;
+	regs.rip = r->page.at;
+	regs.rbx = r->page.at + CALLS_AT;
+	regs.orig_rax = (uint64_t)-1;
+	ret = set_regs(r, &regs, e);
+	if (ret < 0)
+		goto out;
+	r->in_syscall_stop = false;
+	ret = go_until(r, PTRACE_CONT, WANT_BREAKPOINT, e);
+	if (ret < 0)
+		goto out;
+	ret = tracee_read(r->t, remote_at(r->page.at + CALLS_AT), slots, bytes, e);
+	for (size_t i = 0; !ret && i < r->n_calls; i++)
+		r->calls[i].result = slots[i].result;
+out:
+	free(slots);
+	return ret;
+}
+
+int remote_run(struct remote *r, struct err *e)
+{
+	int ret = tracee_write(r->t, remote_at(r->page.at + DATA_AT), r->data.data, r->data.len, e);
+
+	if (ret < 0)
+		return ret;
+	if (r->stepwise) {
+		for (size_t i = 0; !ret && i < r->n_calls; i++)
+			ret = call_stepwise(r, &r->calls[i], e);
+	} else if (r->n_calls) {
+		ret = run_at_once(r, e);
+	}
+	if (ret < 0)
+		return ret;
+	if (r->outs.count) {
+		ret = tracee_read(r->t, remote_at(r->page.at + DATA_AT), r->data.data, r->data.len,
+				  e);
+		if (ret < 0)
+			return ret;
+		LIST_EACH(&r->outs, struct remote_out, out)
+			memcpy(out->to, r->data.data + out->offset, out->len);
+	}
+	r->outs = (struct list){0};
+	r->data.len = 0;
+	r->n_calls = 0;
+	return 0;
+}
+
+int64_t remote_result(const struct remote *r, size_t index)
+{
+	assert(index < CALLS_MAX);
+	return r->calls[index].result;
+}
+
+/* ---- the gate -------------------------------------------------------------------------- */
+
+static const uint8_t syscall_insn[2] = {0x0f, 0x05};
+
+static bool gate_is_there(pid_t pid, uint64_t at)
+{
+	uint8_t bytes[2];
+	struct iovec here = {bytes, 2}, there = {(void *)(uintptr_t)at, 2};
+
+	return process_vm_readv(pid, &here, 1, &there, 1, 0) == 2 &&
+	       !memcmp(bytes, syscall_insn, 2);
+}
+
+/* Offset of a syscall instruction in our own vdso: the kernel gives all tasks the same one. */
+static int own_vdso_gate(uint64_t *offset)
+{
+	const uint8_t *vdso = (const uint8_t *)(uintptr_t)getauxval(AT_SYSINFO_EHDR);
+	const Elf64_Ehdr *elf = (const Elf64_Ehdr *)(const void *)vdso;
+	const Elf64_Phdr *load;
+
+	if (!vdso)
+		return -ENOENT;
+	load = (const Elf64_Phdr *)(const void *)(vdso + elf->e_phoff);
+	for (int i = 0; i < elf->e_phnum; i++, load++) {
+		const uint8_t *end, *at;
+
+		if (load->p_type != PT_LOAD)
+			continue;
+		end = vdso + load->p_offset + load->p_filesz;
+		at = memmem(vdso, (size_t)(end - vdso), syscall_insn, 2);
+		if (at) {
+			*offset = (uint64_t)(at - vdso);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int remote_find_gate(pid_t pid, uint64_t vdso, uint64_t exec_start, uint64_t exec_end,
+		     remote_t *out, struct err *e)
+{
+	uint8_t chunk[64 * 1024];
+	uint64_t offset;
+
+	if (vdso && !own_vdso_gate(&offset) && gate_is_there(pid, vdso + offset)) {
+		*out = remote_at(vdso + offset);
+		return 0;
+	}
+	for (uint64_t at = exec_start; at < exec_end; at += sizeof(chunk) - 1) {
+		size_t len = MIN(sizeof(chunk), (size_t)(exec_end - at));
+		struct iovec here = {chunk, len}, there = {(void *)(uintptr_t)at, len};
+		ssize_t n = process_vm_readv(pid, &here, 1, &there, 1, 0);
+		const uint8_t *hit = n > 1 ? memmem(chunk, (size_t)n, syscall_insn, 2) : NULL;
+
+		if (hit) {
+			*out = remote_at(at + (uint64_t)(hit - chunk));
+			return 0;
+		}
+		if (len < sizeof(chunk))
+			break;
+	}
+	return err_say(e, -ENOENT, "process %d has no syscall instruction in its memory", pid);
+}
