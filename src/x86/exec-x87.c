@@ -53,11 +53,8 @@ static OP(x87_register_flags)
 	begin(cpu, op);
 	if (row->flags & X87_READS_EFLAGS)
 		cpu->x87.eflags = (uint32_t)cc_flags(cpu);
-	else
-		cpu->x87.eflags = UINT32_MAX;
 	row->fn(&cpu->x87, NULL, op->aux);
-	/* An unmasked exception leaves the flags alone. */
-	if (row->flags & X87_WRITES_EFLAGS && cpu->x87.eflags != UINT32_MAX)
+	if (row->flags & X87_WRITES_EFLAGS)
 		cc_set_explicit(cpu, cpu->x87.eflags);
 	finish(cpu, op, false, 0);
 	NEXT;

@@ -143,19 +143,30 @@ static bool underflow(struct x87 *f)
 typedef uint16_t (*binary_fn)(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
 			      const struct x86_f80 *b);
 
+static bool is_nan(const struct x86_f80 *a)
+{
+	return (a->sign_exponent & 0x7fff) == 0x7fff && a->mantissa << 1;
+}
+
 /* ST(to) = ST(0) op ST(i), then pops. */
 static inline void arithmetic(struct x87 *f, binary_fn op, unsigned i, unsigned to, bool popping,
 			      unsigned keep)
 {
 	struct x86_f80 r;
+	uint16_t sw;
 
 	if (is_empty(f, 0) || is_empty(f, i)) {
+		f->sw = (uint16_t)(f->sw & ~(keep & X87_C2));
 		if (!underflow(f))
 			return;
 		r = indefinite;
 	} else {
 		begin(f);
-		if (merge(f, op(f->cw, &r, st(f, 0), st(f, i)), keep) & PRE_COMPUTATION)
+		sw = op(f->cw, &r, st(f, 0), st(f, i));
+		/* Without a remainder there are no quotient bits: C0 and C3 stay as they are. */
+		if (sw & unmasked(f) & PRE_COMPUTATION || is_nan(&r))
+			keep &= X87_C1 | X87_C2;
+		if (merge(f, sw, keep) & PRE_COMPUTATION)
 			return;
 	}
 	put(f, to, &r);
@@ -272,6 +283,7 @@ OF_TWO_POP(yl2xp1)
 		struct x86_f80 r;                                                                  \
                                                                                                    \
 		if (is_empty(f, 0)) {                                                              \
+			f->sw = (uint16_t)(f->sw & ~((keep) & X87_C2));                            \
 			if (underflow(f))                                                          \
 				put(f, 0, &indefinite);                                            \
 			return false;                                                              \
@@ -294,6 +306,7 @@ OF_ONE(cos, X87_C1 | X87_C2)
 		struct x86_f80 top, below;                                                         \
                                                                                                    \
 		if (is_empty(f, 0) || !is_empty(f, 7)) {                                           \
+			f->sw = (uint16_t)(f->sw & ~((keep) & X87_C2));                            \
 			if (stack_fault(f, !is_empty(f, 0))) {                                     \
 				put(f, 0, &indefinite);                                            \
 				push(f, &indefinite);                                              \
@@ -435,7 +448,7 @@ COMPARE_INTEGER(fcomp_i32, (int32_t)m->d[0], 1)
 static inline void compare_flags(struct x87 *f, unsigned i, bool ordered, bool popping)
 {
 	uint16_t sw;
-	bool done = true;
+	bool done;
 
 	if (is_empty(f, 0) || is_empty(f, i)) {
 		done = underflow(f);
@@ -444,12 +457,10 @@ static inline void compare_flags(struct x87 *f, unsigned i, bool ordered, bool p
 		begin(f);
 		sw = ordered ? MATH(com)(f->cw, st(f, 0), st(f, i))
 			     : MATH(ucom)(f->cw, st(f, 0), st(f, i));
-		done = !(merge(f, sw, X87_C1) & PRE_COMPUTATION);
+		done = !(merge(f, sw, 0) & PRE_COMPUTATION);
 	}
-	if (!done)
-		return;
 	f->eflags = (sw & UNORDERED) >> 8;
-	pops(f, popping, 1);
+	pops(f, done && popping, 1);
 }
 
 #define COMPARE_FLAGS(name, ordered, popping)                                                      \
@@ -512,12 +523,10 @@ static inline bool push_fault(struct x87 *f)
 
 X87_FN(fld_st)
 {
-	if (!is_empty(f, 7)) {
-		push_fault(f);
-	} else if (is_empty(f, i)) {
+	if (is_empty(f, i)) {
 		if (underflow(f))
 			push(f, &indefinite);
-	} else {
+	} else if (!push_fault(f)) {
 		clear_c1(f);
 		push(f, st(f, i));
 	}
@@ -582,7 +591,6 @@ X87_FN(fstp_st)
 				put(f, 0, &indefinite);                                            \
 			return false;                                                              \
 		}                                                                                  \
-		clear_c1(f);                                                                       \
 		if (condition)                                                                     \
 			*st(f, 0) = *st(f, i);                                                     \
 		return false;                                                                      \
@@ -717,11 +725,13 @@ X87_FN(fstp_f80)
 
 X87_FN(ffree)
 {
+	clear_c1(f);
 	set_empty(f, i);
 	return false;
 }
 X87_FN(ffreep)
 {
+	clear_c1(f);
 	set_empty(f, i);
 	pop(f);
 	return false;
