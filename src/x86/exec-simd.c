@@ -501,7 +501,7 @@ static void address_rdi(const struct decoder *d, struct op *op)
 	op->disp = 0;
 	op->ea = (uint8_t)((flat ? EA_BASE : EA_GENERAL) | seg << 4);
 	if (wide)
-		op->flags |= OP_WIDE_ADDR;
+		op->flags |= OP_ADDR64;
 	else if (d->mode & CODE_64 || !(d->mode & CODE_32) == d->addr67)
 		op->flags |= OP_ADDR32;
 }

@@ -104,6 +104,7 @@ enum shift { SH_ROL, SH_ROR, SH_RCL, SH_RCR, SH_SHL, SH_SHR, SH_SAL, SH_SAR };
 extern op_fn *const x86_shift_ri[2][8][4]; /* count, masked and not 0, in imm */
 extern op_fn *const x86_shift_rc[8][4];    /* by CL */
 extern op_fn *const x86_shift_mi[8][4], *const x86_shift_mc[8][4];
+extern op_fn *const x86_touch_m[4];
 /* [0: SHLD, 1: SHRD][size]; count in aux for i, CL for c */
 extern op_fn *const x86_shd_ri[2][4], *const x86_shd_rc[2][4];
 extern op_fn *const x86_shd_mi[2][4], *const x86_shd_mc[2][4];

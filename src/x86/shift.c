@@ -147,6 +147,19 @@ op_fn *const x86_shift_ri[2][8][4] = {SHIFT_TABLE(ri), SHIFT_TABLE(ri_nf)};
 op_fn *const x86_shift_rc[8][4] = SHIFT_TABLE(rc);
 op_fn *const x86_shift_mi[8][4] = SHIFT_TABLE(mi), *const x86_shift_mc[8][4] = SHIFT_TABLE(mc);
 
+/* A shift of memory by 0 is a write access all the same. */
+#define DEFINE_TOUCH(S)                                                                            \
+	static OP(touch_m##S)                                                                      \
+	{                                                                                          \
+		uint64_t linear = op_ea_any(cpu, op, S / 8, true);                                 \
+		void *host = rmw_begin(cpu, op, linear, S / 8);                                    \
+                                                                                                   \
+		rmw_end(cpu, op, host, linear, S / 8);                                             \
+		NEXT;                                                                              \
+	}
+FOR_SIZES(DEFINE_TOUCH)
+op_fn *const x86_touch_m[4] = SIZES_OF(touch_m);
+
 /* ---- SHLD, SHRD ------------------------------------------------------------------------ */
 
 /*

@@ -96,6 +96,8 @@ _Static_assert(sizeof(struct op) == 32, "two ops a cache line");
 #define OP_ADDR64 2u /* address size; neither bit set: 16 bits */
 #define OP_ADDR32 4u
 #define OP_RIP 8u /* EA_GENERAL: add the RIP of the next instruction */
+#define OP_MOFFS 32u /* EA_GENERAL: the offset is imm, all 64 bits */
+#define OP_REG 64u   /* the operand by ModRM.rm is a register (where a handler takes both) */
 #define OP_STEP 16u /* single-stepping: string instructions do one element */
 
 #if defined(X86_NO_TAIL_CALLS)
@@ -169,6 +171,7 @@ struct x86_event_info {
 	uint8_t vector;
 	uint8_t type; /* enum x86_event */
 	bool has_error;
+	uint8_t length; /* software interrupts: bytes of the instruction, which is then done */
 	uint32_t error;
 };
 
@@ -210,6 +213,9 @@ struct x86_cpu {
 	jmp_buf unwind;
 	enum x86_exit exit;
 	struct x86_event_info event; /* what longjmp carries */
+	struct x86_event_info first; /* on its way into the guest's handler ... */
+	bool delivering;             /* ... if this is set */
+	bool stepping;               /* CODE_STEP is to be in code_mode */
 
 	struct trace_cache *cache;
 	struct mmu *mmu;
@@ -272,6 +278,11 @@ struct x86_cpu {
 #define CR4_SMEP 0x100000u
 #define CR4_SMAP 0x200000u
 
+#define X86_CR4_KNOWN                                                                              \
+	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE |            \
+	 CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE |         \
+	 CR4_SMEP | CR4_SMAP)
+
 #define EFER_SCE 0x1u
 #define EFER_LME 0x100u
 #define EFER_LMA 0x400u
@@ -308,9 +319,15 @@ _Noreturn void x86_raise(struct x86_cpu *cpu, enum x86_vector vector, uint32_t e
 /* The same from a handler. */
 _Noreturn void x86_raise_at(struct x86_cpu *cpu, const struct op *op, enum x86_vector vector,
 			    uint32_t error);
+/* An event that is no fault of the instruction: a software interrupt of @op, or a debug trap. */
+_Noreturn void x86_raise_event(struct x86_cpu *cpu, const struct op *op, enum x86_event type,
+			       enum x86_vector vector);
 /* Stop the machine with a sentence: the guest needs what we do not have. */
 _Noreturn void x86_stop(struct x86_cpu *cpu, enum x86_exit exit, const char *fmt, ...)
 	PRINTF(3, 4);
+
+/* Leave the trace before this instruction, to look at events. */
+const struct op *x86_leave_before(struct x86_cpu *cpu, const struct op *op);
 
 /* RIP of an op and of the instruction after it. */
 INLINE uint64_t op_rip(const struct x86_cpu *cpu, const struct op *op)
@@ -339,6 +356,8 @@ INLINE uint64_t op_next_rip(const struct x86_cpu *cpu, const struct op *op)
 
 /* Mode, privilege, address space or AC changed: recompute code_mode, code_tag, ctx. */
 void x86_update_mode(struct x86_cpu *cpu);
+/* AC alone changed. */
+void x86_update_access(struct x86_cpu *cpu);
 
 /* ---- decoder --------------------------------------------------------------------------- */
 
