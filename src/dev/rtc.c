@@ -43,7 +43,7 @@ enum {
 static const struct field rtc_fields[] = {
 	F(index, 1, 127, "register behind port 0x71"),
 	F(cmos, 2, 0, "CMOS RAM; bytes 0 to 13 are registers"),
-	F(offset_s, 3, INT64_MAX / NS / 4, "guest's time minus the host's, seconds"),
+	F(offset_s, 3, INT64_C(1) << 40, "guest's time minus the host's, seconds"),
 	F(next_second, 4, UINT64_MAX, "machine time of the next update interrupt"),
 	F(next_period, 5, UINT64_MAX, "machine time of the next periodic interrupt"),
 };
