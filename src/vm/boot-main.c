@@ -264,15 +264,19 @@ static char *modules_beside(const char *kernel)
 
 static char *guest_beside(void)
 {
-	char path[512];
+	char path[512], *slash, *beside;
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	char *slash;
 
 	if (n <= 0)
 		return xstrdup("wslx-guest");
 	path[n] = '\0';
 	slash = strrchr(path, '/');
-	return xprintf("%.*s/wslx-guest", (int)(slash - path), path);
+	beside = xprintf("%.*s/wslx-guest", (int)(slash - path), path);
+	if (!access(beside, R_OK))
+		return beside;
+	/* In the build directory each room has its own. */
+	free(beside);
+	return xprintf("%.*s/../guest/wslx-guest", (int)(slash - path), path);
 }
 
 static int build_initramfs(const struct options *o, struct initramfs *i, struct err *e)
