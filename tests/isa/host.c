@@ -130,6 +130,7 @@ static _Noreturn void child(void)
 
 	stack.ss_sp = mmap(NULL, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			   -1, 0);
+	(void)*(volatile uint8_t *)at(READONLY_BASE); /* or a write would find no page at all */
 	sigaltstack(&stack, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		sigaction(signals[i], &action, NULL);
