@@ -94,23 +94,30 @@ static void obey(int fd, const char *line)
 	explicit_bzero(seed, sizeof(seed));
 }
 
+/* Whole lines at a time: a restored machine's first moments are spent here. */
 static void serve(int fd)
 {
 	char line[LINE_MAX_BYTES];
 	size_t len = 0;
-	char byte;
+	ssize_t n;
 
 	agent_say(fd, "ready");
-	while (read(fd, &byte, 1) == 1) {
-		if (byte != '\n') {
-			if (len < sizeof(line) - 1)
-				line[len++] = byte;
-			continue;
-		}
+	while ((n = read(fd, line + len, sizeof(line) - 1 - len)) > 0) {
+		char *start = line, *end;
+
+		len += (size_t)n;
 		line[len] = '\0';
-		obey(fd, line);
-		explicit_bzero(line, sizeof(line));
-		len = 0;
+		while ((end = strchr(start, '\n'))) {
+			*end = '\0';
+			obey(fd, start);
+			start = end + 1;
+		}
+		len -= (size_t)(start - line);
+		memmove(line, start, len);
+		explicit_bzero(line + len, sizeof(line) - len);
+		/* A line that does not fit is no line of ours. */
+		if (len == sizeof(line) - 1)
+			len = 0;
 	}
 }
 

@@ -22,7 +22,7 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 #define ADD_MAX 64
-#define COMMAND_LINE "console=ttyS0 tsc=reliable panic=-1 rdinit=/init"
+#define COMMAND_LINE "console=ttyS0 pci=off tsc=reliable panic=-1 rdinit=/init"
 
 static const char usage[] =
 	"Usage: wslx-boot --kernel FILE [options] [-- COMMAND ARGUMENT...]\n"
