@@ -188,6 +188,9 @@ INLINE void run(struct x86_cpu *cpu, const struct op *op, const struct simd_row 
 		cpu->fp.rdx = wide ? (int64_t)reg[X86_RDX] : (int32_t)reg[X86_RDX];
 	}
 
+	/* Even if the instruction ends with #XM, or its store with #PF. */
+	if (row.flags & SIMD_MMX)
+		x87_enter_mmx(&cpu->x87);
 	if (row.flags & SIMD_FP && UNLIKELY(cpu->fp.unmasked)) {
 		if (simd_run_checked(op->data, dst, src, op->aux, &cpu->fp))
 			raise_xm(cpu, op);
@@ -199,8 +202,6 @@ INLINE void run(struct x86_cpu *cpu, const struct op *op, const struct simd_row 
 		store_operand(cpu, op, linear, row.bytes, dst);
 	if (form == SIMD_MASK_VW || form == SIMD_MASK_PQ)
 		store_selected(cpu, op, dst);
-	if (row.flags & SIMD_MMX)
-		x87_enter_mmx(&cpu->x87);
 	switch (form) {
 	case SIMD_PQ:
 	case SIMD_PE:

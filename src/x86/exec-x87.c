@@ -21,16 +21,28 @@ INLINE void begin(struct x86_cpu *cpu, const struct op *op)
 		raise_mf(cpu, op);
 }
 
-/* After it: the instruction's address, and what else is kept of one that raised an exception. */
+/* What else is kept of an instruction that raised an exception. */
+static NOINLINE void note_exception(struct x86_cpu *cpu, const struct op *op, bool memory,
+				    uint64_t linear)
+{
+	const unsigned seg = op->ea >> 4;
+	struct x87 *f = &cpu->x87;
+	uint64_t base = 0;
+
+	if (seg == X86_FS || seg == X86_GS)
+		base = cpu->reg[seg == X86_FS ? REG_FS : REG_GS];
+	else if (!(cpu->code_mode & CODE_64) && seg < X86_SREGS)
+		base = cpu->s.seg[seg].base;
+	f->op = (uint16_t)((op->dst & 7) << 8 | op->src);
+	f->dp = memory ? linear - base : 0;
+}
+
+/* After it. */
 INLINE void finish(struct x86_cpu *cpu, const struct op *op, bool memory, uint64_t linear)
 {
-	struct x87 *f = &cpu->x87;
-
-	f->ip = op_rip(cpu, op);
-	if (UNLIKELY(x87_pending(f))) {
-		f->op = (uint16_t)((op->dst & 7) << 8 | op->src);
-		f->dp = memory ? linear : 0;
-	}
+	cpu->x87.ip = op_rip(cpu, op);
+	if (UNLIKELY(x87_pending(&cpu->x87)))
+		note_exception(cpu, op, memory, linear);
 }
 
 INLINE const struct x87_row *row_of(const struct op *op)
@@ -103,6 +115,22 @@ static OP(x87_load80)
 	NEXT;
 }
 
+/*
+ * A store that an unmasked exception suppresses cannot fault either. Return: whether it was such
+ * a one; it is done then.
+ */
+static NOINLINE bool stopped_store(struct x86_cpu *cpu, const struct op *op)
+{
+	const struct x87 before = cpu->x87;
+	union x87_mem m;
+
+	if (!row_of(op)->fn(&cpu->x87, &m, op->aux))
+		return true;
+	cpu->x87 = before;
+	x87_loaded(&cpu->x87);
+	return false;
+}
+
 /* The store comes after the instruction, but its fault must come before. */
 INLINE void store(struct x86_cpu *cpu, const struct op *op, unsigned bytes)
 {
@@ -112,6 +140,10 @@ INLINE void store(struct x86_cpu *cpu, const struct op *op, unsigned bytes)
 
 	begin(cpu, op);
 	linear = op_ea_any(cpu, op, bytes, true);
+	if (UNLIKELY(~cpu->x87.cw & X87_EXCEPTIONS) && stopped_store(cpu, op)) {
+		finish(cpu, op, true, linear);
+		return;
+	}
 	host = rmw_begin(cpu, op, linear, bytes);
 	if (row_of(op)->fn(&cpu->x87, &m, op->aux)) {
 		memcpy(host, &m, bytes);

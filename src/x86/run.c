@@ -213,7 +213,7 @@ static void run_traces(struct x86_cpu *cpu)
 /* One instruction, for its shadow or for the trap flag. */
 static void run_step(struct x86_cpu *cpu)
 {
-	bool trap = (cpu->rflags & EFLAGS_TF) && !cpu->s.mov_ss_shadow;
+	bool trap = cpu->rflags & EFLAGS_TF;
 
 	cpu->s.sti_shadow = cpu->s.mov_ss_shadow = false;
 	cpu->rflags &= ~(uint64_t)EFLAGS_RF;
@@ -223,7 +223,8 @@ static void run_step(struct x86_cpu *cpu)
 	run_traces(cpu);
 	cpu->stepping = false;
 	x86_update_mode(cpu);
-	if (trap && (cpu->rflags & EFLAGS_TF)) {
+	/* MOV SS lets no trap between itself and the next instruction. */
+	if (trap && (cpu->rflags & EFLAGS_TF) && !cpu->s.mov_ss_shadow) {
 		cpu->s.dr6 |= 0x4000;
 		cpu->event =
 			(struct x86_event_info){.vector = VEC_DB, .type = X86_EVENT_EXCEPTION};

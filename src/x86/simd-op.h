@@ -17,6 +17,14 @@
 #define SIMD_EFLAGS_OF 0x800u
 #define SIMD_EFLAGS_BITS 0x8d5u
 
+/* Of the flags that one stage of an operation raised: those that are reported. */
+static inline uint32_t simd_stage_flags(const struct x86_fp_env *env, uint32_t raised)
+{
+	const uint32_t before_result = MXCSR_IE | MXCSR_DE | MXCSR_ZE;
+
+	return raised & env->unmasked & before_result ? raised & before_result : raised;
+}
+
 /* Can the host's own instructions of this feature be used? */
 bool simd_host_has(enum simd_feature feature);
 

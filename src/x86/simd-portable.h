@@ -297,6 +297,7 @@ static inline struct soft_env simd_soft_env(const struct x86_fp_env *env)
 		/* FTZ counts only where underflow is masked. */
 		.flush_to_zero = (env->mxcsr & MXCSR_FTZ) && !(env->unmasked & MXCSR_UE),
 		.denormals_are_zero = env->mxcsr & MXCSR_DAZ,
+		.scale_underflow = env->unmasked & MXCSR_UE,
 	};
 }
 
@@ -430,24 +431,47 @@ SIMD_OP(addsubpd)
 	dst->q[1] = simd_soft_f64(env, SIMD_ADD, dst->q[1], src->q[1]);
 }
 
+/*
+ * The end of a stage of DPPx (products, sums): whether it traps, so that the next is not run. In
+ * simd_run_checked() the flags were clear at the start, and elsewhere nothing traps.
+ */
+static inline bool simd_stage_traps(struct x86_fp_env *env, uint32_t before)
+{
+	const uint32_t raised = simd_stage_flags(env, env->mxcsr & ~before & MXCSR_FLAGS);
+
+	if (!(raised & env->unmasked))
+		return false;
+	env->mxcsr = before | raised;
+	return true;
+}
+
 /* Products that the high half of the immediate chooses, summed in pairs. */
 SIMD_OP(dpps)
 {
-	uint32_t p[4], sum;
+	uint32_t p[4], sum, other, before = env->mxcsr;
 
 	for (unsigned i = 0; i < 4; i++)
 		p[i] = imm >> (4 + i) & 1 ? simd_soft_f32(env, SIMD_MUL, dst->d[i], src->d[i]) : 0;
+	if (simd_stage_traps(env, before))
+		return;
+	before = env->mxcsr;
 	sum = simd_soft_f32(env, SIMD_ADD, p[0], p[1]);
-	sum = simd_soft_f32(env, SIMD_ADD, sum, simd_soft_f32(env, SIMD_ADD, p[2], p[3]));
+	other = simd_soft_f32(env, SIMD_ADD, p[2], p[3]);
+	if (simd_stage_traps(env, before))
+		return;
+	sum = simd_soft_f32(env, SIMD_ADD, sum, other);
 	for (unsigned i = 0; i < 4; i++)
 		dst->d[i] = imm >> i & 1 ? sum : 0;
 }
 SIMD_OP(dppd)
 {
+	const uint32_t before = env->mxcsr;
 	uint64_t p[2], sum;
 
 	for (unsigned i = 0; i < 2; i++)
 		p[i] = imm >> (4 + i) & 1 ? simd_soft_f64(env, SIMD_MUL, dst->q[i], src->q[i]) : 0;
+	if (simd_stage_traps(env, before))
+		return;
 	sum = simd_soft_f64(env, SIMD_ADD, p[0], p[1]);
 	for (unsigned i = 0; i < 2; i++)
 		dst->q[i] = imm >> i & 1 ? sum : 0;

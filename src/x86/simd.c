@@ -86,7 +86,7 @@ const struct simd_row *simd_lookup(enum simd_map map, enum simd_prefix prefix, u
 		if ((row->w != SIMD_W_ANY && row->w != rex_w) ||
 		    (row->mod != SIMD_ANY && (row->mod == SIMD_MEM) != memory))
 			continue;
-		return simd_host_has(row->feature) ? row : NULL;
+		return simd_host_has(row->feature) ? row : &simd_portable_rows[low];
 	}
 	return NULL;
 }
@@ -144,47 +144,34 @@ void simd_set_mxcsr(struct x86_fp_env *env, uint32_t value)
 #endif
 }
 
-/* Run with all exceptions masked and the flags clear; @mxcsr gives rounding, DAZ and FTZ. */
-static uint32_t flags_of(const struct simd_row *row, union x86_vec *dst, const union x86_vec *src,
-			 uint8_t imm, struct x86_fp_env *env, uint32_t mxcsr)
-{
-	simd_set_mxcsr(env, (mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS);
-	row->fn(dst, src, imm, env);
-	return simd_get_mxcsr(env) & MXCSR_FLAGS;
-}
-
 /*
- * An operation has pre-computation exceptions (invalid, denormal, division by zero) and
- * post-computation ones (overflow, underflow, inexact); if one of the first kind in any lane is
- * not masked, the second kind is not looked for.
+ * With an exception that is not masked, the portable function is run, which is told what is not
+ * masked: a tiny result is an underflow then even if it is exact, FTZ does not apply, and what
+ * consists of several operations stops at the first that traps.
  *
- * A masked underflow is reported for results that are tiny and inexact, an unmasked one for tiny
- * results, and FTZ applies only to masked ones. That a result is tiny is seen by flushing it to
- * zero, which always reports underflow.
+ * Exceptions are found before a result (invalid, denormal, division by zero) or after it
+ * (overflow, underflow, inexact); if one of the first kind in any lane is not masked, the
+ * second kind is not looked for.
  */
 bool simd_run_checked(const struct simd_row *row, union x86_vec *dst, const union x86_vec *src,
 		      uint8_t imm, struct x86_fp_env *env)
 {
-	const uint32_t mxcsr = simd_get_mxcsr(env), eflags = env->eflags;
-	const uint32_t unmasked = env->unmasked, pre = MXCSR_IE | MXCSR_DE | MXCSR_ZE;
+	const size_t index = row >= simd_rows && row < simd_rows + simd_row_count
+				     ? (size_t)(row - simd_rows)
+				     : (size_t)(row - simd_portable_rows);
+	struct x86_fp_env work = *env;
 	const union x86_vec source = *src;
 	union x86_vec result = *dst;
 	uint32_t flags;
 
-	flags = flags_of(row, &result, &source, imm, env,
-			 unmasked & MXCSR_UE ? mxcsr & ~MXCSR_FTZ : mxcsr);
-	if (unmasked & MXCSR_UE) {
-		union x86_vec flushed = *dst;
-
-		flags |= flags_of(row, &flushed, &source, imm, env, mxcsr | MXCSR_FTZ) & MXCSR_UE;
-	}
-	if (flags & unmasked & pre)
-		flags &= pre;
-	simd_set_mxcsr(env, mxcsr | flags);
-	if (flags & unmasked) {
-		env->eflags = eflags;
+	work.entered = false;
+	work.mxcsr = simd_get_mxcsr(env) & ~MXCSR_FLAGS;
+	simd_portable_rows[index].fn(&result, &source, imm, &work);
+	flags = simd_stage_flags(&work, work.mxcsr & MXCSR_FLAGS);
+	simd_set_mxcsr(env, env->mxcsr | flags);
+	if (flags & env->unmasked)
 		return true;
-	}
 	*dst = result;
+	env->eflags = work.eflags;
 	return false;
 }

@@ -9,12 +9,13 @@
  *
  * What the caller does for a row
  *	1. #UD/#NM as for any instruction of the row's feature (simd_row.flags: SIMD_MMX needs the
- *	   checks and the tag-word effect of an MMX instruction, see x87_enter_mmx()).
+ *	   checks and x87_pending() for #MF).
  *	2. Fetch the operands as simd_form says. A memory source is simd_row.bytes bytes, put into
  *	   a union x86_vec whose other bytes are zero. SIMD_ALIGN: #GP(0) when a memory operand
  *	   is not on a 16-byte boundary.
- *	3. row->fn(dst, src, imm, env), or, when the row has SIMD_FP and env->unmasked is not zero,
- *	   simd_run_checked(), which returns true for #XM and has then left *dst alone.
+ *	3. SIMD_MMX: x87_enter_mmx(). Then row->fn(dst, src, imm, env), or, when the row has SIMD_FP
+ *	   and env->unmasked is not zero, simd_run_checked(), which returns true for #XM and has
+ *	   then left *dst alone.
  *	4. Write the destination back, unless SIMD_NO_DST. SIMD_EFLAGS: CF PF AF ZF SF OF come
  *	   from env->eflags. SIMD_ECX: ECX comes from env->ecx (zero-extended).
  *	   A destination in memory is simd_row.bytes bytes of *dst.

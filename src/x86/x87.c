@@ -583,6 +583,18 @@ X87_FN(fstp_st)
 	return false;
 }
 
+/* FSTP1, an alias at D9 D8 that faults not at all: from an empty register nothing is moved. */
+X87_FN(fstp1)
+{
+	clear_c1(f);
+	if (is_empty(f, 0))
+		set_valid(f, i);
+	else
+		put(f, i, st(f, 0));
+	pop(f);
+	return false;
+}
+
 #define MOVE_IF(name, condition)                                                                   \
 	X87_FN(name)                                                                               \
 	{                                                                                          \
@@ -962,7 +974,7 @@ const struct x87_row x87_rows[] = {
 	EIGHT(0xd9, 0xc0, "fld_st", fld_st),
 	EIGHT(0xd9, 0xc8, "fxch", fxch),
 	ONE(0xd9, 0xd0, "fnop", fnop),
-	EIGHT(0xd9, 0xd8, "fstp_st_d9", fstp_st),
+	EIGHT(0xd9, 0xd8, "fstp1", fstp1),
 	ONE(0xd9, 0xe0, "fchs", fchs),
 	ONE(0xd9, 0xe1, "fabs", fabs_),
 	ONE(0xd9, 0xe4, "ftst", ftst),
