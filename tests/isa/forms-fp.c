@@ -99,6 +99,18 @@ static void make_row(struct maker *m, const struct simd_row *row)
 	}
 }
 
+/* An x87 exception is pending already. */
+static void maybe_pending(struct maker *m)
+{
+	struct fx_image *fx = &m->v->in.fx;
+
+	if (!one_in(m, 24))
+		return;
+	fx->sw = (uint16_t)(fx->sw | (~fx->cw & 0x3f));
+	if (fx->sw & ~fx->cw & 0x3f)
+		fx->sw |= X87_ES | X87_BUSY;
+}
+
 static void make_simd(const struct form *f, struct vector *v)
 {
 	const struct simd_row *row = f->row;
@@ -108,7 +120,10 @@ static void make_simd(const struct form *f, struct vector *v)
 	v->code32 = row->w != 1 && one_in(&m, 8);
 	for (unsigned i = 0; v->code32 && i < 8; i++)
 		v->in.gpr[i] = (uint32_t)v->in.gpr[i];
+	maybe_pending(&m);
 	make_row(&m, row);
+	/* Bytes are stored one by one, and which one faults first is left open. */
+	v->undefined_cr2_offset = row->form == SIMD_MASK_VW || row->form == SIMD_MASK_PQ;
 }
 
 /* ---- x87 ------------------------------------------------------------------------------- */
@@ -201,13 +216,10 @@ static void make_x87(const struct form *f, struct vector *v)
 	struct maker m;
 
 	maker_init(&m, v);
-	if (one_in(&m, 24)) { /* an exception is pending already */
-		v->in.fx.sw = (uint16_t)(v->in.fx.sw | (~v->in.fx.cw & 0x3f));
-		if (v->in.fx.sw & ~v->in.fx.cw & 0x3f)
-			v->in.fx.sw |= X87_ES | X87_BUSY;
-	}
+	maybe_pending(&m);
 	make_x87_row(&m, row);
 	v->undefined_sw = undefined_codes(row);
+	v->undefined_cr2_offset = row->flags & (X87_ENV | X87_STATE);
 }
 
 /* ---- all ------------------------------------------------------------------------------- */

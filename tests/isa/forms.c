@@ -53,6 +53,8 @@ enum special {
 	SP_LEA,
 	SP_AAM,
 	SP_SREG,
+	SP_PUSH_SREG,
+	SP_PUSH_ALL, /* PUSHA, POPA: how far they got before a fault is left open */
 	SP_EXTEND, /* MOVSX, MOVZX, CRC32: the source has a size of its own */
 };
 
@@ -489,8 +491,11 @@ static void make_popf(const struct form *f, struct vector *v)
 
 	maker_init(&m, v);
 	choose_mode(&m, f);
-	/* Not TF, which would step, and not AC, which would make data unaligned. */
-	flags = random64(&m) & ~(uint64_t)(0x100 | FLAG_AC);
+	/*
+	 * Not TF, which would step, not AC, which would make data unaligned, and not NT and ID,
+	 * which would still be there in the next vector on the host.
+	 */
+	flags = random64(&m) & ~(uint64_t)(0x100 | FLAG_AC | 0x4000 | 0x200000);
 	patch(&m, (uint32_t)v->in.gpr[RSP], &flags, 8);
 	i.opsize66 = one_in(&m, 4);
 	emit_insn(&m, &i);
@@ -579,6 +584,10 @@ static void make_stack(const struct form *f, struct vector *v)
 		emit_insn(&m, &i);
 		return;
 	}
+	/* Whether 32 bits of a selector are pushed, or 16 of them written, is left open. */
+	if (f->special == SP_PUSH_SREG)
+		v->code32 = false;
+	v->undefined_if_fault = f->special == SP_PUSH_ALL;
 	make_one(&m, f);
 }
 
@@ -782,17 +791,17 @@ static const struct form forms[] = {
 	CUSTOM("stack", "pushf", make_stack, 0, 0, 0x9c, ENC_NONE, SZ_WIDE, IMM_NONE, SP_NONE,
 	       FORM_DEF64),
 	CUSTOM("stack", "popf", make_popf, 0, 0, 0x9d, ENC_NONE, 0, IMM_NONE, SP_POPF, 0),
-	CUSTOM("stack", "push_fs", make_stack, 1, 0, 0xa0, ENC_NONE, SZ_WIDE, IMM_NONE, SP_NONE,
+	CUSTOM("stack", "push_fs", make_stack, 1, 0, 0xa0, ENC_NONE, SZ_WIDE, IMM_NONE, SP_PUSH_SREG,
 	       FORM_DEF64),
-	CUSTOM("stack", "push_gs", make_stack, 1, 0, 0xa8, ENC_NONE, SZ_WIDE, IMM_NONE, SP_NONE,
+	CUSTOM("stack", "push_gs", make_stack, 1, 0, 0xa8, ENC_NONE, SZ_WIDE, IMM_NONE, SP_PUSH_SREG,
 	       FORM_DEF64),
-	CUSTOM("stack", "push_ds", make_stack, 0, 0, 0x1e, ENC_NONE, SZ16 | SZ32, IMM_NONE, SP_NONE,
+	CUSTOM("stack", "push_ds", make_stack, 0, 0, 0x1e, ENC_NONE, SZ16, IMM_NONE, SP_NONE,
 	       FORM_32),
 	CUSTOM("stack", "leave", make_leave, 0, 0, 0xc9, ENC_NONE, 0, IMM_NONE, SP_LEAVE, 0),
 	CUSTOM("stack", "enter", make_enter, 0, 0, 0xc8, ENC_NONE, 0, IMM_NONE, SP_ENTER, 0),
-	CUSTOM("stack", "pusha", make_stack, 0, 0, 0x60, ENC_NONE, SZ16 | SZ32, IMM_NONE, SP_NONE,
+	CUSTOM("stack", "pusha", make_stack, 0, 0, 0x60, ENC_NONE, SZ16 | SZ32, IMM_NONE, SP_PUSH_ALL,
 	       FORM_32),
-	CUSTOM("stack", "popa", make_stack, 0, 0, 0x61, ENC_NONE, SZ16 | SZ32, IMM_NONE, SP_NONE,
+	CUSTOM("stack", "popa", make_stack, 0, 0, 0x61, ENC_NONE, SZ16 | SZ32, IMM_NONE, SP_PUSH_ALL,
 	       FORM_32),
 
 	CONDITION("o", 0),

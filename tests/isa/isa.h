@@ -87,6 +87,8 @@ struct vector {
 	uint16_t undefined_gpr;     /* bit mask */
 	uint16_t undefined_high;    /* registers of which only the low 32 bits are defined */
 	uint16_t undefined_sw;      /* bits of the x87 status word */
+	bool undefined_if_fault;    /* then nothing but the exception and RIP is compared */
+	bool undefined_cr2_offset;  /* of the fault's address only the page is compared */
 	bool undefined_fault_flags; /* flags are undefined if the vector faults */
 };
 

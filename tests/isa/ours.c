@@ -152,6 +152,7 @@ static void put_system(struct ours *o)
 	      0x0000890000000067u | (tss & 0xffffff) << 16 | (tss >> 24 & 0xff) << 56);
 	put64(o, AT_GDT + SEL_TSS + 8, tss >> 32);
 	memcpy(o->ram + AT_TSS + 4, &stack, 8); /* RSP0 */
+	o->ram[AT_TSS + 102] = 0x68;            /* no I/O permission bitmap */
 
 	for (unsigned i = 0; i < 32; i++) {
 		const uint64_t handler = KERNEL_BASE + AT_HANDLERS + i * HANDLER_BYTES;
