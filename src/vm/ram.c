@@ -69,6 +69,12 @@ int ram_create(struct vm *vm, int fd, struct err *e)
 		  MAP_PRIVATE | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
 	if (at == MAP_FAILED)
 		return err_set(e, -errno, "RAM of %llu bytes", (unsigned long long)bytes);
+	/*
+	 * A fork copies page tables: a live snapshot pauses for a few hundred entries instead of
+	 * as many as RAM has pages. Where it is refused, it only takes longer.
+	 */
+	if (fd < 0)
+		madvise(at, bytes, MADV_HUGEPAGE);
 	vm->ram = (struct dev_ram){
 		.host = at,
 		.bytes = bytes,
