@@ -188,9 +188,14 @@ INLINE void run(struct x86_cpu *cpu, const struct op *op, const struct simd_row 
 		cpu->fp.rdx = wide ? (int64_t)reg[X86_RDX] : (int32_t)reg[X86_RDX];
 	}
 
-	/* Even if the instruction ends with #XM, or its store with #PF. */
-	if (row.flags & SIMD_MMX)
+	/* Even if the instruction ends with #XM; tags wait for a store to succeed, TOP does not. */
+	if (row.flags & SIMD_MMX) {
+		const uint8_t tag = cpu->x87.tag;
+
 		x87_enter_mmx(&cpu->x87);
+		if (stores && memory)
+			cpu->x87.tag = tag;
+	}
 	if (row.flags & SIMD_FP && UNLIKELY(cpu->fp.unmasked)) {
 		if (simd_run_checked(op->data, dst, src, op->aux, &cpu->fp))
 			raise_xm(cpu, op);
@@ -198,8 +203,11 @@ INLINE void run(struct x86_cpu *cpu, const struct op *op, const struct simd_row 
 		fn(dst, src, op->aux, &cpu->fp);
 	}
 
-	if (stores && memory)
+	if (stores && memory) {
 		store_operand(cpu, op, linear, row.bytes, dst);
+		if (row.flags & SIMD_MMX)
+			x87_enter_mmx(&cpu->x87);
+	}
 	if (form == SIMD_MASK_VW || form == SIMD_MASK_PQ)
 		store_selected(cpu, op, dst);
 	switch (form) {

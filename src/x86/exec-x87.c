@@ -34,7 +34,8 @@ static NOINLINE void note_exception(struct x86_cpu *cpu, const struct op *op, bo
 	else if (!(cpu->code_mode & CODE_64) && seg < X86_SREGS)
 		base = cpu->s.seg[seg].base;
 	f->op = (uint16_t)((op->dst & 7) << 8 | op->src);
-	f->dp = memory ? linear - base : 0;
+	if (memory)
+		f->dp = linear - base;
 }
 
 /* After it. */

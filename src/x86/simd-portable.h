@@ -297,6 +297,7 @@ static inline struct soft_env simd_soft_env(const struct x86_fp_env *env)
 		/* FTZ counts only where underflow is masked. */
 		.flush_to_zero = (env->mxcsr & MXCSR_FTZ) && !(env->unmasked & MXCSR_UE),
 		.denormals_are_zero = env->mxcsr & MXCSR_DAZ,
+		.scale_overflow = env->unmasked & MXCSR_OE,
 		.scale_underflow = env->unmasked & MXCSR_UE,
 	};
 }
@@ -439,42 +440,54 @@ static inline bool simd_stage_traps(struct x86_fp_env *env, uint32_t before)
 {
 	const uint32_t raised = simd_stage_flags(env, env->mxcsr & ~before & MXCSR_FLAGS);
 
+	env->staged = true;
 	if (!(raised & env->unmasked))
 		return false;
 	env->mxcsr = before | raised;
 	return true;
 }
 
-/* Products that the high half of the immediate chooses, summed in pairs. */
+/*
+ * Products that the high half of the immediate chooses, summed in pairs. The sum is the same in
+ * each lane, but which of several NaNs it is depends on the order, and that on the lane.
+ */
 SIMD_OP(dpps)
 {
-	uint32_t p[4], sum, other, before = env->mxcsr;
+	uint32_t before = env->mxcsr, p[4], pair[4], sum[4];
 
 	for (unsigned i = 0; i < 4; i++)
 		p[i] = imm >> (4 + i) & 1 ? simd_soft_f32(env, SIMD_MUL, dst->d[i], src->d[i]) : 0;
 	if (simd_stage_traps(env, before))
 		return;
 	before = env->mxcsr;
-	sum = simd_soft_f32(env, SIMD_ADD, p[0], p[1]);
-	other = simd_soft_f32(env, SIMD_ADD, p[2], p[3]);
+	for (unsigned i = 0; i < 4; i++)
+		pair[i] = simd_soft_f32(env, SIMD_ADD, p[i ^ 1], p[i]);
 	if (simd_stage_traps(env, before))
 		return;
-	sum = simd_soft_f32(env, SIMD_ADD, sum, other);
+	before = env->mxcsr;
 	for (unsigned i = 0; i < 4; i++)
-		dst->d[i] = imm >> i & 1 ? sum : 0;
+		sum[i] = simd_soft_f32(env, SIMD_ADD, pair[i], pair[i ^ 2]);
+	if (simd_stage_traps(env, before))
+		return;
+	for (unsigned i = 0; i < 4; i++)
+		dst->d[i] = imm >> i & 1 ? sum[i] : 0;
 }
 SIMD_OP(dppd)
 {
-	const uint32_t before = env->mxcsr;
-	uint64_t p[2], sum;
+	uint32_t before = env->mxcsr;
+	uint64_t p[2], sum[2];
 
 	for (unsigned i = 0; i < 2; i++)
 		p[i] = imm >> (4 + i) & 1 ? simd_soft_f64(env, SIMD_MUL, dst->q[i], src->q[i]) : 0;
 	if (simd_stage_traps(env, before))
 		return;
-	sum = simd_soft_f64(env, SIMD_ADD, p[0], p[1]);
+	before = env->mxcsr;
 	for (unsigned i = 0; i < 2; i++)
-		dst->q[i] = imm >> i & 1 ? sum : 0;
+		sum[i] = simd_soft_f64(env, SIMD_ADD, p[i], p[i ^ 1]);
+	if (simd_stage_traps(env, before))
+		return;
+	for (unsigned i = 0; i < 2; i++)
+		dst->q[i] = imm >> i & 1 ? sum[i] : 0;
 }
 
 SIMD_OP(cvtps2pd)

@@ -165,9 +165,12 @@ bool simd_run_checked(const struct simd_row *row, union x86_vec *dst, const unio
 	uint32_t flags;
 
 	work.entered = false;
+	work.staged = false;
 	work.mxcsr = simd_get_mxcsr(env) & ~MXCSR_FLAGS;
 	simd_portable_rows[index].fn(&result, &source, imm, &work);
-	flags = simd_stage_flags(&work, work.mxcsr & MXCSR_FLAGS);
+	flags = work.mxcsr & MXCSR_FLAGS;
+	if (!work.staged)
+		flags = simd_stage_flags(&work, flags);
 	simd_set_mxcsr(env, env->mxcsr | flags);
 	if (flags & env->unmasked)
 		return true;

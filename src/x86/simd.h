@@ -75,6 +75,7 @@ struct x86_fp_env {
 	uint32_t mxcsr;        /* use simd_get_mxcsr(): flags may still be in the host's */
 	uint8_t unmasked;      /* exceptions that MXCSR does not mask, as MXCSR flag bits */
 	bool entered;          /* between simd_enter() and simd_leave() */
+	bool staged;           /* for simd_run_checked(): stages of an operation ended one by one */
 	uint32_t eflags;       /* result of a row with SIMD_EFLAGS */
 	uint32_t ecx;          /* result of a row with SIMD_ECX */
 	int64_t rax, rdx;      /* lengths for PCMPESTRx: RAX, RDX with REX.W, else EAX, EDX signed */

@@ -177,13 +177,14 @@ struct soft soft_round(struct soft_env *env, const struct soft_format *f, bool s
 	const u128 exact = (u128)mantissa << 64 | low;
 	struct soft r = {.sign = sign, .class = SOFT_FINITE};
 	int rounded_exponent = exponent;
-	bool up, inexact;
+	bool up, inexact, scaled = false;
 	u128 v;
 
 	/* Whether a result is tiny is found out with an exponent that has no limit. */
 	v = cut(env, sign, exact, f->precision, &rounded_exponent, &up, &inexact);
 	if (rounded_exponent < f->least && env->scale_underflow) {
 		rounded_exponent += 24576;
+		scaled = true;
 		env->flags |= SOFT_UE;
 	} else if (rounded_exponent < f->least) {
 		const int keep = f->precision - (f->least - exponent);
@@ -208,7 +209,7 @@ struct soft soft_round(struct soft_env *env, const struct soft_format *f, bool s
 	if (inexact)
 		env->flags |= SOFT_PE;
 	env->rounded_up = up;
-	if (rounded_exponent > f->most) {
+	if (rounded_exponent > f->most && !scaled) {
 		if (!env->scale_overflow)
 			return overflow(env, f, sign);
 		rounded_exponent -= 24576;

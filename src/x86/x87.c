@@ -587,9 +587,7 @@ X87_FN(fstp_st)
 X87_FN(fstp1)
 {
 	clear_c1(f);
-	if (is_empty(f, 0))
-		set_valid(f, i);
-	else
+	if (!is_empty(f, 0))
 		put(f, i, st(f, 0));
 	pop(f);
 	return false;

@@ -588,6 +588,7 @@ static void make_stack(const struct form *f, struct vector *v)
 	if (f->special == SP_PUSH_SREG)
 		v->code32 = false;
 	v->undefined_if_fault = f->special == SP_PUSH_ALL;
+	v->undefined_cr2_offset = f->special == SP_PUSH_ALL;
 	make_one(&m, f);
 }
 
