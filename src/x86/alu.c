@@ -93,9 +93,10 @@ FOR_SIZES(DEFINE_ALU)
 		NEXT;                                                                              \
 	}                                                                                          \
 	OP_EAS(name##_rm##S, {                                                                     \
-		uint##S##_t b = load##S(cpu, op, op_ea(cpu, op, kind, S / 8, false));              \
-		uint##S##_t r = alu##S(cpu, what, true, rd##S(cpu, op->dst), b);                   \
+		uint##S##_t b, r;                                                                  \
                                                                                                    \
+		MEMORY_LOAD(S, b, op_ea(cpu, op, kind, S / 8, false));                             \
+		r = alu##S(cpu, what, true, rd##S(cpu, op->dst), b);                               \
 		if (what != ALU_CMP)                                                               \
 			wr##S(cpu, op->dst, r);                                                    \
 		NEXT;                                                                              \
@@ -105,15 +106,17 @@ FOR_SIZES(DEFINE_ALU)
 
 #define DEFINE_MEM_DST(what, S, b)                                                                 \
 	if (what == ALU_CMP) {                                                                     \
-		uint##S##_t a = load##S(cpu, op, op_ea(cpu, op, kind, S / 8, false));              \
+		uint##S##_t a;                                                                     \
                                                                                                    \
+		MEMORY_LOAD(S, a, op_ea(cpu, op, kind, S / 8, false));                             \
 		alu##S(cpu, what, true, a, b);                                                     \
 	} else {                                                                                   \
 		uint64_t linear = op_ea(cpu, op, kind, S / 8, true);                               \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
+		uint##S##_t *host;                                                                 \
                                                                                                    \
+		MEMORY_RMW(S, host, linear);                                                       \
 		*host = alu##S(cpu, what, true, *host, b);                                         \
-		rmw_end(cpu, op, host, linear, S / 8);                                             \
+		MEMORY_RMW_END(S, host, linear);                                                   \
 	}                                                                                          \
 	NEXT;
 
@@ -167,14 +170,16 @@ op_fn *const x86_alu_mi[8][4][EA_KINDS] = ALU_EA_TABLE(mi);
 		NEXT;                                                                              \
 	}                                                                                          \
 	OP_EAS(test_mr##S, {                                                                       \
-		uint##S##_t a = load##S(cpu, op, op_ea(cpu, op, kind, S / 8, false));              \
+		uint##S##_t a;                                                                     \
                                                                                                    \
+		MEMORY_LOAD(S, a, op_ea(cpu, op, kind, S / 8, false));                             \
 		alu##S(cpu, ALU_AND, true, a, rd##S(cpu, op->src));                                \
 		NEXT;                                                                              \
 	})                                                                                         \
 	OP_EAS(test_mi##S, {                                                                       \
-		uint##S##_t a = load##S(cpu, op, op_ea(cpu, op, kind, S / 8, false));              \
+		uint##S##_t a;                                                                     \
                                                                                                    \
+		MEMORY_LOAD(S, a, op_ea(cpu, op, kind, S / 8, false));                             \
 		alu##S(cpu, ALU_AND, true, a, (uint##S##_t)op->imm);                               \
 		NEXT;                                                                              \
 	})
@@ -217,18 +222,20 @@ op_fn *const x86_test_mi[4][EA_KINDS] = EA_SIZES_OF(test_mi);
 	}                                                                                          \
 	OP_EAS(inc_m##S, {                                                                         \
 		uint64_t linear = op_ea(cpu, op, kind, S / 8, true);                               \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
+		uint##S##_t *host;                                                                 \
                                                                                                    \
+		MEMORY_RMW(S, host, linear);                                                       \
 		*host = step##S(cpu, *host, true);                                                 \
-		rmw_end(cpu, op, host, linear, S / 8);                                             \
+		MEMORY_RMW_END(S, host, linear);                                                   \
 		NEXT;                                                                              \
 	})                                                                                         \
 	OP_EAS(dec_m##S, {                                                                         \
 		uint64_t linear = op_ea(cpu, op, kind, S / 8, true);                               \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
+		uint##S##_t *host;                                                                 \
                                                                                                    \
+		MEMORY_RMW(S, host, linear);                                                       \
 		*host = step##S(cpu, *host, false);                                                \
-		rmw_end(cpu, op, host, linear, S / 8);                                             \
+		MEMORY_RMW_END(S, host, linear);                                                   \
 		NEXT;                                                                              \
 	})                                                                                         \
 	static OP(neg_r##S)                                                                        \
@@ -394,13 +401,13 @@ op_fn *const x86_muldiv_m[4][4] = {SIZES_OF(mul_m), SIZES_OF(imul_m), SIZES_OF(d
 		      times##S(cpu, rd##S(cpu, op->dst), rd##S(cpu, op->src), false));             \
 		NEXT;                                                                              \
 	}                                                                                          \
-	static OP(imul_rm##S)                                                                      \
-	{                                                                                          \
-		uint##S##_t b = load##S(cpu, op, op_ea_any(cpu, op, S / 8, false));                \
+	OP_MEMORY(imul_rm##S, {                                                                    \
+		uint##S##_t b;                                                                     \
                                                                                                    \
+		MEMORY_LOAD(S, b, op_ea_any(cpu, op, S / 8, false));                               \
 		wr##S(cpu, op->dst, times##S(cpu, rd##S(cpu, op->dst), b, true));                  \
 		NEXT;                                                                              \
-	}                                                                                          \
+	})                                                                                         \
 	static OP(imul_rri##S)                                                                     \
 	{                                                                                          \
 		wr##S(cpu, op->dst,                                                                \
@@ -453,22 +460,20 @@ op_fn *const x86_imul_rmi[4] = WIDE_SIZES_OF(imul_rmi);
 		cc_set(cpu, CC_SUB##S, SX##S(a - b), b);                                           \
 		TAKE_IF(test(S));                                                                  \
 	}                                                                                          \
-	static OP(cmp_rm_j##cc##S)                                                                 \
-	{                                                                                          \
-		uint##S##_t b = load##S(cpu, op, op_ea_any(cpu, op, S / 8, false));                \
-		uint##S##_t a = rd##S(cpu, op->dst);                                               \
+	OP_MEMORY(cmp_rm_j##cc##S, {                                                               \
+		uint##S##_t a = rd##S(cpu, op->dst), b;                                            \
                                                                                                    \
+		MEMORY_LOAD(S, b, op_ea_simple(cpu, op));                                          \
 		cc_set(cpu, CC_SUB##S, SX##S(a - b), b);                                           \
 		TAKE_IF(test(S));                                                                  \
-	}                                                                                          \
-	static OP(cmp_mr_j##cc##S)                                                                 \
-	{                                                                                          \
-		uint##S##_t a = load##S(cpu, op, op_ea_any(cpu, op, S / 8, false));                \
-		uint##S##_t b = rd##S(cpu, op->src);                                               \
+	})                                                                                         \
+	OP_MEMORY(cmp_mr_j##cc##S, {                                                               \
+		uint##S##_t a, b = rd##S(cpu, op->src);                                            \
                                                                                                    \
+		MEMORY_LOAD(S, a, op_ea_simple(cpu, op));                                          \
 		cc_set(cpu, CC_SUB##S, SX##S(a - b), b);                                           \
 		TAKE_IF(test(S));                                                                  \
-	}
+	})
 #define TEST_B(S) (a < b)
 #define TEST_AE(S) (a >= b)
 #define TEST_E(S) (a == b)

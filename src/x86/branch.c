@@ -80,41 +80,37 @@ void x86_push(struct x86_cpu *cpu, const struct op *op, unsigned size, uint64_t 
 	x86_stack_add(cpu, less);
 }
 
-INLINE void push64(struct x86_cpu *cpu, const struct op *op, uint64_t value)
-{
-	uint64_t sp = cpu->reg[X86_RSP] - 8;
+OP_MEMORY_GLOBAL(x86_op_push_r, {
+	const uint64_t sp = cpu->reg[X86_RSP] - 8;
 
-	store64(cpu, op, sp, value);
+	MEMORY_STORE(64, sp, rd64(cpu, op->src));
 	cpu->reg[X86_RSP] = sp;
-}
-
-OP(x86_op_push_r)
-{
-	push64(cpu, op, rd64(cpu, op->src));
 	NEXT;
-}
+})
 
-OP(x86_op_push_i)
-{
-	push64(cpu, op, (uint64_t)op->imm);
+OP_MEMORY_GLOBAL(x86_op_push_i, {
+	const uint64_t sp = cpu->reg[X86_RSP] - 8;
+
+	MEMORY_STORE(64, sp, (uint64_t)op->imm);
+	cpu->reg[X86_RSP] = sp;
 	NEXT;
-}
+})
 
 OP(x86_op_push_m)
 {
-	push64(cpu, op, load64(cpu, op, op_ea_any(cpu, op, 8, false)));
+	x86_push(cpu, op, 3, load64(cpu, op, op_ea_any(cpu, op, 8, false)));
 	NEXT;
 }
 
 /* POP RSP leaves the popped value, not the incremented one. */
-OP(x86_op_pop_r)
-{
-	uint64_t v = load64(cpu, op, cpu->reg[X86_RSP]);
+OP_MEMORY_GLOBAL(x86_op_pop_r, {
+	uint64_t v;
 
+	MEMORY_LOAD(64, v, cpu->reg[X86_RSP]);
 	cpu->reg[X86_RSP] += 8;
 	wr64(cpu, op->dst, v);
 	NEXT;
-}
+})
 
 OP(x86_op_push_r_any)
 {
@@ -181,9 +177,11 @@ OP(x86_op_pusha)
 {
 	unsigned bytes = 1u << op->aux;
 
-	x86_check_write(cpu, op,
-			stack_linear(cpu, op, cpu->reg[X86_RSP] - 8 * bytes, 8 * bytes, true),
-			8 * bytes);
+	/* In the order of the pushes: the first that would fault is the one that does. */
+	for (unsigned i = 1; i <= 8; i++)
+		x86_check_write(cpu, op,
+				stack_linear(cpu, op, cpu->reg[X86_RSP] - i * bytes, bytes, true),
+				bytes);
 	for (unsigned i = 0; i < 8; i++)
 		stack_poke(cpu, op, op->aux, 0 - (uint64_t)(i + 1) * bytes, cpu->reg[i]);
 	x86_stack_add(cpu, 0 - (uint64_t)(8 * bytes));
@@ -229,14 +227,15 @@ OP(x86_op_enter)
 	NEXT;
 }
 
-OP(x86_op_leave)
-{
-	uint64_t frame = cpu->reg[X86_RBP], v = load64(cpu, op, frame);
+OP_MEMORY_GLOBAL(x86_op_leave, {
+	const uint64_t frame = cpu->reg[X86_RBP];
+	uint64_t v;
 
+	MEMORY_LOAD(64, v, frame);
 	cpu->reg[X86_RSP] = frame + 8;
 	cpu->reg[X86_RBP] = v;
 	NEXT;
-}
+})
 
 OP(x86_op_leave_any)
 {
@@ -294,29 +293,31 @@ OP(x86_op_step_end)
 	return NULL;
 }
 
-OP(x86_op_call)
-{
-	push64(cpu, op, cpu->reg[REG_PAGE] + op->off + op->len);
+OP_MEMORY_GLOBAL(x86_op_call, {
+	const uint64_t sp = cpu->reg[X86_RSP] - 8;
+
+	MEMORY_STORE(64, sp, cpu->reg[REG_PAGE] + op->off + op->len);
+	cpu->reg[X86_RSP] = sp;
 	TAKE_LINK;
-}
+})
 
-OP(x86_op_ret)
-{
-	uint64_t rip = load64(cpu, op, cpu->reg[X86_RSP]);
+OP_MEMORY_GLOBAL(x86_op_ret, {
+	uint64_t rip;
 
+	MEMORY_LOAD(64, rip, cpu->reg[X86_RSP]);
 	cpu->reg[X86_RSP] += 8;
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
-}
+})
 
-OP(x86_op_ret_imm)
-{
-	uint64_t rip = load64(cpu, op, cpu->reg[X86_RSP]);
+OP_MEMORY_GLOBAL(x86_op_ret_imm, {
+	uint64_t rip;
 
+	MEMORY_LOAD(64, rip, cpu->reg[X86_RSP]);
 	cpu->reg[X86_RSP] += 8 + (uint64_t)op->imm;
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
-}
+})
 
 OP(x86_op_jmp_r)
 {
@@ -324,28 +325,28 @@ OP(x86_op_jmp_r)
 	return x86_jump(cpu, rd64(cpu, op->src));
 }
 
-OP(x86_op_jmp_m)
-{
-	uint64_t rip = load64(cpu, op, op_ea_any(cpu, op, 8, false));
+OP_MEMORY_GLOBAL(x86_op_jmp_m, {
+	uint64_t rip;
 
+	MEMORY_LOAD(64, rip, op_ea_any(cpu, op, 8, false));
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
-}
+})
 
-OP(x86_op_call_r)
-{
-	uint64_t rip = rd64(cpu, op->src);
+OP_MEMORY_GLOBAL(x86_op_call_r, {
+	const uint64_t sp = cpu->reg[X86_RSP] - 8, rip = rd64(cpu, op->src);
 
-	push64(cpu, op, cpu->reg[REG_PAGE] + op->off + op->len);
+	MEMORY_STORE(64, sp, cpu->reg[REG_PAGE] + op->off + op->len);
+	cpu->reg[X86_RSP] = sp;
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
-}
+})
 
 OP(x86_op_call_m)
 {
 	uint64_t rip = load64(cpu, op, op_ea_any(cpu, op, 8, false));
 
-	push64(cpu, op, cpu->reg[REG_PAGE] + op->off + op->len);
+	x86_push(cpu, op, 3, cpu->reg[REG_PAGE] + op->off + op->len);
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
 }

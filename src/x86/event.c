@@ -227,7 +227,7 @@ void x86_deliver(struct x86_cpu *cpu, const struct x86_event_info *event)
 	frame[n++] = cpu->s.seg[X86_SS].selector;
 	rsp -= 8 * n;
 	ctx = cpu->ctx;
-	cpu->ctx = (ctx & ~(uint64_t)3) | (cpl == 3 ? CTX_USER : CTX_SUPERVISOR);
+	cpu->ctx = cpl == 3 ? ctx : cpu->kernel_ctx;
 	x86_store_bytes(cpu, NULL, rsp, frame, 8 * n);
 	cpu->ctx = ctx;
 

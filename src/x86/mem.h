@@ -25,6 +25,97 @@ INLINE uint64_t tlb_tag(const struct x86_cpu *cpu, uint64_t linear, unsigned byt
 	return ((linear + bytes - 1) & ~(uint64_t)(PAGE_BYTES - 1)) | cpu->ctx;
 }
 
+/*
+ * Handlers with one memory operand, in two copies. The fast one has no call in it that it would
+ * have to come back from, and so no stack frame; where the TLB does not hit, it jumps to its
+ * twin, which does the same by way of the slow functions.
+ *
+ *	OP_MEMORY(name, {
+ *		MEMORY_LOAD(32, v, linear);
+ *		...
+ *	})
+ */
+#define OP_MEMORY(name, ...)                                                                       \
+	static NOINLINE OP(name##_slow)                                                            \
+	{                                                                                          \
+		enum { slow = 1 };                                                                 \
+		op_fn *const twin = NULL;                                                          \
+                                                                                                   \
+		(void)twin;                                                                        \
+		__VA_ARGS__                                                                        \
+	}                                                                                          \
+	static OP(name)                                                                            \
+	{                                                                                          \
+		enum { slow = 0 };                                                                 \
+		op_fn *const twin = name##_slow;                                                   \
+                                                                                                   \
+		__VA_ARGS__                                                                        \
+	}
+/* The same for a handler that leaves its file. */
+#define OP_MEMORY_GLOBAL(name, ...)                                                                \
+	static NOINLINE OP(name##_slow)                                                            \
+	{                                                                                          \
+		enum { slow = 1 };                                                                 \
+		op_fn *const twin = NULL;                                                          \
+                                                                                                   \
+		(void)twin;                                                                        \
+		__VA_ARGS__                                                                        \
+	}                                                                                          \
+	OP(name)                                                                                   \
+	{                                                                                          \
+		enum { slow = 0 };                                                                 \
+		op_fn *const twin = name##_slow;                                                   \
+                                                                                                   \
+		__VA_ARGS__                                                                        \
+	}
+
+/* @host becomes the operand's address in the fast copy; in the slow one `otherwise` is done. */
+#define MEMORY_HIT(tlb, bytes, host, linear, otherwise)                                            \
+	do {                                                                                       \
+		if (slow) {                                                                        \
+			otherwise;                                                                 \
+		} else {                                                                           \
+			const struct tlb_entry *e_ = tlb_slot(cpu->tlb, linear);                   \
+                                                                                                   \
+			if (UNLIKELY(e_->tag != tlb_tag(cpu, linear, bytes)))                      \
+				return twin(cpu, op);                                              \
+			host = (void *)((linear) + e_->addend);                                    \
+		}                                                                                  \
+	} while (0)
+
+#define MEMORY_LOAD(S, v, linear_)                                                                 \
+	do {                                                                                       \
+		const uint64_t at_ = (linear_);                                                    \
+		const void *host_ = NULL;                                                          \
+                                                                                                   \
+		MEMORY_HIT(tlb_read, S / 8, host_, at_,                                            \
+			   v = (uint##S##_t)x86_load_slow(cpu, op, at_, S / 8));                   \
+		if (!slow)                                                                         \
+			memcpy(&(v), host_, S / 8);                                                \
+	} while (0)
+
+#define MEMORY_STORE(S, linear_, value)                                                            \
+	do {                                                                                       \
+		const uint64_t at_ = (linear_);                                                    \
+		const uint##S##_t v_ = (value);                                                    \
+		void *host_ = NULL;                                                                \
+                                                                                                   \
+		MEMORY_HIT(tlb_write, S / 8, host_, at_,                                           \
+			   x86_store_slow(cpu, op, at_, S / 8, v_));                               \
+		if (!slow)                                                                         \
+			memcpy(host_, &v_, S / 8);                                                 \
+	} while (0)
+
+/* Read, modify, write: @host is a pointer to the operand between the two. */
+#define MEMORY_RMW(S, host, linear)                                                                \
+	MEMORY_HIT(tlb_write, S / 8, host, linear,                                                 \
+		   host = x86_rmw_slow(cpu, op, linear, S / 8))
+#define MEMORY_RMW_END(S, host, linear)                                                            \
+	do {                                                                                       \
+		if (slow && (void *)(host) == cpu->bounce)                                         \
+			x86_store_bytes(cpu, op, linear, host, S / 8);                             \
+	} while (0)
+
 /* Host address of an operand that lies in one page of readable RAM, else NULL. */
 INLINE const void *tlb_read_hit(struct x86_cpu *cpu, uint64_t linear, unsigned bytes)
 {

@@ -4,10 +4,14 @@
  * hit path cannot do: page-crossing, devices, pages with decoded code, faults.
  *
  * TLB tags carry a context number besides the page. Every address space (PCID) owns four
- * consecutive ones (mmu.h), so flushing a space is giving it new numbers, and switching
- * privilege is changing two bits. When the numbers run out both TLBs are wiped. Global pages
- * are entered once for each space, which the manual allows; INVLPG removes a page's entry
- * whatever its context.
+ * consecutive ones (mmu.h) for user code; flushing a space is giving it new numbers. When the
+ * numbers run out both TLBs are wiped.
+ *
+ * Supervisor code has numbers of its own that are the same in all address spaces, for nearly
+ * all it touches are global pages. The few others ("private": what it reads and writes for
+ * user code) are remembered and dropped when CR3 changes. The same goes for decoded code: the
+ * kernel's code_tag does not change with CR3, unless it ran from a page that is not global.
+ * INVLPG removes a page's entry whatever its context.
  *
  * A large page is entered as the 4 KiB pieces that are touched. INVLPG of an address in one must
  * remove all pieces: a small filter remembers where large pages were seen, and a hit there
@@ -23,6 +27,7 @@
 #define PTE_A 0x20u
 #define PTE_D 0x40u
 #define PTE_PS 0x80u
+#define PTE_G 0x100u
 #define PTE_NX (1ull << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
 #define PTE_RESERVED (PTE_ADDRESS & ~((1ull << X86_PHYS_BITS) - 1))
@@ -30,6 +35,7 @@
 #define CTX_FIRST CTX_COUNT
 #define CTX_LAST (PAGE_BYTES - CTX_COUNT)
 #define LARGE_FILTER_BITS 512
+#define PRIVATE_MAX 128u
 
 struct space {
 	uint64_t epoch; /* valid while this is mmu.epoch */
@@ -43,6 +49,10 @@ struct mmu {
 	uint16_t next_ctx;
 	uint64_t large[LARGE_FILTER_BITS / 64];
 	bool huge_seen; /* 1 GiB pages are too few to tell apart */
+	bool private_code;  /* the kernel ran code from a page that is not global */
+	unsigned n_private; /* over PRIVATE_MAX: not all are known */
+	uint16_t private[PRIVATE_MAX]; /* TLB slots with the kernel's pages that are not global */
+	struct space kernel;
 	struct space spaces[4096];
 };
 
@@ -68,36 +78,74 @@ uint64_t x86_ram_offset(const struct x86_cpu *cpu, uint64_t gpa)
 
 /* ---- flushing -------------------------------------------------------------------------- */
 
-void x86_space_select(struct x86_cpu *cpu, uint64_t *generation, uint64_t *ctx)
+static struct space *user_space(struct x86_cpu *cpu)
+{
+	return &cpu->mmu->spaces[cpu->s.cr4 & CR4_PCIDE ? cpu->s.cr3 & 0xfff : 0];
+}
+
+static void renew(struct x86_cpu *cpu, struct space *s)
 {
 	struct mmu *mmu = cpu->mmu;
-	struct space *s = &mmu->spaces[cpu->s.cr4 & CR4_PCIDE ? cpu->s.cr3 & 0xfff : 0];
 
-	if (s->epoch != mmu->epoch) {
-		if (mmu->next_ctx > CTX_LAST) {
-			memset(cpu->tlb_read, 0, sizeof(cpu->tlb_read));
-			memset(cpu->tlb_write, 0, sizeof(cpu->tlb_write));
-			mmu->next_ctx = CTX_FIRST;
-			mmu->epoch++;
-		}
-		s->epoch = mmu->epoch;
-		s->generation = ++mmu->last_generation;
-		s->ctx = mmu->next_ctx;
-		mmu->next_ctx = (uint16_t)(mmu->next_ctx + CTX_COUNT);
+	if (s->epoch == mmu->epoch)
+		return;
+	if (mmu->next_ctx > CTX_LAST) {
+		memset(cpu->tlb_read, 0, sizeof(cpu->tlb_read));
+		memset(cpu->tlb_write, 0, sizeof(cpu->tlb_write));
+		mmu->next_ctx = CTX_FIRST;
+		mmu->epoch++;
 	}
+	s->epoch = mmu->epoch;
+	s->generation = ++mmu->last_generation;
+	s->ctx = mmu->next_ctx;
+	mmu->next_ctx = (uint16_t)(mmu->next_ctx + CTX_COUNT);
+}
+
+void x86_space_select(struct x86_cpu *cpu, uint64_t *generation, uint64_t *ctx)
+{
+	struct space *kernel = &cpu->mmu->kernel, *user = user_space(cpu), *s;
+
+	/* Renewing the second may use up the numbers and so invalidate the first. */
+	do {
+		renew(cpu, kernel);
+		renew(cpu, user);
+	} while (kernel->epoch != cpu->mmu->epoch);
+	cpu->kernel_ctx = kernel->ctx | CTX_SUPERVISOR;
+	s = cpu->cpl == 3 ? user : kernel;
 	*generation = s->generation;
 	*ctx = s->ctx;
+}
+
+void x86_space_changed(struct x86_cpu *cpu)
+{
+	struct mmu *mmu = cpu->mmu;
+
+	if (mmu->private_code) {
+		mmu->kernel.generation = ++mmu->last_generation;
+		mmu->private_code = false;
+	}
+	if (mmu->n_private > PRIVATE_MAX) {
+		mmu->kernel.epoch = 0;
+	} else {
+		for (unsigned i = 0; i < mmu->n_private; i++) {
+			cpu->tlb_read[mmu->private[i]].tag = 0;
+			cpu->tlb_write[mmu->private[i]].tag = 0;
+		}
+	}
+	mmu->n_private = 0;
 }
 
 void x86_flush_space(struct x86_cpu *cpu, unsigned pcid)
 {
 	cpu->mmu->spaces[pcid].epoch = 0;
+	x86_space_changed(cpu);
 	x86_update_mode(cpu);
 }
 
 void x86_flush_all(struct x86_cpu *cpu)
 {
 	cpu->mmu->epoch++;
+	cpu->mmu->n_private = 0;
 	memset(cpu->mmu->large, 0, sizeof(cpu->mmu->large));
 	cpu->mmu->huge_seen = false;
 	x86_update_mode(cpu);
@@ -128,12 +176,10 @@ void x86_flush_page(struct x86_cpu *cpu, uint64_t linear)
 	 * them, and whatever is in them went through the fetch TLB: the slot tells whether
 	 * this page, or one that displaced it, did.
 	 */
-	if (f->tag && linear >> 63) {
-		x86_flush_all(cpu); /* kernel pages are global: in every space's jumps */
-	} else if (f->tag) {
+	if (f->tag) {
 		f->tag = 0;
-		mmu->spaces[cpu->s.cr4 & CR4_PCIDE ? cpu->s.cr3 & 0xfff : 0].generation =
-			++mmu->last_generation;
+		mmu->kernel.generation = ++mmu->last_generation;
+		user_space(cpu)->generation = ++mmu->last_generation;
 		x86_update_mode(cpu);
 	}
 }
@@ -144,6 +190,7 @@ void x86_flush_page(struct x86_cpu *cpu, uint64_t linear)
 struct walk {
 	uint64_t gpa;     /* of the page */
 	bool may_write;   /* and the dirty bit is set */
+	bool global;
 	uint32_t problem; /* error code of the #PF, if it is one */
 	bool faults;
 };
@@ -233,6 +280,7 @@ static struct walk walk(struct x86_cpu *cpu, uint64_t linear, uint32_t access, u
 		}
 	}
 	w.may_write = w.may_write && (values[n - 1] & PTE_D);
+	w.global = (values[n - 1] & PTE_G) && (cpu->s.cr4 & CR4_PGE);
 	return w;
 fault:
 	w.problem = code;
@@ -269,6 +317,8 @@ uint32_t x86_fetch_page(struct x86_cpu *cpu, uint64_t linear)
 	off = x86_ram_offset(cpu, w.gpa);
 	if (off == UINT64_MAX)
 		no_code_there(cpu, linear, w.gpa);
+	if (cpu->cpl != 3 && !w.global)
+		cpu->mmu->private_code = true;
 	*f = (struct fetch_entry){page, cpu->code_tag, (uint32_t)(off >> PAGE_SHIFT)};
 	return f->ram_page;
 }
@@ -294,7 +344,9 @@ static uint8_t *resolve(struct x86_cpu *cpu, uint64_t linear, bool write, uint64
 	struct walk w;
 	uint8_t *host;
 
-	if (hit->tag == (page | cpu->ctx))
+	/* What a supervisor may do without AC it may do with it. */
+	if (hit->tag == (page | cpu->ctx) ||
+	    (who == CTX_SUPERVISOR_AC && hit->tag == (page | cpu->kernel_ctx)))
 		return (uint8_t *)(linear + hit->addend);
 	if (!is_canonical(linear))
 		not_canonical(cpu);
@@ -307,13 +359,23 @@ static uint8_t *resolve(struct x86_cpu *cpu, uint64_t linear, bool write, uint64
 		return NULL;
 	}
 	host = cpu->platform.ram + off;
-	if (who != CTX_ALIGNED_USER) {
-		r->tag = page | cpu->ctx;
-		r->addend = (uintptr_t)host - page;
-		if (w.may_write && !x86_page_has_code(cpu, off >> PAGE_SHIFT)) {
-			wr->tag = page | cpu->ctx;
-			wr->addend = (uintptr_t)host - page;
-		}
+	if (who == CTX_ALIGNED_USER)
+		return host + (linear & (PAGE_BYTES - 1));
+	/*
+	 * The other kind of access is likely to follow, but what it would displace may be in
+	 * use: two buffers copied one to the other must not fight for a slot.
+	 */
+	if (!write || (r->tag ^ cpu->ctx) & (PAGE_BYTES - 1))
+		*r = (struct tlb_entry){page | cpu->ctx, (uintptr_t)host - page};
+	if (w.may_write && (write || (wr->tag ^ cpu->ctx) & (PAGE_BYTES - 1)) &&
+	    !x86_page_has_code(cpu, off >> PAGE_SHIFT))
+		*wr = (struct tlb_entry){page | cpu->ctx, (uintptr_t)host - page};
+	if (who != CTX_USER && !w.global) {
+		struct mmu *mmu = cpu->mmu;
+
+		if (mmu->n_private < PRIVATE_MAX)
+			mmu->private[mmu->n_private] = (uint16_t)(r - cpu->tlb_read);
+		mmu->n_private += mmu->n_private <= PRIVATE_MAX;
 	}
 	return host + (linear & (PAGE_BYTES - 1));
 }
@@ -474,7 +536,7 @@ uint64_t x86_system_load(struct x86_cpu *cpu, uint64_t linear, unsigned bytes)
 {
 	uint64_t ctx = cpu->ctx, v = 0;
 
-	cpu->ctx = (ctx & ~(uint64_t)3) | CTX_SUPERVISOR;
+	cpu->ctx = cpu->kernel_ctx;
 	x86_load_bytes(cpu, cpu->op, linear, &v, bytes);
 	cpu->ctx = ctx;
 	return v;
@@ -484,7 +546,7 @@ void x86_system_store(struct x86_cpu *cpu, uint64_t linear, unsigned bytes, uint
 {
 	uint64_t ctx = cpu->ctx;
 
-	cpu->ctx = (ctx & ~(uint64_t)3) | CTX_SUPERVISOR;
+	cpu->ctx = cpu->kernel_ctx;
 	x86_store_bytes(cpu, cpu->op, linear, &value, bytes);
 	cpu->ctx = ctx;
 }

@@ -33,6 +33,8 @@ uint64_t x86_ram_offset(const struct x86_cpu *cpu, uint64_t gpa);
 void x86_flush_page(struct x86_cpu *cpu, uint64_t linear);
 void x86_flush_space(struct x86_cpu *cpu, unsigned pcid);
 void x86_flush_all(struct x86_cpu *cpu);
+/* CR3 names another address space (or may). x86_update_mode() is to follow. */
+void x86_space_changed(struct x86_cpu *cpu);
 
 /* Generation of the address space that CR3 names now and its TLB context. */
 void x86_space_select(struct x86_cpu *cpu, uint64_t *generation, uint64_t *ctx);

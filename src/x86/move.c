@@ -19,15 +19,18 @@
 		NEXT;                                                                              \
 	}                                                                                          \
 	OP_EAS(mov_rm##S, {                                                                        \
-		wr##S(cpu, op->dst, load##S(cpu, op, op_ea(cpu, op, kind, S / 8, false)));         \
+		uint##S##_t v;                                                                     \
+                                                                                                   \
+		MEMORY_LOAD(S, v, op_ea(cpu, op, kind, S / 8, false));                             \
+		wr##S(cpu, op->dst, v);                                                            \
 		NEXT;                                                                              \
 	})                                                                                         \
 	OP_EAS(mov_mr##S, {                                                                        \
-		store##S(cpu, op, op_ea(cpu, op, kind, S / 8, true), rd##S(cpu, op->src));         \
+		MEMORY_STORE(S, op_ea(cpu, op, kind, S / 8, true), rd##S(cpu, op->src));           \
 		NEXT;                                                                              \
 	})                                                                                         \
 	OP_EAS(mov_mi##S, {                                                                        \
-		store##S(cpu, op, op_ea(cpu, op, kind, S / 8, true), (uint##S##_t)op->imm);        \
+		MEMORY_STORE(S, op_ea(cpu, op, kind, S / 8, true), (uint##S##_t)op->imm);          \
 		NEXT;                                                                              \
 	})
 FOR_SIZES(DEFINE_MOV)
@@ -48,12 +51,16 @@ op_fn *const x86_mov_mi[4][EA_KINDS] = EA_SIZES_OF(mov_mi);
 		NEXT;                                                                              \
 	}                                                                                          \
 	OP_EAS(movzx_m##F##_##T, {                                                                 \
-		wr##T(cpu, op->dst, load##F(cpu, op, op_ea(cpu, op, kind, F / 8, false)));         \
+		uint##F##_t v;                                                                     \
+                                                                                                   \
+		MEMORY_LOAD(F, v, op_ea(cpu, op, kind, F / 8, false));                             \
+		wr##T(cpu, op->dst, v);                                                            \
 		NEXT;                                                                              \
 	})                                                                                         \
 	OP_EAS(movsx_m##F##_##T, {                                                                 \
-		uint##F##_t v = load##F(cpu, op, op_ea(cpu, op, kind, F / 8, false));              \
+		uint##F##_t v;                                                                     \
                                                                                                    \
+		MEMORY_LOAD(F, v, op_ea(cpu, op, kind, F / 8, false));                             \
 		wr##T(cpu, op->dst, (uint##T##_t)(int##T##_t)(int##F##_t)v);                       \
 		NEXT;                                                                              \
 	})

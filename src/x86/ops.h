@@ -62,23 +62,11 @@ INLINE void wr64(struct x86_cpu *cpu, unsigned offset, uint64_t v)
 	M(64)
 #define SIZES_OF(name) {name##8, name##16, name##32, name##64}
 #define EAS_OF(name) {name##_b, name##_x, name##_g}
-/* A memory handler for each kind of address; BODY uses `kind`. */
-#define OP_EAS(name, body)                                                                         \
-	static OP(name##_b)                                                                        \
-	{                                                                                          \
-		const enum ea_kind kind = EA_BASE;                                                           \
-		body                                                                               \
-	}                                                                                          \
-	static OP(name##_x)                                                                        \
-	{                                                                                          \
-		const enum ea_kind kind = EA_INDEX;                                                          \
-		body                                                                               \
-	}                                                                                          \
-	static OP(name##_g)                                                                        \
-	{                                                                                          \
-		const enum ea_kind kind = EA_GENERAL;                                                        \
-		body                                                                               \
-	}
+/* A memory handler for each kind of address; its body uses `kind`. */
+#define OP_EAS(name, ...)                                                                          \
+	OP_MEMORY(name##_b, const enum ea_kind kind = EA_BASE; __VA_ARGS__)                        \
+	OP_MEMORY(name##_x, const enum ea_kind kind = EA_INDEX; __VA_ARGS__)                       \
+	OP_MEMORY(name##_g, const enum ea_kind kind = EA_GENERAL; __VA_ARGS__)
 
 enum alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
 

@@ -143,6 +143,8 @@ static void write_cr3(struct x86_cpu *cpu, uint64_t v)
 	cpu->s.cr3 = v;
 	if (!keep)
 		x86_flush_space(cpu, pcids ? v & 0xfff : 0);
+	else
+		x86_space_changed(cpu);
 	x86_update_mode(cpu);
 }
 

@@ -184,7 +184,7 @@ struct x86_cpu {
 	uint64_t cc_res, cc_src;
 	uint32_t cc_kind;
 	_Atomic uint32_t attention;
-	uint64_t ctx; /* low bits of matching TLB tags */
+	uint64_t ctx;        /* low bits of matching TLB tags */
 	uint64_t icount;
 	uint64_t code_tag;
 	uint64_t rflags;      /* all but the arithmetic flags */
@@ -192,7 +192,8 @@ struct x86_cpu {
 	const struct op *op;  /* the one to blame for a fault; NULL: rip is right already */
 	const struct op *via; /* the stub through which a trace was entered last */
 
-	uint8_t code_mode; /* CODE_* */
+	uint64_t kernel_ctx; /* what ctx is for supervisor code without AC */
+	uint8_t code_mode;   /* CODE_* */
 	uint8_t cpl;
 	bool interrupt_line;
 
@@ -449,6 +450,12 @@ INLINE uint64_t op_ea(struct x86_cpu *cpu, const struct op *op, enum ea_kind kin
 	default:
 		return x86_ea_general(cpu, op, bytes, write);
 	}
+}
+
+/* For EA_BASE and EA_INDEX in one: a base alone is an index of zero. */
+INLINE uint64_t op_ea_simple(struct x86_cpu *cpu, const struct op *op)
+{
+	return op_ea(cpu, op, EA_INDEX, 0, false);
 }
 
 /* The same for handlers that are not specialized by kind. */
