@@ -199,7 +199,7 @@ static void prepare(struct maker *m, const struct form *f, struct insn *i, unsig
 		i->keep |= 1u << RAX;
 		if (i->memory) {
 			i->fixed = true;
-			i->at = DATA_BASE + 64 + random_below(m, 0x1f00);
+			i->at = DATA_BASE + 64 + 64 * random_below(m, 0x7c) + random_below(m, 57);
 			if (one_in(m, 2))
 				patch(m, i->at, &v->in.gpr[RAX], 8);
 		} else if (one_in(m, 2)) {

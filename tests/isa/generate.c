@@ -469,6 +469,17 @@ static void emit_opcode(struct maker *m, const struct insn *i, uint8_t rex)
 	emit(m, i->opcode);
 }
 
+/*
+ * A locked operand over the end of a cache line stops all processors, and kernels punish whoever
+ * does that with long waits.
+ */
+static bool locks(const struct insn *i)
+{
+	const bool xchg = i->map == 0 && (i->opcode & 0xfe) == 0x86;
+
+	return i->memory && (i->lock || xchg);
+}
+
 void emit_insn(struct maker *m, struct insn *i)
 {
 	struct address a = {0};
@@ -492,6 +503,8 @@ void emit_insn(struct maker *m, struct insn *i)
 		rex |= 0x44;
 	if (i->memory) {
 		choose_address(m, i);
+		if (locks(i) && (i->at & 63) + i->bytes > 64)
+			i->at &= ~63u;
 		encode_address(m, i, &a);
 		if (a.rex)
 			rex = (uint8_t)(rex | 0x40 | a.rex);
