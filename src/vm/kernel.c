@@ -52,6 +52,9 @@ static int open_bzimage(struct kernel *k, struct span file, uint64_t limit, stru
 		return err_say(e, -ENOEXEC, "kernel: the file ends before its payload does; was "
 					    "it cut short?");
 	r = unpack(SPAN(file.data + offset, length), limit, &k->unpacked, e);
+	if (r == -EFBIG)
+		return err_say(e, r, "kernel: it does not fit into %llu MiB of RAM",
+			       (unsigned long long)(limit >> 20));
 	if (r)
 		return err_wrap(e, r, "kernel");
 	k->elf = buf_span(&k->unpacked);
