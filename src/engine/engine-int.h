@@ -5,6 +5,7 @@
  *	collect.c	freeze a tree; thaw or kill it
  *	dump.c		the order of a dump, ids of shared objects
  *	dump-task.c	what is asked of threads and processes
+ *	dump-hidden.c	restrictions and resources that nothing lists: found by trying
  *	dump-mem.c	mappings and their pages
  *	dump-fd.c	descriptor tables and open file descriptions
  *	restore.c	the order of a restore
@@ -40,11 +41,12 @@ struct dtask {
 	struct proc_stat stat;
 	struct proc_status status;
 	struct list vmas; /* struct proc_vma, ascending */
-	remote_t gate;
+	struct remote_place place;
 	int proc;  /* /proc/PID */
 	int pidfd; /* -1 for a zombie */
 	uint32_t mm;
 	bool mm_owner; /* the first task that has this mm */
+	bool stop_news; /* stopped, and the parent has not waited for that yet */
 };
 
 /*
@@ -87,6 +89,9 @@ struct dump {
 	struct list file_users; /* by file id - 1: struct file_user */
 	struct list inode_keys; /* by inode id - 1: struct inode_key */
 	struct list pipe_keys, tty_keys, sock_keys; /* struct object_key */
+	pid_t witness; /* a process with the rights of the tree and without restrictions; 0 */
+	uint32_t witness_uid;
+	struct err ignored; /* where errors go that the caller does not want */
 	bool frozen;
 	uint64_t frozen_at_ns, frozen_ns;
 };
@@ -102,6 +107,9 @@ struct dtask *collect_find(const struct dump *d, pid_t pid);
 
 MUST_CHECK int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec,
 			       struct err *e);
+/* dump-hidden.c: what no file of /proc tells */
+MUST_CHECK int dump_hidden(struct dump *d, struct dtask *t, struct remote *r, struct err *e);
+void dump_hidden_finish(struct dump *d);
 MUST_CHECK int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e);
 MUST_CHECK int dump_memory(struct dump *d, struct page_sink *sink, struct err *e);
 MUST_CHECK int dump_table(struct dump *d, struct dtask *t, pid_t tid, struct table_rec *table,
@@ -197,12 +205,11 @@ struct restore {
 	const struct restore_options *options;
 	struct rtask *tasks; /* as in the image */
 	size_t n_tasks;
-	remote_t page;   /* our working memory, at the same free address in every task */
+	struct remote_place place; /* our working page is at the same free address in every task */
 	remote_t parked; /* where vvar and vdso wait, behind it */
 	uint64_t parked_bytes;
 	uint64_t vdso_start, vvar_start, vclock_start; /* parked addresses, 0: there is none */
 	uint64_t vdso_bytes, vvar_bytes, vclock_bytes;
-	remote_t gate;
 	int *files;  /* by file id - 1: our descriptor, -1 */
 	int *inodes; /* by inode id - 1: our descriptor (memfd, ghost, O_PATH), -1 */
 	int *tty_masters, *tty_slaves; /* by tty id - 1 */
@@ -213,6 +220,7 @@ struct restore {
 	struct tracee init;  /* with pidns */
 	int init_control;    /* what we tell it by, -1 */
 	bool userns;         /* without root: in a user namespace of its own */
+	pid_t tty_holder;    /* carries the caller's terminal, 0: there is none */
 	bool root_founded;   /* the root got a new session, because its own is not in the tree */
 };
 
@@ -259,8 +267,17 @@ MUST_CHECK int restore_seal_memfds(struct restore *r, struct err *e);
 
 /* kind-tty.c, kind-lock.c: controlling terminals; locks, when all descriptions are there */
 MUST_CHECK int restore_ttys(struct restore *r, struct err *e);
+/* To a task that has just founded a session, before it has children: its terminal, if any. */
+MUST_CHECK int restore_session_tty(struct restore *r, struct tracee *leader, uint32_t sid,
+				   struct err *e);
 MUST_CHECK int restore_locks(struct restore *r, struct err *e);
 MUST_CHECK int dump_ttys_late(struct dump *d, struct err *e);
+/**
+ * tty_hold() - start a process that keeps the master of a pty until nobody uses its slave
+ * @terminal: what is written goes there, and what is typed there comes here; or -1: thrown away
+ * @holder:   with a @terminal, a child to wait for: it leaves the terminal as it was
+ */
+MUST_CHECK int tty_hold(int master, int terminal, pid_t *holder, struct err *e);
 
 struct rtask *restore_find(struct restore *r, uint32_t pid);
 /* The pid by which we know a task of the tree. 0: not in it. */

@@ -14,7 +14,7 @@
 
 #include "engine/engine-int.h"
 
-#define FLAGS_SETTABLE (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC)
+#define FLAGS_SETTABLE (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
 
 static const struct kind *kind_for(uint8_t kind)
 {
@@ -164,7 +164,7 @@ static int in_thread(struct restore *r, struct rthread *th, struct err *e,
 		     const void *arg)
 {
 	struct remote in;
-	int ret = remote_begin(&in, &th->tracee, r->gate, r->page, e);
+	int ret = remote_begin(&in, &th->tracee, &r->place, e);
 
 	if (ret < 0)
 		return ret;
@@ -215,7 +215,15 @@ static int act_late(struct restore *r, struct remote *in, const void *arg, struc
 {
 	const struct late *late = arg;
 
-	return late->kind->restore_late(r, in, late->file, late->at, e);
+	int ret = late->kind->restore_late ? late->kind->restore_late(r, in, late->file, late->at, e)
+					   : 0;
+
+	if (ret < 0 || !(late->file->flags & O_ASYNC))
+		return ret;
+	/* The kernel notes the number under which this was asked for (si_fd). */
+	REMOTE_QUEUE(in, SYS_fcntl, U(late->at), U(F_SETFL),
+		     U(late->file->flags & (FLAGS_SETTABLE | O_ASYNC)));
+	return remote_run(in, e);
 }
 
 int restore_files_late(struct restore *r, struct err *e)
@@ -232,7 +240,8 @@ int restore_files_late(struct restore *r, struct err *e)
 			int ret;
 
 			late.kind = kind_for(late.file->kind);
-			if (!th || done[fd->file] || !late.kind->restore_late)
+			if (!th || done[fd->file] ||
+			    (!late.kind->restore_late && !(late.file->flags & O_ASYNC)))
 				continue;
 			done[fd->file] = true;
 			ret = in_thread(r, th, e, act_late, &late);

@@ -270,6 +270,12 @@ static int finish_mm(struct builder *b, const struct mm_rec *mm, struct err *e)
 	if (mm->mdwe)
 		CALL(b, e, "PR_SET_MDWE", 0, SYS_prctl, U(PR_SET_MDWE), U(mm->mdwe), U(0), U(0),
 		     U(0));
+	for (uint32_t bit = 1; bit && bit <= mm->membarrier; bit <<= 1)
+		if (mm->membarrier & bit)
+			CALL(b, e, "membarrier registration", bit, SYS_membarrier, U(bit), U(0),
+			     U(0));
+	if (mm->mlock_future)
+		CALL(b, e, "mlockall", 0, SYS_mlockall, U(mm->mlock_future));
 	LIST_EACH(&mm->vmas, struct vma_rec, v)
 		if (v->flags & PROC_VM_SEALED)
 			CALL(b, e, "mseal", v->start, SYS_mseal, v->start, v->end - v->start, U(0));
@@ -297,7 +303,7 @@ static int in_mm(struct restore *r, struct rtask *t, struct err *e,
 	int ret;
 
 	b->r = r;
-	ret = remote_begin(&b->in, &t->threads[0].tracee, r->gate, r->page, e);
+	ret = remote_begin(&b->in, &t->threads[0].tracee, &r->place, e);
 	if (!ret) {
 		ret = act(b, mm, e);
 		if (remote_end(&b->in, ret ? NULL : e) < 0 && !ret)

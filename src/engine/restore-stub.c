@@ -77,8 +77,8 @@ int stub_choose_place(struct restore *r, struct err *e)
 	memcpy(map, remote_code, remote_code_bytes);
 	if (mprotect(map, PAGE_BYTES, PROT_READ | PROT_EXEC) < 0)
 		return err_set(e, -errno, "working memory");
-	r->page = remote_at(at);
-	r->gate = remote_at(at + REMOTE_GATE_AT);
+	r->place.page = remote_at(at);
+	r->place.gate = remote_at(at + REMOTE_GATE_AT);
 	r->parked = remote_at(at + REMOTE_PAGE_BYTES);
 	LIST_EACH(&own, struct proc_vma, v) {
 		uint64_t *start = !strcmp(v->name, "[vdso]")   ? &r->vdso_start
@@ -112,7 +112,6 @@ static void become_stub(int transport, int there, int keep)
 {
 	uint64_t none = 0;
 
-	syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
 	if (__rseq_size)
 		syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset,
@@ -133,10 +132,14 @@ static void become_stub(int transport, int there, int keep)
 
 static _Noreturn void stub_main(int transport, int there)
 {
+	uint8_t byte;
+
 	become_stub(transport, there, -1);
 	syscall(SYS_write, there, "r", 1);
+	/* Until we are seized nothing else would end us when the restore dies. */
+	syscall(SYS_read, there, &byte, 1);
 	for (;;)
-		syscall(SYS_pause);
+		syscall(SYS_exit_group, 1);
 }
 
 /* PID 1 of a new namespace: our copy with our memory, which lives on. */
@@ -151,6 +154,7 @@ static _Noreturn void init_main(const struct restore *r, int transport, int cont
 	if (read(control, &byte, 1) != 1)
 		_exit(1);
 	prctl(PR_SET_NAME, "wslx-init");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	become_stub(transport, r->transport_there, control);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
@@ -244,32 +248,55 @@ static int spawn_init(struct restore *r, uint32_t root, int transport, struct er
 	return ret;
 }
 
-static int spawn_root(struct restore *r, const struct task_rec *root, int transport,
-		      struct err *e)
+/*
+ * The root is born from a helper that ends at once, so that its parent is whoever adopts
+ * orphans and not us: our end is then no event for the program (PR_SET_PDEATHSIG). With a
+ * terminal we stay, as its parent.
+ */
+static pid_t clone_root(struct restore *r, uint32_t pid, int transport)
 {
-	int32_t set_tid = (int32_t)root->pid;
+	int32_t set_tid = (int32_t)pid;
 	struct clone_args args = {.flags = CLONE_CLEAR_SIGHAND,
 				  .exit_signal = SIGCHLD,
 				  .set_tid = (uint64_t)(uintptr_t)&set_tid,
 				  .set_tid_size = 1};
-	struct tracee *t = &r->tasks[0].threads[0].tracee;
-	long pid = syscall(SYS_clone3, &args, sizeof(args));
-	int ret;
+	bool detached = r->options->tty < 0;
+	pid_t helper = detached ? fork() : 0;
+	int status;
+	long born;
 
-	if (!pid)
-		stub_main(transport, r->transport_there);
-	ret = pid < 0 ? say_pid_taken(set_tid, -errno, e) : 0;
+	if (helper < 0)
+		return -errno;
+	if (!helper) {
+		born = syscall(SYS_clone3, &args, sizeof(args));
+		if (!born)
+			stub_main(transport, r->transport_there);
+		if (!detached)
+			return born < 0 ? -errno : (pid_t)born;
+		_exit(born < 0 ? errno : 0);
+	}
+	while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? (WEXITSTATUS(status) ? -WEXITSTATUS(status) : set_tid) : -EIO;
+}
+
+static int spawn_root(struct restore *r, const struct task_rec *root, int transport,
+		      struct err *e)
+{
+	struct tracee *t = &r->tasks[0].threads[0].tracee;
+	pid_t pid = clone_root(r, root->pid, transport);
+	int ret = pid < 0 ? say_pid_taken((pid_t)root->pid, pid, e) : 0;
+
 	close(transport);
 	if (ret < 0)
 		return ret;
 	ret = wait_ready(r, e);
 	if (!ret)
-		ret = tracee_seize(t, (pid_t)pid, TRACE_OPTIONS, e);
+		ret = tracee_seize(t, pid, TRACE_OPTIONS, e);
 	if (!ret)
 		ret = tracee_stop(t, 5000, e);
 	if (ret < 0) {
-		kill((pid_t)pid, SIGKILL);
-		waitpid((pid_t)pid, NULL, __WALL);
+		kill(pid, SIGKILL);
 		t->state = TRACEE_GONE;
 	}
 	return ret;
@@ -285,7 +312,7 @@ static int clear(struct restore *r, struct tracee *t, struct err *e)
 	struct remote in;
 	int64_t results[8];
 	size_t calls[8], n = 0;
-	int ret = remote_begin(&in, t, r->gate, r->page, e);
+	int ret = remote_begin(&in, t, &r->place, e);
 
 	if (ret < 0)
 		return ret;
@@ -301,7 +328,7 @@ static int clear(struct restore *r, struct tracee *t, struct err *e)
 					  U(MREMAP_MAYMOVE | MREMAP_FIXED), to);
 		*starts[i] = to;
 	}
-	calls[n++] = REMOTE_QUEUE(&in, SYS_munmap, U(0), r->page.at);
+	calls[n++] = REMOTE_QUEUE(&in, SYS_munmap, U(0), r->place.page.at);
 	calls[n++] = REMOTE_QUEUE(&in, SYS_munmap, end, ADDRESS_END - end);
 	calls[n++] = REMOTE_QUEUE(&in, SYS_close_range, U(0), U(r->transport_there - 1), U(0));
 	calls[n++] = REMOTE_QUEUE(&in, SYS_close_range, U(r->transport_there + 1), U(~0u), U(0));

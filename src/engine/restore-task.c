@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -30,6 +31,7 @@
 #define US 1000000u
 #define IOPRIO_WHO_PROCESS 1
 #define XFEATURE_AMX_TILES 18
+#define EFLAGS_ID (1u << 21) /* ptrace may not set it */
 
 /* ---- threads ----------------------------------------------------------------------------- */
 
@@ -132,7 +134,8 @@ static bool creds_are_ours(const struct restore *r, const struct creds_rec *c)
 	       own.uid[3] == c->fsuid && own.gid[0] == c->rgid && own.gid[1] == c->egid &&
 	       own.gid[2] == c->sgid && own.gid[3] == c->fsgid && own.cap_inh == c->cap_inh &&
 	       own.cap_prm == c->cap_prm && own.cap_eff == c->cap_eff &&
-	       own.cap_bnd == c->cap_bnd && own.cap_amb == c->cap_amb;
+	       own.cap_bnd == c->cap_bnd && own.cap_amb == c->cap_amb &&
+	       (uint32_t)prctl(PR_GET_SECUREBITS) == c->securebits;
 }
 
 static void queue_groups(struct steps *s, const struct creds_rec *c)
@@ -280,7 +283,12 @@ static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
 			remote_in(&s->in, rec->affinity.data, rec->affinity.len));
 	STEP(s, "scheduling", SYS_sched_setattr, U(0), remote_in(&s->in, &sched, sizeof(sched)),
 	     U(0));
+	/* A real-time thread has a niceness too, for when it is one no more. */
+	if (rec->sched.policy)
+		STEP(s, "nice", SYS_setpriority, U(PRIO_PROCESS), U(0), U((int64_t)rec->sched.nice));
 	STEP(s, "I/O priority", SYS_ioprio_set, U(IOPRIO_WHO_PROCESS), U(0), U(rec->ioprio));
+	STEP(s, "PR_MCE_KILL", SYS_prctl, U(PR_MCE_KILL), U(PR_MCE_KILL_SET), U(rec->mce_kill), U(0),
+	     U(0));
 	if (rec->tsc_mode == PR_TSC_SIGSEGV)
 		STEP(s, "TSC mode", SYS_prctl, U(PR_SET_TSC), U(rec->tsc_mode));
 	if (rec->cpuid_fault)
@@ -459,6 +467,16 @@ static int restore_scores(struct rtask *t, struct err *e)
 
 /* ---- the last registers --------------------------------------------------------------------- */
 
+/* XSTATE_BV: which parts of the area are not in their initial state. */
+static uint64_t xstate_in_use(const struct thread_rec *rec)
+{
+	uint64_t bv = 0;
+
+	if (rec->xstate.len >= 520)
+		memcpy(&bv, rec->xstate.data + 512, sizeof(bv));
+	return bv;
+}
+
 static int load_registers(struct rthread *th, struct err *e)
 {
 	const struct thread_rec *rec = th->rec;
@@ -468,6 +486,29 @@ static int load_registers(struct rthread *th, struct err *e)
 		return err_wrap(e, ret, "thread %u: its vector registers", rec->tid);
 	memcpy(&th->tracee.regs, &rec->regs, sizeof(rec->regs));
 	return 0;
+}
+
+/* A stopped task stops again before its first instruction. */
+static int stop_again(struct rtask *t, struct err *e)
+{
+	int ret = tracee_stop_group(&t->threads[0].tracee, (int)t->rec->stop_signal, e);
+
+	for (size_t i = 1; !ret && i < t->n_threads; i++)
+		ret = tracee_stop_group(&t->threads[i].tracee, 0, e);
+	return ret;
+}
+
+/*
+ * Its parent was told of the stop when it happened and must not be told again: the news is
+ * taken in the parent's name.
+ */
+static void queue_stop_news(struct steps *s, const struct task_rec *parent)
+{
+	LIST_EACH(&s->r->image->tasks, struct task_rec, child)
+		if (child->ppid == parent->pid && child->state == TASK_STOPPED && !child->stop_news &&
+		    remote_has_room(&s->in, 1, 0))
+			REMOTE_QUEUE(&s->in, SYS_wait4, U(child->pid), U(0),
+				     U(WUNTRACED | WNOHANG), U(0));
 }
 
 /* @last: nobody needs the working page of this address space any more. */
@@ -482,11 +523,13 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 
 	s->r = r;
 	if (!ret)
-		ret = remote_begin(&s->in, &th->tracee, r->gate, r->page, e);
+		ret = remote_begin(&s->in, &th->tracee, &r->place, e);
 	if (ret < 0) {
 		free(s);
 		return ret;
 	}
+	if (leader)
+		queue_stop_news(s, t->rec);
 	ret = drain_signals(s, e);
 	if (!ret)
 		ret = queue_directories(
@@ -510,6 +553,10 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 			     U(mm->dumpable == 1));
 		ret = run_steps(s, e);
 	}
+	if (!ret && xstate_in_use(rec) >> XFEATURE_AMX_TILES & 1)
+		ret = remote_touch_amx(&s->in, e);
+	if (!ret && rec->regs.eflags & EFLAGS_ID)
+		ret = remote_load_flags(&s->in, rec->regs.eflags & (EFLAGS_ID | 2), e);
 	if (!ret) {
 		ret = load_registers(th, e);
 		s->in.saved = th->tracee.regs;
@@ -531,7 +578,8 @@ int restore_states(struct restore *r, struct err *e)
 	for (size_t i = 0; i < r->n_tasks; i++)
 		if (r->tasks[i].rec->state != TASK_ZOMBIE)
 			left[r->tasks[i].rec->mm] += r->tasks[i].n_threads;
-	for (size_t i = 0; !ret && i < r->n_tasks; i++) {
+	/* Children first: what their parents hear of them is taken away when it is their turn. */
+	for (size_t i = r->n_tasks; !ret && i--;) {
 		struct rtask *t = &r->tasks[i];
 
 		if (t->rec->state == TASK_ZOMBIE)
@@ -540,6 +588,8 @@ int restore_states(struct restore *r, struct err *e)
 		/* The leader last: it sets what a process has once, limits among it. */
 		for (size_t n = t->n_threads; !ret && n--;)
 			ret = restore_thread(r, t, &t->threads[n], !--left[t->rec->mm], e);
+		if (!ret && t->rec->state == TASK_STOPPED)
+			ret = stop_again(t, e);
 	}
 	return ret;
 }
@@ -555,7 +605,7 @@ static int end_as(struct restore *r, struct rtask *t, uint32_t status, struct er
 	struct tracee *task = &t->threads[0].tracee;
 	struct remote in;
 	int64_t result;
-	int ret = remote_begin(&in, task, r->gate, r->page, e);
+	int ret = remote_begin(&in, task, &r->place, e);
 
 	if (ret < 0)
 		return ret;

@@ -60,34 +60,29 @@ static const struct thread_rec *leader_of(const struct task_rec *t)
 
 /* ---- operations on real tasks ------------------------------------------------------------ */
 
-static const char *holder_of(pid_t pid, char text[64])
-{
-	AUTO(buf) struct buf comm = {0};
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	text[0] = 0;
-	if (!os_read_file_at(AT_FDCWD, path, &comm)) {
-		snprintf(text, 64, "%s", buf_text(&comm));
-		text[strcspn(text, "\n")] = 0;
-	}
-	return text;
-}
-
 int say_pid_taken(pid_t pid, int code, struct err *e)
 {
-	char name[64];
+	AUTO(buf) struct buf text = {0};
+	struct proc_stat holder = {0};
+	char path[32];
 
-	if (code == -EEXIST)
-		return err_say(e, -EEXIST,
-			       "pid %d is taken by \"%s\": end that one, or restore with --pidns",
-			       pid, holder_of(pid, name));
 	if (code == -EPERM)
 		return err_say(e, -EPERM,
 			       "choosing pid %d needs CAP_CHECKPOINT_RESTORE: restore with --pidns, "
 			       "or as root",
 			       pid);
-	return err_set(e, code, "a process with pid %d", pid);
+	if (code != -EEXIST)
+		return err_set(e, code, "a process with pid %d", pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (!os_read_file_at(AT_FDCWD, path, &text))
+		(void)!proc_parse_stat(buf_span(&text), &holder, NULL);
+	if (holder.state == 'Z')
+		return err_say(e, -EEXIST,
+			       "pid %d is held by \"%s\", which has ended and whose parent %d has not "
+			       "waited for it: end that one, or restore with --pidns",
+			       pid, holder.comm, holder.ppid);
+	return err_say(e, -EEXIST, "pid %d is taken by \"%s\": end that one, or restore with --pidns",
+		       pid, holder.comm);
 }
 
 /* Make @creator create a task. @out: the new one, stopped. */
@@ -99,7 +94,7 @@ int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 	struct remote in;
 	size_t call;
 	int64_t result;
-	int ret = remote_begin(&in, creator, r->gate, r->page, e);
+	int ret = remote_begin(&in, creator, &r->place, e);
 
 	if (ret < 0)
 		return ret;
@@ -111,6 +106,9 @@ int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 		ret = say_pid_taken((pid_t)pid, (int)result, e);
 	if (!ret)
 		ret = tracee_adopt(out, (pid_t)in.event_message, e);
+	/* It was born inside of our scope and so with everything blocked. */
+	if (!ret)
+		ret = tracee_set_sigmask(out, 0, e);
 	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
 		ret = -ESRCH;
 	return ret;
@@ -120,7 +118,7 @@ int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err 
 		      uint64_t a, uint64_t b)
 {
 	struct remote in;
-	int ret = remote_begin(&in, t, r->gate, r->page, e);
+	int ret = remote_begin(&in, t, &r->place, e);
 
 	if (ret < 0)
 		return ret;
@@ -172,7 +170,7 @@ static int found_session(struct walk *w, struct tracee *t, uint32_t pid, struct 
 
 	if (!ret && result < 0)
 		ret = err_set(e, (int)result, "process %u: setsid", pid);
-	return ret;
+	return ret || !w->r ? ret : restore_session_tty(w->r, t, pid, e);
 }
 
 /* End a stand-in; its creator takes note, so that no zombie of it is left. */
@@ -425,7 +423,8 @@ static int join_or_found_session(struct restore *r, const struct task_rec *root,
 	if (!ret && result < 0)
 		ret = err_set(e, (int)result, "process %u: setsid", root->pid);
 	r->root_founded = true;
-	return ret;
+	return ret ? ret
+		   : restore_session_tty(r, &r->tasks[0].threads[0].tracee, root->sid, e);
 }
 
 int restore_tree(struct restore *r, int there, struct err *e)

@@ -136,13 +136,6 @@ static int open_transport(struct restore *r, int *there, struct err *e)
 
 static void release(struct restore *r)
 {
-	for (size_t i = 0; i < r->n_tasks; i++) {
-		struct rtask *t = &r->tasks[i];
-
-		/* Queued now, seen before the first instruction: the group stops again. */
-		if (t->rec->state == TASK_STOPPED && t->rec->stop_signal)
-			kill(t->pid, (int)t->rec->stop_signal);
-	}
 	/* Children first, so that no parent runs while a child still stands still. */
 	for (size_t i = r->n_tasks; i--;)
 		for (size_t n = r->tasks[i].n_threads; n--;)
@@ -247,8 +240,8 @@ int restore_run(struct process_image *im, struct page_source *pages,
 	close_array(r.tty_masters, im->ttys.count);
 	close_array(r.tty_slaves, im->ttys.count);
 	close_array(r.sock_fds, im->socks.count);
-	if (r.page.at)
-		munmap((void *)(uintptr_t)r.page.at, REMOTE_PAGE_BYTES + 64 * 1024);
+	if (r.place.page.at)
+		munmap((void *)(uintptr_t)r.place.page.at, REMOTE_PAGE_BYTES + 64 * 1024);
 	arena_finish(&r.arena);
 	return ret;
 }

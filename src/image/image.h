@@ -21,6 +21,20 @@ struct page_sink {
 	 * The n-th page written has number n. Return: 0 or negative errno.
 	 */
 	int (*write)(struct page_sink *sink, const uint8_t *data, size_t pages, struct err *e);
+	/**
+	 * reserve() - room of the sink's own for the next pages, so that they need no copy
+	 * @pages: in: as many as are wanted; out: as many as there is room for, at least one
+	 *
+	 * Optional: NULL if the sink has no such room. The room is valid until the next call of
+	 * the sink. Return: where to put them; NULL with @e set.
+	 */
+	uint8_t *(*reserve)(struct page_sink *sink, size_t *pages, struct err *e);
+	/**
+	 * commit() - the first @pages of what was reserved last are the next pages
+	 *
+	 * Not called, or called with 0, nothing was written.
+	 */
+	int (*commit)(struct page_sink *sink, size_t pages, struct err *e);
 };
 
 struct page_source {

@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages to frames to page blobs.
+ *
+ * Theory of operation
+ *
+ * The snapshot's pages are cut into frames of FRAME_PAGES. The caller fills frames, one at a
+ * time, in slots of a small ring: by a copy (write), or by reading a process straight into the
+ * slot (reserve, commit). A filled slot is queued; a worker takes it, leaves out pages that are
+ * zero, compresses what is worth it, seals, and appends the frame to *its own* page blob. So
+ * the three costs that cannot be split within a blob, SHA-256 of the whole, file order and the
+ * wait for the disk, are paid by all workers at the same time, and no lock is held for any.
+ *
+ *	caller --> free slot --> filled --> [queue] --> worker n: zero? zstd, seal --> stage n
+ *	                                                stage n full: SHA-256, write(2), push
+ *
+ * A worker gets frames in ascending order, so the frames of a blob ascend too: their lengths
+ * tell where each begins. Workers are started as the queue shows that they are needed; a
+ * snapshot of a few pages has one blob.
+ *
+ * Compression (STORE_COMPRESS_AUTO). zstd at level 1 does 4 GB/s a core where there is nearly
+ * nothing to say (or nothing to gain), but only 0.3 GB/s on the heap of a program, where sealing,
+ * hashing and writing the pages as they are does 0.7. So a frame whose words repeat is always
+ * compressed, which is the faster way too. Any other is compressed only while no frame waits
+ * behind it, that is while it costs nobody time, and else stored as it is. Which frames are
+ * compressed can thus differ between two snapshots of the same pages; what is read back cannot.
+ *
+ * Writing is pushed to the disk as it goes, so that the fdatasync of a commit, which is what
+ * makes a blob durable, finds little left to do.
+ */
+#include "store/parts.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <zstd.h>
+
+#define WORKERS_MAX 16u
+#define SLOTS_PER_WORKER 4u
+#define STAGE_BYTES (256u << 10) /* with a frame and its cipher text it stays in the L2 cache */
+#define PUSH_BYTES (4u << 20)
+
+static_assert(WORKERS_MAX <= BLOBS_MAX, "each worker has a blob of its own");
+
+struct slot {
+	uint8_t *pages;
+	uint64_t frame;
+	uint32_t n_pages;
+	struct slot *next;
+};
+
+/* A frame that a worker is done with. */
+struct done {
+	uint64_t frame;
+	struct frame_rec rec;
+};
+
+struct worker {
+	struct packer *packer;
+	pthread_t thread;
+	struct sealer sealer;
+	struct hasher hasher;
+	ZSTD_CCtx *zstd;
+	uint8_t *squeezed; /* FRAME_BYTES: what zstd makes of a frame */
+	uint8_t *stage;    /* STAGE_BYTES and one sealed frame */
+	size_t staged;
+	uint64_t written;
+	uint64_t pushed;
+	struct arena arena;
+	struct list done; /* struct done */
+	struct packed_blob blob;
+	int fd;
+};
+
+struct packer {
+	struct page_sink sink; /* first, so that the sink is the packer */
+	int dir_fd;
+	uint8_t key[STORE_KEY_BYTES];
+	uint8_t id[ID_BYTES];
+	enum store_compression compression;
+
+	/* The caller's: */
+	struct slot *filling; /* the slot that reserve() lends, or NULL */
+	uint64_t next_frame;
+	struct worker workers[WORKERS_MAX];
+	unsigned n_workers;
+	unsigned max_workers;
+	struct slot slots[WORKERS_MAX * SLOTS_PER_WORKER];
+	unsigned n_slots;
+	uint8_t *memory; /* of all slots */
+	bool joined;
+
+	/* Under the lock: */
+	pthread_mutex_t lock;
+	pthread_cond_t queue_moved; /* something was queued, or the stream ended */
+	pthread_cond_t slot_freed;
+	struct slot *free_slots;
+	struct slot *queue, **queue_tail;
+	unsigned queued;
+	unsigned idle; /* workers that wait for the queue */
+	bool ended;
+	struct err first; /* code 0: no failure so far */
+};
+
+/* ---- a worker -------------------------------------------------------------------------- */
+
+static bool page_is_zero(const uint8_t *page)
+{
+	static const uint8_t zero[16];
+
+	return !memcmp(page, zero, sizeof(zero)) &&
+	       !memcmp(page, page + sizeof(zero), PAGE_BYTES - sizeof(zero));
+}
+
+/* Moves the pages that are not zero together. Return: bit n for page n. */
+static uint32_t squeeze_zero_pages(uint8_t *pages, uint32_t n)
+{
+	uint32_t present = 0;
+	uint8_t *to = pages;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t *from = pages + i * PAGE_BYTES;
+
+		if (page_is_zero(from))
+			continue;
+		if (to != from)
+			memcpy(to, from, PAGE_BYTES);
+		to += PAGE_BYTES;
+		present |= 1u << i;
+	}
+	return present;
+}
+
+static int worker_flush(struct worker *w, struct err *e)
+{
+	int r;
+
+	if (!w->staged)
+		return 0;
+	FAULT_STEP("store-page-write", e);
+	r = hasher_add(&w->hasher, w->stage, w->staged, e);
+	if (!r)
+		r = write_all(w->fd, w->stage, w->staged, e, "pages");
+	if (r < 0)
+		return r;
+	w->written += w->staged;
+	w->staged = 0;
+	if (w->written - w->pushed >= PUSH_BYTES) {
+		push_file(w->fd, w->pushed);
+		w->pushed = w->written;
+	}
+	return 0;
+}
+
+/*
+ * Whether a frame all but repeats itself: nearly every word of some runs of it is the one that
+ * stood 1, 2, 4 or 8 words before.
+ */
+static bool repeats_itself(const uint8_t *plain, size_t len)
+{
+	enum { RUNS = 4, WORDS = 64, BEFORE = 8 };
+	unsigned same = 0;
+
+	for (size_t run = 0; run < RUNS; run++) {
+		uint64_t w[WORDS];
+
+		memcpy(w, plain + run * (len / RUNS), sizeof(w));
+		for (size_t i = BEFORE; i < WORDS; i++)
+			same += w[i] == w[i - 1] || w[i] == w[i - 2] || w[i] == w[i - 4] ||
+			        w[i] == w[i - 8];
+	}
+	return same > RUNS * (WORDS - BEFORE) / 16 * 15;
+}
+
+static bool worth_compressing(const struct worker *w, const uint8_t *plain, size_t len,
+                              bool waiting)
+{
+	switch (w->packer->compression) {
+	case STORE_COMPRESS_NONE:
+		return false;
+	case STORE_COMPRESS_SMALL:
+		return true;
+	default:
+		return !waiting || repeats_itself(plain, len);
+	}
+}
+
+static int pack_frame(struct worker *w, struct slot *slot, bool waiting, struct err *e)
+{
+	struct frame_rec rec = {.present = squeeze_zero_pages(slot->pages, slot->n_pages)};
+	size_t len = (size_t)__builtin_popcount(rec.present) * PAGE_BYTES;
+	const uint8_t *plain = slot->pages;
+	struct done *done;
+	int r;
+
+	if (len && worth_compressing(w, plain, len, waiting)) {
+		/* Room for less than the pages: zstd gives up when there is nothing to gain. */
+		size_t n = ZSTD_compress2(w->zstd, w->squeezed, len - len / 16, plain, len);
+
+		if (!ZSTD_isError(n)) {
+			rec.codec = FRAME_ZSTD;
+			plain = w->squeezed;
+			len = n;
+		}
+	}
+	if (len) {
+		r = sealer_seal(&w->sealer, SEAL_PAGES, slot->frame, plain, len,
+		                w->stage + w->staged, e);
+		if (r < 0)
+			return r;
+		rec.bytes = (uint32_t)(len + SEAL_TAG_BYTES);
+		w->staged += rec.bytes;
+	}
+	done = LIST_ADD(&w->done, &w->arena, struct done);
+	*done = (struct done){.frame = slot->frame, .rec = rec};
+	return w->staged >= STAGE_BYTES ? worker_flush(w, e) : 0;
+}
+
+static int worker_end(struct worker *w, struct err *e)
+{
+	int r = worker_flush(w, e);
+
+	if (!r)
+		r = hasher_end(&w->hasher, w->blob.blob.digest, e);
+	if (r < 0)
+		return r;
+	w->blob.blob.bytes = w->written;
+	w->blob.fd = w->fd;
+	push_file(w->fd, w->pushed);
+	return 0;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct packer *p = w->packer;
+	struct err e = {0};
+
+	pthread_mutex_lock(&p->lock);
+	for (;;) {
+		struct slot *slot = p->queue;
+		bool failed = p->first.code, waiting;
+
+		if (!slot && p->ended)
+			break;
+		if (!slot) {
+			p->idle++;
+			pthread_cond_wait(&p->queue_moved, &p->lock);
+			p->idle--;
+			continue;
+		}
+		p->queue = slot->next;
+		if (!p->queue)
+			p->queue_tail = &p->queue;
+		waiting = --p->queued > 0;
+		pthread_mutex_unlock(&p->lock);
+		/* After a failure frames are still taken, so that the caller is not stuck. */
+		if (!failed)
+			failed = pack_frame(w, slot, waiting, &e) < 0;
+		pthread_mutex_lock(&p->lock);
+		if (failed && !p->first.code)
+			p->first = e;
+		slot->next = p->free_slots;
+		p->free_slots = slot;
+		pthread_cond_signal(&p->slot_freed);
+	}
+	if (!p->first.code) {
+		pthread_mutex_unlock(&p->lock);
+		if (worker_end(w, &e) < 0) {
+			pthread_mutex_lock(&p->lock);
+			if (!p->first.code)
+				p->first = e;
+		} else {
+			pthread_mutex_lock(&p->lock);
+		}
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+static void worker_finish(struct worker *w)
+{
+	sealer_finish(&w->sealer);
+	hasher_finish(&w->hasher);
+	ZSTD_freeCCtx(w->zstd);
+	free(w->squeezed);
+	free(w->stage);
+	arena_finish(&w->arena);
+	os_close(&w->fd);
+}
+
+static int worker_init(struct worker *w, struct packer *p, struct err *e)
+{
+	int level = p->compression == STORE_COMPRESS_SMALL ? 3 : 1;
+	int r;
+
+	*w = (struct worker){.packer = p, .fd = -1};
+	snprintf(w->blob.name, sizeof(w->blob.name), "pages%u", p->n_workers);
+	r = sealer_init(&w->sealer, p->key, p->id, e);
+	if (!r)
+		r = hasher_init(&w->hasher, e);
+	if (r < 0)
+		return r;
+	w->zstd = ZSTD_createCCtx();
+	if (!w->zstd ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, level)))
+		return err_say(e, -ENOMEM, "store: no memory for zstd");
+	w->squeezed = xalloc(FRAME_BYTES);
+	w->stage = xalloc(STAGE_BYTES + FRAME_BYTES + SEAL_TAG_BYTES);
+	w->fd = openat(p->dir_fd, w->blob.name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (w->fd < 0)
+		return err_set(e, -errno, "store: making a page blob");
+	return 0;
+}
+
+static int worker_start(struct packer *p, struct err *e)
+{
+	struct worker *w = &p->workers[p->n_workers];
+	sigset_t all, before;
+	int r = worker_init(w, p, e);
+
+	if (!r) {
+		/* Signals are the caller's business. */
+		sigfillset(&all);
+		pthread_sigmask(SIG_SETMASK, &all, &before);
+		r = -pthread_create(&w->thread, NULL, worker_main, w);
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+		if (r < 0)
+			r = err_set(e, r, "store: starting a thread");
+	}
+	if (r < 0) {
+		worker_finish(w);
+		return r;
+	}
+	p->n_workers++;
+	return 0;
+}
+
+/* ---- the caller's side ----------------------------------------------------------------- */
+
+static struct packer *packer_of(struct page_sink *sink)
+{
+	return (struct packer *)sink;
+}
+
+static int take_free_slot(struct packer *p, struct err *e)
+{
+	int r = 0;
+
+	if (p->next_frame == PAGES_MAX / FRAME_PAGES)
+		return err_say(e, -EFBIG, "store: a snapshot of more than %llu pages",
+		               (unsigned long long)PAGES_MAX);
+	pthread_mutex_lock(&p->lock);
+	while (!p->free_slots && !p->first.code)
+		pthread_cond_wait(&p->slot_freed, &p->lock);
+	if (p->first.code) {
+		r = p->first.code;
+		if (e)
+			*e = p->first;
+	} else {
+		p->filling = p->free_slots;
+		p->free_slots = p->filling->next;
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (!r)
+		*p->filling = (struct slot){.pages = p->filling->pages, .frame = p->next_frame++};
+	return r;
+}
+
+static int queue_filled_slot(struct packer *p, struct err *e)
+{
+	struct slot *slot = p->filling;
+	bool more;
+	int r;
+
+	p->filling = NULL;
+	pthread_mutex_lock(&p->lock);
+	*p->queue_tail = slot;
+	p->queue_tail = &slot->next;
+	more = ++p->queued > p->idle && p->n_workers < p->max_workers;
+	pthread_cond_signal(&p->queue_moved);
+	pthread_mutex_unlock(&p->lock);
+	if (!more)
+		return 0;
+	r = worker_start(p, e);
+	if (r < 0 && p->n_workers) {
+		p->max_workers = p->n_workers; /* the others will do, only slower */
+		return 0;
+	}
+	return r;
+}
+
+static uint8_t *packer_reserve(struct page_sink *sink, size_t *pages, struct err *e)
+{
+	struct packer *p = packer_of(sink);
+
+	if (!p->filling && take_free_slot(p, e) < 0)
+		return NULL;
+	*pages = MIN(*pages, FRAME_PAGES - p->filling->n_pages);
+	return p->filling->pages + (size_t)p->filling->n_pages * PAGE_BYTES;
+}
+
+static int packer_commit(struct page_sink *sink, size_t pages, struct err *e)
+{
+	struct packer *p = packer_of(sink);
+
+	assert(!pages || (p->filling && pages <= FRAME_PAGES - p->filling->n_pages));
+	if (!pages)
+		return 0;
+	p->filling->n_pages += (uint32_t)pages;
+	return p->filling->n_pages == FRAME_PAGES ? queue_filled_slot(p, e) : 0;
+}
+
+static int packer_write(struct page_sink *sink, const uint8_t *data, size_t pages, struct err *e)
+{
+	while (pages) {
+		size_t n = pages;
+		uint8_t *to = packer_reserve(sink, &n, e);
+		int r;
+
+		if (!to)
+			return e ? e->code : -EIO;
+		memcpy(to, data, n * PAGE_BYTES);
+		r = packer_commit(sink, n, e);
+		if (r < 0)
+			return r;
+		data += n * PAGE_BYTES;
+		pages -= n;
+	}
+	return 0;
+}
+
+static unsigned usable_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (unsigned)CPU_COUNT(&set);
+}
+
+int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES], const uint8_t id[ID_BYTES],
+                  const struct store_options *options, struct packer **out, struct err *e)
+{
+	struct packer *p = xalloc(sizeof(*p));
+	size_t bytes;
+
+	p->sink = (struct page_sink){
+		.write = packer_write, .reserve = packer_reserve, .commit = packer_commit};
+	p->dir_fd = dir_fd;
+	p->compression = options->compression;
+	p->max_workers = options->workers ? options->workers : usable_cpus();
+	p->max_workers = MAX(1, MIN(p->max_workers, WORKERS_MAX));
+	p->n_slots = p->max_workers * SLOTS_PER_WORKER;
+	bytes = (size_t)p->n_slots * FRAME_BYTES;
+	p->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p->memory == MAP_FAILED) {
+		free(p);
+		return err_set(e, -ENOMEM, "store: %zu bytes for frames", bytes);
+	}
+	memcpy(p->key, key, sizeof(p->key));
+	memcpy(p->id, id, sizeof(p->id));
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->queue_moved, NULL);
+	pthread_cond_init(&p->slot_freed, NULL);
+	p->queue_tail = &p->queue;
+	for (unsigned i = 0; i < p->n_slots; i++) {
+		p->slots[i].pages = p->memory + (size_t)i * FRAME_BYTES;
+		p->slots[i].next = p->free_slots;
+		p->free_slots = &p->slots[i];
+	}
+	*out = p;
+	return 0;
+}
+
+struct page_sink *packer_sink(struct packer *p)
+{
+	return &p->sink;
+}
+
+static void packer_join(struct packer *p)
+{
+	if (p->joined)
+		return;
+	p->joined = true;
+	pthread_mutex_lock(&p->lock);
+	p->ended = true;
+	pthread_cond_broadcast(&p->queue_moved);
+	pthread_mutex_unlock(&p->lock);
+	for (unsigned i = 0; i < p->n_workers; i++)
+		pthread_join(p->workers[i].thread, NULL);
+}
+
+int packer_end(struct packer *p, struct arena *a, struct packed *out, struct err *e)
+{
+	struct frame_rec *frames = ARENA_ARRAY(a, struct frame_rec, p->next_frame + 1);
+	uint32_t last_pages = p->filling ? p->filling->n_pages : FRAME_PAGES;
+	int r = 0;
+
+	assert(!p->joined);
+	*out = (struct packed){0};
+	if (p->filling && !last_pages)
+		p->next_frame--; /* reserved, and nothing came */
+	else if (p->filling)
+		r = queue_filled_slot(p, e);
+	packer_join(p);
+	if (r < 0)
+		return r;
+	if (p->first.code) {
+		if (e)
+			*e = p->first;
+		return p->first.code;
+	}
+	for (unsigned i = 0; i < p->n_workers; i++) {
+		struct worker *w = &p->workers[i];
+
+		LIST_EACH (&w->done, struct done, done) {
+			frames[done->frame] = done->rec;
+			out->stored_pages += (unsigned)__builtin_popcount(done->rec.present);
+			if (done->rec.present)
+				frames[done->frame].blob = (uint8_t)out->n_blobs;
+		}
+		if (w->written)
+			out->blobs[out->n_blobs++] = w->blob;
+	}
+	out->frames = (struct list){.items = frames, .count = p->next_frame};
+	out->pages = p->next_frame * FRAME_PAGES;
+	if (last_pages && last_pages < FRAME_PAGES)
+		out->pages -= FRAME_PAGES - last_pages;
+	return 0;
+}
+
+void packer_destroy(struct packer *p)
+{
+	if (!p)
+		return;
+	/* Nobody wants the rest: the workers drop it. */
+	pthread_mutex_lock(&p->lock);
+	if (!p->first.code)
+		p->first.code = -ECANCELED;
+	pthread_mutex_unlock(&p->lock);
+	packer_join(p);
+	for (unsigned i = 0; i < p->n_workers; i++)
+		worker_finish(&p->workers[i]);
+	munmap(p->memory, (size_t)p->n_slots * FRAME_BYTES);
+	pthread_mutex_destroy(&p->lock);
+	pthread_cond_destroy(&p->queue_moved);
+	pthread_cond_destroy(&p->slot_freed);
+	secret_forget(p->key, sizeof(p->key));
+	free(p);
+}
+
+/* ---- whole blobs ----------------------------------------------------------------------- */
+
+int pack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, struct buf *out,
+              struct err *e)
+{
+	AUTO(buf) struct buf squeezed = {0};
+	size_t n;
+
+	buf_reserve(&squeezed, ZSTD_compressBound(in.len));
+	n = ZSTD_compress(squeezed.data, squeezed.cap, in.data, in.len, 1);
+	if (ZSTD_isError(n))
+		return err_say(e, -EIO, "store: zstd: %s", ZSTD_getErrorName(n));
+	return sealer_seal(sealer, kind, 0, squeezed.data, n, buf_extend(out, n + SEAL_TAG_BYTES),
+	                   e);
+}
+
+int unpack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, uint64_t plain_bytes,
+                struct buf *out, struct err *e)
+{
+	AUTO(buf) struct buf squeezed = {0};
+	size_t n;
+
+	buf_reserve(&squeezed, in.len + 1);
+	if (sealer_open(sealer, kind, 0, in.data, in.len, squeezed.data) < 0)
+		return err_say(e, -EBADMSG, "its seal is broken");
+	n = ZSTD_decompress(buf_extend(out, (size_t)plain_bytes), (size_t)plain_bytes,
+	                    squeezed.data, in.len - SEAL_TAG_BYTES);
+	if (ZSTD_isError(n) || n != plain_bytes)
+		return err_say(e, -EBADMSG, "it does not hold %llu bytes of zstd",
+		               (unsigned long long)plain_bytes);
+	return 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ciphers, digests and MACs, as the rest of the room wants them. The only file that includes
+ * OpenSSL.
+ *
+ * Sealing is AES-256-GCM. A key belongs to one snapshot and is random, and under it a pair of
+ * kind and index is sealed once, so the pair is the nonce. The associated data repeats it after
+ * the snapshot's id. A failed open leaves zeros: no byte is seen that was not authenticated.
+ */
+#include "store/parts.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+static int crypto_failed(struct err *e, const char *what)
+{
+	return err_say(e, -EIO, "store: the crypto library failed at %s", what);
+}
+
+static void put_le(uint8_t *out, uint64_t value, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		out[i] = (uint8_t)(value >> (8 * i));
+}
+
+int sealer_init(struct sealer *s, const uint8_t key[STORE_KEY_BYTES], const uint8_t id[ID_BYTES],
+                struct err *e)
+{
+	*s = (struct sealer){.seal_ctx = EVP_CIPHER_CTX_new(), .open_ctx = EVP_CIPHER_CTX_new()};
+	memcpy(s->id, id, ID_BYTES);
+	if (!s->seal_ctx || !s->open_ctx ||
+	    EVP_EncryptInit_ex2(s->seal_ctx, EVP_aes_256_gcm(), key, NULL, NULL) != 1 ||
+	    EVP_DecryptInit_ex2(s->open_ctx, EVP_aes_256_gcm(), key, NULL, NULL) != 1) {
+		sealer_finish(s);
+		return crypto_failed(e, "preparing AES-256-GCM");
+	}
+	return 0;
+}
+
+void sealer_finish(struct sealer *s)
+{
+	EVP_CIPHER_CTX_free(s->seal_ctx);
+	EVP_CIPHER_CTX_free(s->open_ctx);
+	s->seal_ctx = s->open_ctx = NULL;
+}
+
+struct seal_place {
+	uint8_t nonce[SEAL_NONCE_BYTES];
+	uint8_t aad[ID_BYTES + SEAL_NONCE_BYTES];
+};
+
+static void seal_place_init(struct seal_place *p, const struct sealer *s, enum seal_kind kind,
+                            uint64_t index)
+{
+	put_le(p->nonce, (uint64_t)kind, 4);
+	put_le(p->nonce + 4, index, 8);
+	memcpy(p->aad, s->id, ID_BYTES);
+	memcpy(p->aad + ID_BYTES, p->nonce, SEAL_NONCE_BYTES);
+}
+
+int sealer_seal(struct sealer *s, enum seal_kind kind, uint64_t index, const uint8_t *in,
+                size_t len, uint8_t *out, struct err *e)
+{
+	EVP_CIPHER_CTX *ctx = s->seal_ctx;
+	struct seal_place place;
+	int n;
+
+	if (len > INT32_MAX)
+		return err_say(e, -EFBIG, "store: %zu bytes are too many for one seal", len);
+	seal_place_init(&place, s, kind, index);
+	if (EVP_EncryptInit_ex2(ctx, NULL, NULL, place.nonce, NULL) != 1 ||
+	    EVP_EncryptUpdate(ctx, NULL, &n, place.aad, sizeof(place.aad)) != 1 ||
+	    EVP_EncryptUpdate(ctx, out, &n, in, (int)len) != 1 ||
+	    EVP_EncryptFinal_ex(ctx, out + n, &n) != 1 ||
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_BYTES, out + len) != 1)
+		return crypto_failed(e, "sealing");
+	return 0;
+}
+
+int sealer_open(struct sealer *s, enum seal_kind kind, uint64_t index, const uint8_t *in,
+                size_t len, uint8_t *out)
+{
+	EVP_CIPHER_CTX *ctx = s->open_ctx;
+	struct seal_place place;
+	uint8_t tag[SEAL_TAG_BYTES];
+	size_t plain;
+	int n;
+
+	if (len < SEAL_TAG_BYTES || len > INT32_MAX)
+		return -EBADMSG;
+	plain = len - SEAL_TAG_BYTES;
+	memcpy(tag, in + plain, sizeof(tag));
+	seal_place_init(&place, s, kind, index);
+	if (EVP_DecryptInit_ex2(ctx, NULL, NULL, place.nonce, NULL) != 1 ||
+	    EVP_DecryptUpdate(ctx, NULL, &n, place.aad, sizeof(place.aad)) != 1 ||
+	    EVP_DecryptUpdate(ctx, out, &n, in, (int)plain) != 1 ||
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, sizeof(tag), tag) != 1 ||
+	    EVP_DecryptFinal_ex(ctx, out + plain, &n) != 1) {
+		memset(out, 0, plain);
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+int hasher_init(struct hasher *h, struct err *e)
+{
+	h->ctx = EVP_MD_CTX_new();
+	if (!h->ctx || EVP_DigestInit_ex2(h->ctx, EVP_sha256(), NULL) != 1) {
+		hasher_finish(h);
+		return crypto_failed(e, "preparing SHA-256");
+	}
+	return 0;
+}
+
+int hasher_add(struct hasher *h, const void *data, size_t len, struct err *e)
+{
+	return EVP_DigestUpdate(h->ctx, data, len) == 1 ? 0 : crypto_failed(e, "SHA-256");
+}
+
+int hasher_end(struct hasher *h, uint8_t out[DIGEST_BYTES], struct err *e)
+{
+	return EVP_DigestFinal_ex(h->ctx, out, NULL) == 1 ? 0 : crypto_failed(e, "SHA-256");
+}
+
+void hasher_finish(struct hasher *h)
+{
+	EVP_MD_CTX_free(h->ctx);
+	h->ctx = NULL;
+}
+
+int digest_of(struct span data, uint8_t out[DIGEST_BYTES], struct err *e)
+{
+	if (EVP_Digest(data.data, data.len, out, NULL, EVP_sha256(), NULL) != 1)
+		return crypto_failed(e, "SHA-256");
+	return 0;
+}
+
+int mac_of(const uint8_t key[STORE_KEY_BYTES], struct span data, uint8_t out[DIGEST_BYTES],
+           struct err *e)
+{
+	size_t n = 0;
+
+	if (!EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, STORE_KEY_BYTES, data.data,
+	               data.len, out, DIGEST_BYTES, &n) ||
+	    n != DIGEST_BYTES)
+		return crypto_failed(e, "HMAC-SHA-256");
+	return 0;
+}
+
+bool secret_equal(const uint8_t *a, const uint8_t *b, size_t len)
+{
+	return CRYPTO_memcmp(a, b, len) == 0;
+}
+
+void secret_forget(void *data, size_t len)
+{
+	OPENSSL_cleanse(data, len);
+}
+
+int derive_key(const uint8_t key[STORE_KEY_BYTES], const char *use, uint8_t *out, size_t len,
+               struct err *e)
+{
+	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+	char sha256[] = "SHA256";
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, sha256, 0),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)key,
+	                                          STORE_KEY_BYTES),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)use,
+	                                          strlen(use)),
+		OSSL_PARAM_construct_end(),
+	};
+	int done = ctx ? EVP_KDF_derive(ctx, out, len, params) : 0;
+
+	EVP_KDF_CTX_free(ctx);
+	EVP_KDF_free(kdf);
+	return done == 1 ? 0 : crypto_failed(e, "HKDF");
+}
+
+int random_bytes(void *out, size_t len, struct err *e)
+{
+	return RAND_priv_bytes(out, (int)len) == 1 ? 0 : crypto_failed(e, "random numbers");
+}
