@@ -69,7 +69,7 @@ class Machine:
             data = self._read(max(0, end - time.monotonic()))
             if not data:
                 raise AssertionError(f"{what!r} did not come; the last was {self.seen[-800:]!r}")
-            self.seen += data
+            self.seen += data.replace(b"\r", b"")
         at = self.seen.index(what) + len(what)
         out, self.seen = self.seen[:at], self.seen[at:]
         return out.decode(errors="replace").replace("\r", "")
