@@ -423,7 +423,7 @@ void x86_fp_set_state(struct x86_cpu *cpu, const struct x86_state *in)
 	struct x87 *f = &cpu->x87;
 
 	memcpy(f->r, in->fpr, sizeof(f->r));
-	f->cw = in->fcw;
+	f->cw = (uint16_t)((in->fcw & 0x1f3f) | 0x40); /* bits that exist */
 	f->sw = in->fsw;
 	f->tag = in->ftw;
 	f->op = in->fop;

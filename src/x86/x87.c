@@ -617,6 +617,7 @@ MOVE_IF(fcmovne, !(f->eflags & ZF))
 MOVE_IF(fcmovnbe, !(f->eflags & (CF | ZF)))
 MOVE_IF(fcmovnu, !(f->eflags & PF))
 
+/* An unmasked denormal exception does not keep a load from being done. */
 #define LOAD(name, kind, argument)                                                                 \
 	X87_FN(name)                                                                               \
 	{                                                                                          \
@@ -625,7 +626,7 @@ MOVE_IF(fcmovnu, !(f->eflags & PF))
 		if (push_fault(f))                                                                 \
 			return false;                                                              \
 		begin(f);                                                                          \
-		if (!(merge(f, MATH(kind)(f->cw, &r, argument), X87_C1) & PRE_COMPUTATION))        \
+		if (!(merge(f, MATH(kind)(f->cw, &r, argument), X87_C1) & X87_IE))                 \
 			push(f, &r);                                                               \
 		return false;                                                                      \
 	}

@@ -218,7 +218,7 @@ static void make_x87(const struct form *f, struct vector *v)
 	make_x87_row(&m, row);
 	v->undefined_sw = undefined_codes(row);
 	v->undefined_cr2_offset = row->flags & (X87_ENV | X87_STATE);
-	v->undefined_if_fault = !strcmp(row->name, "fbstp"); /* eight bytes first, then two */
+	v->undefined_if_fault = row->store == 10; /* eight bytes first, then two */
 }
 
 /* ---- all ------------------------------------------------------------------------------- */
