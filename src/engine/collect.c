@@ -5,7 +5,7 @@
  * ends, the tree is complete and stands still.
  */
 #include <fcntl.h>
-#include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +16,7 @@
 #include "engine/engine-int.h"
 
 #define STOP_TIMEOUT_MS 5000
+#define REAP_TIMEOUT_MS 2000u
 
 static struct dtask *add_task(struct dump *d, pid_t pid, struct dtask *parent)
 {
@@ -50,11 +51,16 @@ static int read_stat(struct dtask *t, struct err *e)
 
 static int seize_thread(struct dtask *t, pid_t tid, struct err *e)
 {
+	int r;
+
 	if (t->n_threads == t->cap_threads) {
 		t->cap_threads = t->cap_threads ? 2 * t->cap_threads : 4;
 		t->threads = xrealloc(t->threads, t->cap_threads * sizeof(*t->threads));
 	}
-	return tracee_seize(&t->threads[t->n_threads], tid, 0, e);
+	r = tracee_seize(&t->threads[t->n_threads], tid, 0, e);
+	if (r == -EPERM)
+		r = e->code = OBSTACLE; /* another tracer, or not ours to trace: not a failure */
+	return r;
 }
 
 static bool has_thread(const struct dtask *t, pid_t tid)
@@ -221,6 +227,23 @@ void collect_thaw(struct dump *d)
 	d->frozen_ns = os_clock_ns(CLOCK_MONOTONIC) - d->frozen_at_ns;
 }
 
+/*
+ * A pid is free again when the parent has waited for it; a pidfd says so by POLLHUP (Linux
+ * 6.9). Most parents do at once; a restore right after us should not find the pids taken.
+ */
+static void wait_reaped(struct dump *d)
+{
+	uint64_t deadline = os_clock_ns(CLOCK_MONOTONIC) + REAP_TIMEOUT_MS * 1000000u;
+
+	for (size_t i = 0; i < d->n_tasks; i++) {
+		struct pollfd p = {.fd = d->tasks[i]->pidfd};
+		uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
+
+		if (p.fd >= 0 && now < deadline)
+			poll(&p, 1, (int)((deadline - now) / 1000000u) + 1);
+	}
+}
+
 void collect_kill(struct dump *d)
 {
 	/* Children first: no parent then sees the death of a child that others do not. */
@@ -247,6 +270,7 @@ void collect_kill(struct dump *d)
 	}
 	d->frozen = false;
 	d->frozen_ns = os_clock_ns(CLOCK_MONOTONIC) - d->frozen_at_ns;
+	wait_reaped(d);
 }
 
 void collect_free(struct dump *d)

@@ -29,41 +29,37 @@
 	 PROC_VM_MERGEABLE | PROC_VM_NORESERVE | PROC_VM_RANDOM | PROC_VM_SEQUENTIAL |             \
 	 PROC_VM_SEALED | PROC_VM_DROPPABLE)
 
-static void check_mapping(struct dump *d, struct dtask *t, const struct proc_vma *v)
+/* Why a mapping cannot be snapshotted; NULL if it can. */
+static const char *mapping_obstacle(const struct proc_vma *v)
 {
-	if (v->unknown_flag)
-		dump_obstacle(d, t->pid,
-			      "mapping %" PRIx64 " has the flag \"%s\", which this wslx does not know",
-			      v->start, v->unknown_flag);
-	if (v->flags & (PROC_VM_IO | PROC_VM_PFNMAP | PROC_VM_MIXEDMAP))
-		dump_obstacle(d, t->pid, "mapping %" PRIx64 " (%s) is memory of a device", v->start,
-			      v->name);
-	if (v->flags & PROC_VM_HUGETLB)
-		dump_obstacle(d, t->pid,
-			      "mapping %" PRIx64 " uses hugetlbfs pages: transparent huge pages "
-			      "(madvise) can be snapshotted",
-			      v->start);
+	static const struct {
+		const char *prefix, *why;
+	} names[] = {
+		{"anon_inode:[io_uring]",
+		 "is a ring of an io_uring, whose requests are inside of the kernel"},
+		{"anon_inode:", "is of a kernel object that has no file"},
+		{"/anon_hugepage", "uses hugetlbfs pages: transparent huge pages (madvise) can be "
+				   "snapshotted"},
+		{"/secretmem", "is secret memory (memfd_secret), which nobody else may read"},
+		{"/SYSV", "is System V shared memory, which is not supported: POSIX shared memory "
+			  "(shm_open) is"},
+		{"/[aio]", "is a context of kernel AIO (io_setup), whose requests are inside of the "
+			   "kernel"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (text_starts(v->name, names[i].prefix))
+			return names[i].why;
 	if (v->flags & (PROC_VM_UFFD_MISSING | PROC_VM_UFFD_WP | PROC_VM_UFFD_MINOR))
-		dump_obstacle(d, t->pid, "mapping %" PRIx64 " is served by a userfaultfd", v->start);
+		return "is served by a userfaultfd";
 	if (v->flags & PROC_VM_SHADOW_STACK)
-		dump_obstacle(d, t->pid,
-			      "mapping %" PRIx64 " is a shadow stack: start the program with "
-			      "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off",
-			      v->start);
-	if (text_starts(v->name, "anon_inode:") || text_starts(v->name, "/anon_hugepage"))
-		dump_obstacle(d, t->pid, "mapping %" PRIx64 " is of %s", v->start, v->name);
-	if (text_starts(v->name, "/secretmem"))
-		dump_obstacle(d, t->pid,
-			      "mapping %" PRIx64 " is secret memory (memfd_secret), which nobody "
-			      "else may read",
-			      v->start);
-	if (text_starts(v->name, "/SYSV"))
-		dump_obstacle(d, t->pid,
-			      "mapping %" PRIx64 " is System V shared memory, which is not supported "
-			      "yet: POSIX shared memory (shm_open) is",
-			      v->start);
-	if (!strcmp(v->name, "[aio]") || text_starts(v->name, "/[aio]"))
-		dump_obstacle(d, t->pid, "has a kernel AIO context (io_setup)");
+		return "is a shadow stack: start the program with "
+		       "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off";
+	if (v->flags & PROC_VM_HUGETLB)
+		return "uses hugetlbfs pages: transparent huge pages (madvise) can be snapshotted";
+	if (v->flags & (PROC_VM_IO | PROC_VM_PFNMAP | PROC_VM_MIXEDMAP))
+		return "is memory of a device";
+	return NULL;
 }
 
 /* A descriptor for what is mapped: through map_files, or by name where that is not allowed. */
@@ -133,7 +129,18 @@ static int dump_mapping(struct dump *d, struct dtask *t, const struct proc_vma *
 	} else if (!strcmp(v->name, "[vvar_vclock]")) {
 		rec->kind = VMA_VVAR_VCLOCK;
 	} else {
-		check_mapping(d, t, v);
+		const char *why = mapping_obstacle(v);
+
+		if (v->unknown_flag)
+			dump_obstacle(d, t->pid,
+				      "mapping %" PRIx64 " has the flag \"%s\", which this wslx does "
+				      "not know",
+				      v->start, v->unknown_flag);
+		if (why) {
+			dump_obstacle(d, t->pid, "mapping %" PRIx64 " (%s) %s", v->start, v->name,
+				      why);
+			return 0;
+		}
 		if (text_starts(v->name, "[anon:")) {
 			size_t n = strlen(v->name) - 7;
 

@@ -8,14 +8,16 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/prctl.h>
-#include <linux/sched/types.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "engine/engine-int.h"
@@ -25,6 +27,7 @@
 #define IOPRIO_WHO_PROCESS 1
 #define PENDING_MAX 65536
 #define AFFINITY_BYTES 1024 /* 8192 CPUs */
+#define MEMBARRIER_GET_REGISTRATIONS (1 << 9) /* Linux 6.3 */
 
 struct kernel_sigaction {
 	uint64_t handler, flags, restorer, mask;
@@ -65,6 +68,7 @@ static int read_mappings(struct dump *d, struct dtask *t, struct err *e)
 {
 	AUTO(buf) struct buf text = {0};
 	uint64_t vdso = 0, exec_start = 0, exec_end = 0;
+	const uint8_t rw = PROT_READ | PROT_WRITE;
 	/* A task that shares an address space needs only a gate; flags come with the first. */
 	int r = os_read_file_at(t->proc, t->mm_owner ? "smaps" : "maps", &text);
 
@@ -78,8 +82,14 @@ static int read_mappings(struct dump *d, struct dtask *t, struct err *e)
 			vdso = v->start;
 		else if (!exec_end && v->prot & PROT_EXEC && strcmp(v->name, "[vsyscall]"))
 			exec_start = v->start, exec_end = v->end;
+		if (!v->inode && !v->shared && (v->prot & rw) == rw && *v->name != '[' &&
+		    v->end - v->start >= REMOTE_PAGE_BYTES)
+			t->place.borrow = remote_at(v->end - REMOTE_PAGE_BYTES);
+		else if (!strcmp(v->name, "[stack]") && !t->place.borrow.at &&
+			 v->end - v->start >= REMOTE_PAGE_BYTES)
+			t->place.borrow = remote_at(v->start);
 	}
-	return remote_find_gate(t->pid, vdso, exec_start, exec_end, &t->gate, e);
+	return remote_find_gate(t->pid, vdso, exec_start, exec_end, &t->place.gate, e);
 }
 
 /* ---- ptrace ---------------------------------------------------------------------------- */
@@ -90,21 +100,50 @@ static void regs_to_rec(const struct user_regs_struct *in, struct regs_rec *out)
 	memcpy(out, in, sizeof(*out));
 }
 
+/* Calls that give EINTR after any stop, with or without a handler (signal(7), at its end). */
+static bool ends_with_any_stop(long nr)
+{
+	static const long calls[] = {
+		SYS_epoll_wait,	     SYS_epoll_pwait, SYS_epoll_pwait2, SYS_semop,
+		SYS_semtimedop,	     SYS_rt_sigtimedwait, SYS_io_getevents, SYS_msgrcv, SYS_msgsnd,
+		/* With a time-out on the socket: */
+		SYS_accept,	     SYS_accept4,     SYS_connect,	SYS_recvfrom,
+		SYS_recvmsg,	     SYS_recvmmsg,    SYS_sendto,	SYS_sendmsg,
+		SYS_read,	     SYS_readv,       SYS_write,	SYS_writev,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+		if (calls[i] == nr)
+			return true;
+	return false;
+}
+
 /*
  * A call that was interrupted is made again after a restore by going back to its instruction.
  * The kernel keeps what is left of a relative time-out to itself (its restart block): for
  * nanosleep it has written the rest where the program asked for it, and that is used; other
  * calls (poll, futex) wait for their whole time-out again.
+ *
+ * Return: true if the call would have ended with EINTR because of our stop: then the task must
+ * make it again also when it only goes on.
  */
-static void rewind_syscall(struct regs_rec *regs)
+static bool rewind_syscall(struct regs_rec *regs, bool signal_waits)
 {
 	enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514,
 	       ERESTART_RESTARTBLOCK = 516 };
 	int64_t result = (int64_t)regs->rax;
 
 	if ((int64_t)regs->orig_rax < 0)
-		return;
+		return false;
 	switch (-result) {
+	case EINTR:
+		/* Nothing but our stop can have interrupted it, unless a handler is about to run. */
+		if (signal_waits || !ends_with_any_stop((long)regs->orig_rax))
+			goto over;
+		regs->rax = regs->orig_rax;
+		regs->rip -= 2;
+		regs->orig_rax = UINT64_MAX;
+		return true;
 	case ERESTART_RESTARTBLOCK:
 		if (regs->orig_rax == SYS_nanosleep && regs->rsi)
 			regs->rdi = regs->rsi;
@@ -119,9 +158,11 @@ static void rewind_syscall(struct regs_rec *regs)
 		regs->orig_rax = UINT64_MAX;
 		break;
 	default:
+	over:
 		/* The call is over; nothing may take its number for one in progress. */
 		regs->orig_rax = UINT64_MAX;
 	}
+	return false;
 }
 
 static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
@@ -153,10 +194,10 @@ static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
 }
 
 static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
-			  struct thread_rec *rec, struct err *e)
+			  const struct proc_status *st, struct thread_rec *rec, struct err *e)
 {
 	AUTO(buf) struct buf xstate = {0};
-	struct ptrace_rseq_configuration rseq;
+	struct rseq_configuration rseq;
 	int r;
 
 	regs_to_rec(&th->regs, &rec->regs);
@@ -166,7 +207,12 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 			      th->tid);
 		return 0;
 	}
-	rewind_syscall(&rec->regs);
+	if (rewind_syscall(&rec->regs, (st->sig_pending | st->shared_pending) & ~st->sig_blocked)) {
+		memcpy(&th->regs, &rec->regs, sizeof(th->regs));
+		r = tracee_set_regs(th, e);
+		if (r < 0)
+			return r;
+	}
 	r = tracee_get_regset(th, NT_X86_XSTATE, &xstate, e);
 	if (!r)
 		r = tracee_get_sigmask(th, &rec->sigmask, e);
@@ -178,9 +224,9 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 	if (xstate.len >= 472) /* XCR0 stands in the area's software bytes */
 		memcpy(&d->image.xfeatures, xstate.data + 464, 8);
 	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, th->tid, sizeof(rseq), &rseq) > 0) {
-		rec->rseq = rseq.rseq_abi_pointer;
-		rec->rseq_bytes = rseq.rseq_abi_pointer ? rseq.rseq_abi_size : 0;
-		rec->rseq_signature = rseq.rseq_abi_pointer ? rseq.signature : 0;
+		rec->rseq = rseq.pointer;
+		rec->rseq_bytes = rseq.pointer ? rseq.bytes : 0;
+		rec->rseq_signature = rseq.pointer ? rseq.signature : 0;
 	}
 	rec->group_stop = (uint32_t)th->group_stop;
 	return 0;
@@ -196,7 +242,7 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 	uint8_t affinity[AFFINITY_BYTES];
 	int32_t pdeathsig = 0, tsc = 0;
 	size_t i_slack, i_sched, i_affinity, i_ioprio, i_personality, i_secure, i_cpuid, i_tid;
-	size_t i_robust;
+	size_t i_robust, i_nice, i_mce;
 	int64_t n;
 	int ret;
 
@@ -214,6 +260,8 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 			       U(sizeof(sched)), U(0));
 	i_affinity = REMOTE_QUEUE(r, SYS_sched_getaffinity, U(0), U(sizeof(affinity)),
 				  remote_out(r, affinity, sizeof(affinity)));
+	i_mce = REMOTE_QUEUE(r, SYS_prctl, U(PR_MCE_KILL_GET), U(0), U(0), U(0), U(0));
+	i_nice = REMOTE_QUEUE(r, SYS_getpriority, U(PRIO_PROCESS), U(0));
 	i_ioprio = REMOTE_QUEUE(r, SYS_ioprio_get, U(IOPRIO_WHO_PROCESS), U(0));
 	i_cpuid = REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_CPUID), U(0));
 	REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_XCOMP_PERM),
@@ -239,7 +287,8 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 	if (n < 0)
 		return err_set(e, (int)n, "thread %u: sched_getattr", rec->tid);
 	rec->sched = (struct sched_rec){.policy = sched.policy,
-					.nice = sched.nice,
+					/* The kernel counts 40..1 there; 20 is nice 0. */
+					.nice = 20 - (int32_t)remote_result(r, i_nice),
 					.priority = MIN(sched.priority, 99u),
 					.flags = sched.flags & 1, /* reset on fork */
 					.runtime = sched.policy == SCHED_DEADLINE ? sched.runtime : 0,
@@ -248,6 +297,7 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 	n = remote_result(r, i_affinity);
 	if (n > 0)
 		rec->affinity = SPAN(arena_copy(&d->arena, affinity, (size_t)n), (size_t)n);
+	rec->mce_kill = (uint32_t)MAX(remote_result(r, i_mce), (int64_t)0);
 	n = remote_result(r, i_ioprio);
 	rec->ioprio = n < 0 ? 0 : (uint32_t)n;
 	return 0;
@@ -304,14 +354,15 @@ static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
 	check_seccomp(d, t, &status);
 	if (!index)
 		t->status = status;
-	return dump_by_ptrace(d, t, &t->threads[index], rec, e);
+	return dump_by_ptrace(d, t, &t->threads[index], &status, rec, e);
 }
 
 static int dump_other_thread(struct dump *d, struct dtask *t, size_t index,
 			     const struct remote *leader, struct thread_rec *rec, struct err *e)
 {
+	const struct remote_place place = {.gate = t->place.gate, .page = leader->page};
 	struct remote scope;
-	int r = remote_begin(&scope, &t->threads[index], t->gate, leader->page, e);
+	int r = remote_begin(&scope, &t->threads[index], &place, e);
 
 	if (r < 0)
 		return r;
@@ -363,6 +414,13 @@ static uint64_t ns_of(const struct timespec *t)
 	return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
 }
 
+static int by_timer_id(const void *a, const void *b)
+{
+	const struct proc_timer *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
 static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct task_rec *rec,
 		       struct err *e)
 {
@@ -376,6 +434,9 @@ static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct
 	ret = proc_parse_timers(buf_span(&text), &d->arena, &timers, e);
 	if (ret < 0)
 		return ret;
+	/* The highest last: the kernel gives new timers numbers from there on. */
+	if (timers.count)
+		qsort(timers.items, timers.count, sizeof(struct proc_timer), by_timer_id);
 	LIST_EACH(&timers, struct proc_timer, timer) {
 		struct posix_timer_rec *out =
 			LIST_ADD(&rec->timers, &d->arena, struct posix_timer_rec);
@@ -400,11 +461,57 @@ static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct
 			.interval_ns = ns_of(&left.it_interval),
 			.overrun = (uint32_t)MAX(remote_result(r, overrun), (int64_t)0),
 		};
-		if (timer->clock < 0)
+		/* In a clock of CPU time its owner stands, inverted; 0 is whoever asks. */
+		if (timer->clock < 0 && ~(timer->clock >> 3))
 			dump_obstacle(d, t->pid,
 				      "timer %d counts the CPU time of one process or thread: that "
 				      "clock cannot be carried over",
 				      timer->id);
+	}
+	return 0;
+}
+
+/*
+ * Nothing tells whether what will be mapped will be locked (mlockall(MCL_FUTURE)): our own page
+ * was mapped after the task's status was read, and counts as locked now or not.
+ */
+static int dump_lock_future(struct dtask *t, const struct remote *r, struct mm_rec *mm,
+			    struct err *e)
+{
+	AUTO(buf) struct buf text = {0};
+	AUTO(arena) struct arena a = {0};
+	struct proc_status now;
+	bool on_fault = false;
+	int ret = os_read_file_at(t->proc, "status", &text);
+
+	if (ret < 0)
+		return err_set(e, ret, "status");
+	ret = proc_parse_status(buf_span(&text), &a, &now, e);
+	if (ret < 0 || !r->own_page || now.vm_locked_kb <= t->status.vm_locked_kb)
+		return ret;
+	LIST_EACH(&t->vmas, struct proc_vma, v)
+		on_fault |= (v->flags & PROC_VM_LOCKONFAULT) != 0;
+	mm->mlock_future = MCL_FUTURE | (on_fault ? MCL_ONFAULT : 0u);
+	return 0;
+}
+
+/* Which stopped children the task could still learn of by wait(2): asked without taking it. */
+static int dump_stop_news(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+{
+	for (size_t i = 0; i < d->n_tasks; i++) {
+		struct dtask *child = d->tasks[i];
+		siginfo_t info = {0};
+		int ret;
+
+		if (child->parent != t || !child->n_threads || !child->threads[0].group_stop)
+			continue;
+		REMOTE_QUEUE(r, SYS_waitid, U(P_PID), U(child->pid),
+			     remote_out(r, &info, sizeof(info)), U(WSTOPPED | WNOHANG | WNOWAIT),
+			     U(0));
+		ret = remote_run(r, e);
+		if (ret < 0)
+			return ret;
+		child->stop_news = info.si_pid == child->pid;
 	}
 	return 0;
 }
@@ -416,7 +523,7 @@ static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote 
 	struct sighand_rec *sh = LIST_AT(&d->image.sighands, struct sighand_rec, rec->sighand - 1);
 	struct rlimit limits[RLIM_NLIMITS];
 	struct itimerval timers[3];
-	size_t i_dumpable, i_thp, i_mdwe, i_merge, brk, io_flusher;
+	size_t i_dumpable, i_thp, i_mdwe, i_merge, brk, io_flusher, i_member, i_keys[16];
 	int32_t subreaper = 0;
 	int ret;
 
@@ -431,10 +538,18 @@ static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote 
 	i_merge = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_MEMORY_MERGE), U(0), U(0), U(0), U(0));
 	brk = REMOTE_QUEUE(r, SYS_brk, U(0));
 	io_flusher = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_IO_FLUSHER), U(0), U(0), U(0), U(0));
+	i_member = REMOTE_QUEUE(r, SYS_membarrier, U(MEMBARRIER_GET_REGISTRATIONS), U(0), U(0));
+	/* Refused for another reason when the key is not given out than when nothing is there. */
+	for (unsigned key = 1; key < 16; key++)
+		i_keys[key] = REMOTE_QUEUE(r, SYS_pkey_mprotect, U(PAGE_BYTES), U(PAGE_BYTES),
+					   U(PROT_NONE), U(key));
 	ret = remote_run(r, e);
 	if (ret < 0)
 		return ret;
 	rec->subreaper = subreaper != 0;
+	ret = dump_stop_news(d, t, r, e);
+	if (ret < 0)
+		return ret;
 	if (remote_result(r, io_flusher) == 1)
 		dump_obstacle(d, t->pid, "is an I/O flusher (PR_SET_IO_FLUSHER)");
 	if (t->mm_owner) {
@@ -443,6 +558,13 @@ static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote 
 		mm->mdwe = (uint32_t)MAX(remote_result(r, i_mdwe), (int64_t)0);
 		mm->memory_merge = remote_result(r, i_merge) > 0;
 		mm->brk = (uint64_t)remote_result(r, brk);
+		mm->membarrier = (uint32_t)MAX(remote_result(r, i_member), (int64_t)0);
+		for (unsigned key = 1; key < 16; key++)
+			if (remote_result(r, i_keys[key]) == -ENOMEM)
+				mm->pkeys |= 1u << key;
+		ret = dump_lock_future(t, r, mm, e);
+		if (ret < 0)
+			return ret;
 	}
 	for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
 		*LIST_ADD(&rec->limits, &d->arena, struct limit_rec) = (struct limit_rec){
@@ -497,6 +619,8 @@ static void check_namespaces(struct dump *d, struct dtask *t)
 				      "lives in another %s namespace than you: run wslx inside of it "
 				      "(nsenter --target %d --all)",
 				      names[i].what, t->pid);
+		if (a.st_ino != b.st_ino && !strcmp(names[i].file, "pid"))
+			i++; /* and so do its children */
 	}
 }
 
@@ -514,19 +638,22 @@ int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struc
 		if (r < 0)
 			return r;
 	}
+	check_namespaces(d, t);
+	if (d->obstacles.count > obstacles)
+		return 0;
 	r = read_mappings(d, t, e);
 	if (!r)
 		r = peek_pending(d, t, t->pid, true, &rec->pending, e);
-	check_namespaces(d, t);
-	if (r < 0 || d->obstacles.count > obstacles)
+	if (r < 0)
 		return r;
 	rec->state = t->threads[0].group_stop ? TASK_STOPPED : TASK_ALIVE;
 	rec->stop_signal = (uint32_t)t->threads[0].group_stop;
+	rec->stop_news = t->stop_news;
 	if (!read_number(t, "oom_score_adj", 10, &number))
 		rec->oom_score_adj = (int32_t)number;
 	if (!read_number(t, "coredump_filter", 16, &number))
 		rec->coredump_filter = (uint32_t)number;
-	r = remote_begin(&leader, &t->threads[0], t->gate, remote_at(0), e);
+	r = remote_begin(&leader, &t->threads[0], &t->place, e);
 	if (r < 0)
 		return r;
 	r = dump_thread_remotely(d, t, &leader, &threads[0], e);
@@ -534,6 +661,8 @@ int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struc
 		r = dump_other_thread(d, t, i, &leader, &threads[i], e);
 	if (!r)
 		r = dump_process_remotely(d, t, &leader, rec, e);
+	if (!r)
+		r = dump_hidden(d, t, &leader, e);
 	if (remote_end(&leader, r ? NULL : e) < 0 && !r)
 		r = -ESRCH;
 	return r;

@@ -246,6 +246,8 @@ static int dump_all(struct dump *d, pid_t pid, struct err *e)
 	}
 	r = dump_files_late(d, e);
 	if (!r)
+		r = dump_ttys_late(d, e);
+	if (!r)
 		r = FAULT(e, "dump-files");
 	if (r < 0)
 		return r;
@@ -276,7 +278,10 @@ int dump_begin(pid_t pid, enum engine_profile profile, struct dump **out, struct
 	d->tables.type = KCMP_FILES;
 	d->fss.type = KCMP_FS;
 	d->sighands.type = KCMP_SIGHAND;
+	if (!e)
+		e = &d->ignored;
 	r = dump_all(d, pid, e);
+	dump_hidden_finish(d);
 	if (r < 0) {
 		collect_thaw(d);
 		if (r != OBSTACLE) {

@@ -5,9 +5,11 @@
  *	collect.c	freeze a tree; thaw or kill it
  *	dump.c		the order of a dump, ids of shared objects
  *	dump-task.c	what is asked of threads and processes
+ *	dump-hidden.c	restrictions and resources that nothing lists: found by trying
  *	dump-mem.c	mappings and their pages
  *	dump-fd.c	descriptor tables and open file descriptions
  *	restore.c	the order of a restore
+ *	restore-stub.c	the empty processes that become the tasks
  *	restore-tree.c	tasks with their pids, groups and sessions
  *	restore-mem.c	address spaces
  *	restore-task.c	state of threads and processes
@@ -39,11 +41,12 @@ struct dtask {
 	struct proc_stat stat;
 	struct proc_status status;
 	struct list vmas; /* struct proc_vma, ascending */
-	remote_t gate;
+	struct remote_place place;
 	int proc;  /* /proc/PID */
 	int pidfd; /* -1 for a zombie */
 	uint32_t mm;
 	bool mm_owner; /* the first task that has this mm */
+	bool stop_news; /* stopped, and the parent has not waited for that yet */
 };
 
 /*
@@ -86,6 +89,9 @@ struct dump {
 	struct list file_users; /* by file id - 1: struct file_user */
 	struct list inode_keys; /* by inode id - 1: struct inode_key */
 	struct list pipe_keys, tty_keys, sock_keys; /* struct object_key */
+	pid_t witness; /* a process with the rights of the tree and without restrictions; 0 */
+	uint32_t witness_uid;
+	struct err ignored; /* where errors go that the caller does not want */
 	bool frozen;
 	uint64_t frozen_at_ns, frozen_ns;
 };
@@ -101,6 +107,9 @@ struct dtask *collect_find(const struct dump *d, pid_t pid);
 
 MUST_CHECK int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec,
 			       struct err *e);
+/* dump-hidden.c: what no file of /proc tells */
+MUST_CHECK int dump_hidden(struct dump *d, struct dtask *t, struct remote *r, struct err *e);
+void dump_hidden_finish(struct dump *d);
 MUST_CHECK int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e);
 MUST_CHECK int dump_memory(struct dump *d, struct page_sink *sink, struct err *e);
 MUST_CHECK int dump_table(struct dump *d, struct dtask *t, pid_t tid, struct table_rec *table,
@@ -184,13 +193,9 @@ struct rthread {
 
 struct rtask {
 	const struct task_rec *rec;
-	struct rtask *parent;
-	pid_t pid;  /* as we see it; rec->pid is what it sees itself */
+	pid_t pid; /* as we see it; rec->pid is what it sees itself */
 	struct rthread *threads;
 	size_t n_threads; /* made so far */
-	bool mm_done;
-	bool made;
-	uint32_t sid; /* while the tree is built: its session now */
 };
 
 struct restore {
@@ -200,34 +205,81 @@ struct restore {
 	const struct restore_options *options;
 	struct rtask *tasks; /* as in the image */
 	size_t n_tasks;
-	remote_t page;       /* our working memory, at the same free address in every task */
-	remote_t vdso_parked; /* where vvar and vdso wait behind it */
-	remote_t gate;
+	struct remote_place place; /* our working page is at the same free address in every task */
+	remote_t parked; /* where vvar and vdso wait, behind it */
+	uint64_t parked_bytes;
+	uint64_t vdso_start, vvar_start, vclock_start; /* parked addresses, 0: there is none */
+	uint64_t vdso_bytes, vvar_bytes, vclock_bytes;
 	int *files;  /* by file id - 1: our descriptor, -1 */
 	int *inodes; /* by inode id - 1: our descriptor (memfd, ghost, O_PATH), -1 */
 	int *tty_masters, *tty_slaves; /* by tty id - 1 */
-	int *pipe_fds; /* by pipe id - 1: read end, write end */
+	int *pipe_fds; /* 2 * (pipe id - 1): read end, write end */
 	int *sock_fds; /* by sock id - 1 */
 	int transport; /* our end of the socket through which descriptors go */
 	int transport_there; /* number of the other end in every task */
 	struct tracee init;  /* with pidns */
-	uint32_t root_sid;
+	int init_control;    /* what we tell it by, -1 */
+	bool userns;         /* without root: in a user namespace of its own */
+	pid_t tty_holder;    /* carries the caller's terminal, 0: there is none */
+	bool root_founded;   /* the root got a new session, because its own is not in the tree */
 };
 
-MUST_CHECK int restore_tree(struct restore *r, struct err *e);
+/* restore-stub.c */
+MUST_CHECK int stub_choose_place(struct restore *r, struct err *e);
+MUST_CHECK int stub_spawn(struct restore *r, const struct task_rec *root, int there,
+			  struct err *e);
+void stub_release_init(struct restore *r);
+
+/* restore-tree.c */
+MUST_CHECK int restore_tree(struct restore *r, int there, struct err *e);
 /* Could this tree be built? Said at dump time already. */
 MUST_CHECK int plan_tree(const struct process_image *im, struct err *e);
-MUST_CHECK int restore_memory(struct restore *r, struct rtask *t, struct err *e);
-MUST_CHECK int restore_threads(struct restore *r, struct rtask *t, struct err *e);
-MUST_CHECK int restore_task_state(struct restore *r, struct rtask *t, struct err *e);
+/* Make @creator create a task. @out: the new one, stopped. */
+MUST_CHECK int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
+			    uint64_t exit_signal, uint32_t pid, struct tracee *out,
+			    struct err *e);
+/* One call in a stub, with two arguments and zeros. */
+MUST_CHECK int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e,
+			  long nr, uint64_t a, uint64_t b);
+int say_pid_taken(pid_t pid, int code, struct err *e);
+
+/* restore-mem.c: map all, fill all, then what only a filled mapping can get */
+MUST_CHECK int restore_memory(struct restore *r, struct err *e);
+
+/* restore-task.c */
+MUST_CHECK int restore_threads(struct restore *r, struct err *e);
+MUST_CHECK int restore_states(struct restore *r, struct err *e);
+MUST_CHECK int restore_zombies(struct restore *r, struct err *e);
+
+/* restore-fd.c */
 MUST_CHECK int restore_files_open(struct restore *r, struct err *e);
 MUST_CHECK int restore_tables(struct restore *r, struct err *e);
+MUST_CHECK int restore_files_late(struct restore *r, struct err *e);
+/**
+ * restore_send_fds() - send descriptors of ours into a task
+ * @there: their numbers in the task, the lowest that are free, ascending
+ * Return: 0; negative errno.
+ */
+#define SEND_FDS_MAX 250 /* the kernel's SCM_MAX_FD is 253 */
+MUST_CHECK int restore_send_fds(struct restore *r, struct remote *to, const int *fds, size_t n,
+				int *there, struct err *e);
 MUST_CHECK int restore_seal_memfds(struct restore *r, struct err *e);
-MUST_CHECK int restore_zombies(struct restore *r, struct err *e);
-/* Send a descriptor of ours into a task. @at: number there, or -1 for any. Return: number. */
-int restore_send_fd(struct restore *r, struct remote *to, int fd, struct err *e);
+
+/* kind-tty.c, kind-lock.c: controlling terminals; locks, when all descriptions are there */
+MUST_CHECK int restore_ttys(struct restore *r, struct err *e);
+/* To a task that has just founded a session, before it has children: its terminal, if any. */
+MUST_CHECK int restore_session_tty(struct restore *r, struct tracee *leader, uint32_t sid,
+				   struct err *e);
+MUST_CHECK int restore_locks(struct restore *r, struct err *e);
+MUST_CHECK int dump_ttys_late(struct dump *d, struct err *e);
+/**
+ * tty_hold() - start a process that keeps the master of a pty until nobody uses its slave
+ * @terminal: what is written goes there, and what is typed there comes here; or -1: thrown away
+ * @holder:   with a @terminal, a child to wait for: it leaves the terminal as it was
+ */
+MUST_CHECK int tty_hold(int master, int terminal, pid_t *holder, struct err *e);
+
 struct rtask *restore_find(struct restore *r, uint32_t pid);
-struct rthread *restore_find_thread(struct restore *r, uint32_t tid);
 /* The pid by which we know a task of the tree. 0: not in it. */
 pid_t restore_pid_here(struct restore *r, uint32_t pid);
 

@@ -71,16 +71,20 @@ struct restore_options {
 	bool changed_files; /* accept files whose size or time changed */
 };
 
+struct restored {
+	pid_t root;  /* the root task, as we see it */
+	pid_t child; /* what the caller may wait for: the root, or the init of its namespace */
+};
+
 /**
  * restore_run() - bring a tree back
- * @im:    checked image; may be modified (what the new host gives other numbers)
+ * @im:    checked image
  * @pages: its pages
- * @root:  pid of the root task as we see it
  *
- * The root is a child of the caller (with @pidns: a grandchild under init, whose pid is given).
  * Return: 0; OBSTACLE; -EEXIST when a pid is taken, with its holder's name; other errnos.
  */
 MUST_CHECK int restore_run(struct process_image *im, struct page_source *pages,
-			   const struct restore_options *options, pid_t *root, struct err *e);
+			   const struct restore_options *options, struct restored *out,
+			   struct err *e);
 
 #endif

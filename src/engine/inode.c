@@ -84,7 +84,7 @@ static int dump_named(struct dump *d, pid_t pid, const char *path, const struct 
 
 	rec->kind = INODE_PATH;
 	rec->path = arena_text(&d->arena, path);
-	if (stat(path, &now) < 0) {
+	if (lstat(path, &now) < 0 || (!S_ISLNK(st->st_mode) && stat(path, &now) < 0)) {
 		dump_obstacle(d, pid, "the file %s cannot be found: %s", path, strerror(errno));
 		return 0;
 	}
@@ -108,6 +108,10 @@ int dump_inode(struct dump *d, pid_t pid, int local, const char *path, struct er
 
 	if (fstat(local, &st) < 0)
 		return err_set(e, -errno, "%s", path);
+	if (S_ISDIR(st.st_mode) && text_ends(path, DELETED)) {
+		dump_obstacle(d, pid, "uses a directory that was deleted: %s", path);
+		return 0;
+	}
 	LIST_EACH(&d->inode_keys, struct inode_key, known) {
 		id++;
 		if (known->ino == st.st_ino && known->dev == st.st_dev)
@@ -227,7 +231,8 @@ static const char *type_name(uint32_t mode)
 
 static int find_path(struct restore *r, const struct inode_rec *rec, int *out, struct err *e)
 {
-	AUTO(fd) int fd = open(rec->path, O_PATH | O_CLOEXEC);
+	AUTO(fd) int fd =
+		open(rec->path, O_PATH | O_CLOEXEC | (S_ISLNK(rec->mode) ? O_NOFOLLOW : 0));
 	struct stat st;
 
 	if (fd < 0)
@@ -354,6 +359,20 @@ static int make_shmem(struct restore *r, const struct inode_rec *rec, int *out, 
 	return ret;
 }
 
+/*
+ * While we have a file open for writing nobody can run it: what we keep does not count as open.
+ */
+static int keep_by_path(int *fd, struct err *e)
+{
+	int path = reopen(*fd, O_PATH);
+
+	if (path < 0)
+		return err_set(e, path, "reopening");
+	close(*fd);
+	*fd = path;
+	return 0;
+}
+
 int restore_inode_open(struct restore *r, uint32_t inode, int flags, int *out, struct err *e)
 {
 	const struct inode_rec *rec = LIST_AT(&r->image->inodes, struct inode_rec, inode - 1);
@@ -374,6 +393,8 @@ int restore_inode_open(struct restore *r, uint32_t inode, int flags, int *out, s
 		default:
 			ret = make_shmem(r, rec, fd, e);
 		}
+		if (!ret && rec->kind != INODE_PATH)
+			ret = keep_by_path(fd, e);
 		if (ret < 0)
 			return ret;
 	}
@@ -382,6 +403,8 @@ int restore_inode_open(struct restore *r, uint32_t inode, int flags, int *out, s
 		return *out < 0 ? err_set(e, -errno, "%s", rec->path) : 0;
 	}
 	flags &= ~(O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW);
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		flags &= ~O_TMPFILE;
 	ret = reopen(*fd, flags | O_NOCTTY);
 	if (ret < 0)
 		return err_set(e, ret, "%s", rec->path);
@@ -394,8 +417,12 @@ int restore_seal_memfds(struct restore *r, struct err *e)
 	for (size_t i = 0; i < r->image->inodes.count; i++) {
 		const struct inode_rec *rec = LIST_AT(&r->image->inodes, struct inode_rec, i);
 
-		if (rec->kind == INODE_MEMFD && rec->seals && r->inodes[i] >= 0 &&
-		    fcntl(r->inodes[i], F_ADD_SEALS, rec->seals) < 0)
+		AUTO(fd) int fd = -1;
+
+		if (rec->kind != INODE_MEMFD || !rec->seals || r->inodes[i] < 0)
+			continue;
+		fd = reopen(r->inodes[i], O_RDWR);
+		if (fd < 0 || fcntl(fd, F_ADD_SEALS, rec->seals) < 0)
 			return err_set(e, -errno, "memfd %s: seals", rec->path);
 	}
 	return 0;

@@ -2,6 +2,7 @@
 /* eventfd, signalfd and timerfd: a number or two inside of an anonymous inode. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -122,8 +123,14 @@ static int timerfd_restore(struct restore *r, const struct file_rec *f, int *out
 
 	if (fd < 0)
 		return err_set(e, -errno, "timerfd");
-	if (t->value_ns && timerfd_settime(fd, wall ? (int)t->settime_flags : 0, &spec, NULL) < 0)
+	/* A periodic timer that has expired and was not read waits for that: let it expire. */
+	if (!t->value_ns && t->interval_ns && t->ticks)
+		spec.it_value.tv_nsec = 1;
+	if ((spec.it_value.tv_sec || spec.it_value.tv_nsec) &&
+	    timerfd_settime(fd, wall ? (int)t->settime_flags : 0, &spec, NULL) < 0)
 		return err_set(e, -errno, "timerfd: settime");
+	if (!t->value_ns && t->interval_ns && t->ticks)
+		poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1);
 	if (t->ticks && ioctl(fd, TFD_IOC_SET_TICKS, &t->ticks) < 0)
 		return err_set(e, -errno, "timerfd: its unread expirations");
 	*out = take_fd(&fd);

@@ -4,12 +4,20 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 #include "engine/engine-int.h"
 
+#define SECRETMEM_MAGIC 0x5345434d /* linux/magic.h */
+#define MQUEUE_MAGIC 0x19800202     /* ipc/mqueue.c */
+
 static bool inode_claims(const struct fd_view *v)
 {
-	if (text_starts(v->link, "/secretmem"))
+	struct statfs fs;
+
+	/* Regular files in name only. */
+	if (fstatfs(v->local, &fs) == 0 &&
+	    (fs.f_type == SECRETMEM_MAGIC || fs.f_type == MQUEUE_MAGIC))
 		return false;
 	return S_ISREG(v->st.st_mode) || S_ISDIR(v->st.st_mode) ||
 	       (v->info.flags & O_PATH && v->link[0] == '/');
@@ -21,9 +29,6 @@ static int inode_dump(struct dump *d, const struct fd_view *v, struct file_rec *
 
 	if (r < 0)
 		return r;
-	if (S_ISDIR(v->st.st_mode) && !v->st.st_nlink)
-		dump_obstacle(d, v->task->pid, "descriptor %d is of a directory that was deleted: %s",
-			      v->fd, v->link);
 	f->inode = (uint32_t)r;
 	return 0;
 }

@@ -10,11 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include "engine/engine-int.h"
+
+#define KERNEL_O_LARGEFILE 0100000 /* glibc says 0 on x86-64 */
 
 /* ---- who else holds it ------------------------------------------------------------------ */
 
@@ -181,8 +185,11 @@ static int pipe_dump_late(struct dump *d, const struct fd_view *v, struct file_r
 		if (other->object != f->object ||
 		    (other->kind != FILE_PIPE && other->kind != FILE_FIFO))
 			continue;
-		if (other->id < f->id)
-			return 0; /* done at the first description of it */
+		/* Done once, at a description that can tell most: a writing one if there is any. */
+		if (f->end == 0 ? other->end != 0 : other->end != 0 && other->id < f->id)
+			return 0;
+		if (other->id < f->id && other->end == f->end)
+			return 0;
 		direct |= (other->flags & O_DIRECT) != 0;
 		ends[0] |= other->end != 1;
 		ends[1] |= other->end != 0;
@@ -196,10 +203,40 @@ static int pipe_dump_late(struct dump *d, const struct fd_view *v, struct file_r
 		return 0;
 	}
 	p = LIST_AT(&d->image.pipes, struct pipe_rec, f->object - 1);
+	if (f->end != 0)
+		p->full = poll(&(struct pollfd){.fd = v->local, .events = POLLOUT}, 1, 0) == 0;
 	return copy_bytes(d, v, p, direct, e);
 }
 
 /* ---- restore --------------------------------------------------------------------------- */
+
+/*
+ * A pipe has a slot a page and is full when all are taken, however little they hold. Pages that
+ * are spliced in take one each: the bytes are spread over as many as there are.
+ */
+static int fill_slots(const struct pipe_rec *p, int end, struct err *e)
+{
+	AUTO(fd) int file = memfd_create("pipe", MFD_CLOEXEC);
+	size_t slots = p->capacity / PAGE_BYTES, done = 0;
+	off_t page = 0;
+
+	if (file < 0)
+		return err_set(e, -errno, "pipe: memfd");
+	if (p->data.len < slots)
+		return err_say(e, -EBADMSG, "pipe %u: full with fewer bytes than slots", p->id);
+	for (size_t i = 0; i < slots; i++, page += PAGE_BYTES) {
+		size_t len = (p->data.len - done) / (slots - i);
+		loff_t from = page;
+		int ret = os_pwrite_all(file, p->data.data + done, len, (uint64_t)page);
+
+		if (ret < 0)
+			return err_set(e, ret, "pipe: its bytes");
+		if (splice(file, &from, end, NULL, len, SPLICE_F_NONBLOCK) != (ssize_t)len)
+			return err_set(e, errno ? -errno : -EIO, "pipe: filling its slots");
+		done += len;
+	}
+	return 0;
+}
 
 /* Both ends of the pipe, with its bytes; the same for all descriptions of it. */
 static int pipe_make(struct restore *r, const struct pipe_rec *p, struct err *e)
@@ -228,6 +265,8 @@ static int pipe_make(struct restore *r, const struct pipe_rec *p, struct err *e)
 			return err_set(e, -EIO, "pipe: a packet of %" PRIu64 " bytes", size);
 		at += size;
 	}
+	if (!p->sizes.count && p->full && p->data.len < p->capacity)
+		return fill_slots(p, ends[1], e);
 	if (!p->sizes.count && p->data.len) {
 		/* More than it holds must not make us wait for ever. */
 		fcntl(ends[1], F_SETFL, O_NONBLOCK);
@@ -242,12 +281,17 @@ static int pipe_restore(struct restore *r, const struct file_rec *f, int *out, s
 {
 	const struct pipe_rec *p = LIST_AT(&r->image->pipes, struct pipe_rec, f->object - 1);
 	char path[32];
-	int ret = pipe_make(r, p, e), fd;
+	int ret = pipe_make(r, p, e), fd, end;
 
 	if (ret < 0)
 		return ret;
-	/* Each description is its own: opened anew from the end that it is. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->pipe_fds[2 * (p->id - 1) + (f->end == 1)]);
+	end = r->pipe_fds[2 * (p->id - 1) + (f->end == 1)];
+	/* What pipe(2) made; other descriptions of an end were opened, which sets a flag. */
+	if (!p->inode && !(f->flags & KERNEL_O_LARGEFILE)) {
+		*out = fcntl(end, F_DUPFD_CLOEXEC, 0);
+		return *out < 0 ? err_set(e, -errno, "pipe %u", p->id) : 0;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", end);
 	fd = open(path, (f->end == 0 ? O_RDONLY : f->end == 1 ? O_WRONLY : O_RDWR) | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(e, -errno, "pipe %u", p->id);

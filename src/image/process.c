@@ -70,6 +70,7 @@ static const struct field mm_rec_fields[] = {
 	FIELD(struct mm_rec, memory_merge, 19, 1),
 	FIELD(struct mm_rec, mlock_future, 20, UINT32_MAX, "MCL_*"),
 	FIELD(struct mm_rec, pkeys, 21, UINT64_MAX, "bit n: key n is allocated"),
+	FIELD(struct mm_rec, membarrier, 22, UINT32_MAX, "MEMBARRIER_CMD_REGISTER_* that were made"),
 };
 
 static const struct rec_type mm_rec_type = REC_TYPE(mm_rec, mm_rec_fields, .key = 1);
@@ -155,6 +156,8 @@ static const struct field file_rec_fields[] = {
 	FIELD_REC(struct file_rec, timerfd, 16, &timerfd_rec_type),
 	FIELD_REC(struct file_rec, inotify, 17, &inotify_rec_type),
 	FIELD(struct file_rec, path, 18, IMAGE_PATH_MAX, "FILE_PROC: below /proc"),
+	FIELD_HEX(struct file_rec, status, 19, UINT32_MAX,
+                  "pidfd of a process that is gone: as wait(2) told it"),
 };
 
 static const struct rec_type file_rec_type = REC_TYPE(file_rec, file_rec_fields, .key = 1);
@@ -182,6 +185,7 @@ static const struct field pipe_rec_fields[] = {
               "the bytes are packets (O_DIRECT): their number"),
 	FIELD_LIST_U64(struct pipe_rec, sizes, 5, 65536, "of the packets, uint64_t"),
 	FIELD(struct pipe_rec, data, 6, 268435456, "bytes written but not yet read, oldest first"),
+	FIELD(struct pipe_rec, full, 7, 1, "no room for one more byte, whatever the capacity says"),
 };
 
 static const struct rec_type pipe_rec_type = REC_TYPE(pipe_rec, pipe_rec_fields, .key = 1);
@@ -209,6 +213,11 @@ static const struct field tty_rec_fields[] = {
               "controlling session and group, 0 if none"),
 	FIELD(struct tty_rec, to_slave, 19, 1048576, "typed, not yet read"),
 	FIELD(struct tty_rec, to_master, 20, 1048576),
+	FIELD(struct tty_rec, exclusive, 21, 1, "TIOCEXCL"),
+	FIELD(struct tty_rec, slave_closed, 22, 1,
+              "it was opened once, and nobody has it open: reading gives EIO"),
+	FIELD_LIST_U64(struct tty_rec, line_ends, 23, 4096,
+                       "uint64_t: 2 * position in to_slave, + 1: ended by VEOF"),
 };
 
 static const struct rec_type tty_rec_type = REC_TYPE(tty_rec, tty_rec_fields, .key = 1);
@@ -216,7 +225,7 @@ static const struct rec_type tty_rec_type = REC_TYPE(tty_rec, tty_rec_fields, .k
 static const struct field sockopt_rec_fields[] = {
 	FIELD(struct sockopt_rec, level, 1, UINT32_MAX),
 	FIELD(struct sockopt_rec, name, 2, UINT32_MAX),
-	FIELD(struct sockopt_rec, value, 3, 4096),
+	FIELD(struct sockopt_rec, value, 3, 32768),
 };
 
 static const struct rec_type sockopt_rec_type = REC_TYPE(sockopt_rec, sockopt_rec_fields);
@@ -224,6 +233,10 @@ static const struct rec_type sockopt_rec_type = REC_TYPE(sockopt_rec, sockopt_re
 static const struct field message_rec_fields[] = {
 	FIELD(struct message_rec, data, 1, 67108864),
 	FIELD(struct message_rec, from, 2, 128, "sender's address, datagrams"),
+	FIELD(struct message_rec, has_creds, 3, 1, "the receiver asked for them (SO_PASSCRED)"),
+	FIELD(struct message_rec, pid, 4, INT32_MAX),
+	FIELD(struct message_rec, uid, 5, UINT32_MAX),
+	FIELD(struct message_rec, gid, 6, UINT32_MAX),
 };
 
 static const struct rec_type message_rec_type = REC_TYPE(message_rec, message_rec_fields);
@@ -246,6 +259,19 @@ static const struct field sock_rec_fields[] = {
 	FIELD(struct sock_rec, creator, 15, UINT32_MAX, "pid, for SO_PEERCRED"),
 	FIELD_LIST(struct sock_rec, options, 16, &sockopt_rec_type, 256),
 	FIELD_LIST(struct sock_rec, queue, 17, &message_rec_type, 65536, "struct message_rec"),
+	FIELD(struct sock_rec, remote, 18, 128,
+              "sockaddr of a peer outside that is found by address again"),
+	FIELD(struct sock_rec, peer_closed, 19, 1,
+              "it was connected, and the other end is gone"),
+	FIELD(struct sock_rec, reset, 20, 1,
+              "that end had unread data: the next read gives ECONNRESET"),
+	FIELD(struct sock_rec, dir, 21, IMAGE_PATH_MAX, "where a relative path was bound"),
+	FIELD(struct sock_rec, uid, 22, UINT32_MAX, "of the socket itself"),
+	FIELD(struct sock_rec, gid, 23, UINT32_MAX, "of the socket itself"),
+	FIELD(struct sock_rec, creator_uid, 24, UINT32_MAX, "for SO_PEERCRED"),
+	FIELD(struct sock_rec, creator_gid, 25, UINT32_MAX, "for SO_PEERCRED"),
+	FIELD_LIST_U64(struct sock_rec, groups, 26, 2048,
+                       "netlink, uint64_t: multicast groups from 1"),
 };
 
 static const struct rec_type sock_rec_type = REC_TYPE(sock_rec, sock_rec_fields, .key = 1);
@@ -419,8 +445,7 @@ static const struct field thread_rec_fields[] = {
               "1: arch_prctl(ARCH_CPUID) forbids it"),
 	FIELD(struct thread_rec, group_stop, 28, UINT32_MAX,
               "stop signal if the thread stands in a group stop"),
-	FIELD(struct thread_rec, utime_ns, 29, UINT64_MAX),
-	FIELD(struct thread_rec, stime_ns, 30, UINT64_MAX),
+	FIELD(struct thread_rec, mce_kill, 31, 2, "PR_MCE_KILL_GET"),
 };
 
 static const struct rec_type thread_rec_type = REC_TYPE(thread_rec, thread_rec_fields, .key = 1);
@@ -454,6 +479,7 @@ static const struct field task_rec_fields[] = {
 	FIELD_LIST(struct task_rec, timers, 18, &posix_timer_rec_type, 65536),
 	FIELD_LIST(struct task_rec, threads, 19, &thread_rec_type, 131072),
 	FIELD(struct task_rec, comm, 20, IMAGE_PATH_MAX, "of a zombie, which has no threads"),
+	FIELD(struct task_rec, stop_news, 21, 1, "the parent has not waited for the stop yet"),
 };
 
 static const struct rec_type task_rec_type = REC_TYPE(task_rec, task_rec_fields, .key = 1);

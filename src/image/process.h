@@ -71,6 +71,7 @@ struct mm_rec {
 	bool memory_merge;
 	uint32_t mlock_future; /* MCL_* */
 	uint64_t pkeys; /* bit n: key n is allocated */
+	uint32_t membarrier; /* MEMBARRIER_CMD_REGISTER_* that were made */
 };
 
 /* ---- files ----------------------------------------------------------------------------- */
@@ -162,6 +163,7 @@ struct file_rec {
 	struct timerfd_rec timerfd;
 	struct inotify_rec inotify;
 	const char *path; /* FILE_PROC: below /proc */
+	uint32_t status;  /* pidfd of a process that is gone: as wait(2) told it */
 };
 
 struct fd_rec {
@@ -182,6 +184,7 @@ struct pipe_rec {
 	uint32_t packets;  /* the bytes are packets (O_DIRECT): their number */
 	struct list sizes; /* of the packets, uint64_t */
 	struct span data;  /* bytes written but not yet read, oldest first */
+	bool full;         /* no room for one more byte, whatever the capacity says */
 };
 
 struct tty_rec {
@@ -198,6 +201,9 @@ struct tty_rec {
 	int32_t session, foreground; /* controlling session and group, 0 if none */
 	struct span to_slave; /* typed, not yet read */
 	struct span to_master;
+	bool exclusive;    /* TIOCEXCL */
+	struct list line_ends; /* uint64_t: 2 * position in to_slave, + 1: ended by VEOF */
+	bool slave_closed; /* it was opened once, and nobody has it open: reading gives EIO */
 };
 
 struct sockopt_rec {
@@ -208,6 +214,8 @@ struct sockopt_rec {
 struct message_rec {
 	struct span data;
 	struct span from; /* sender's address, datagrams */
+	bool has_creds;   /* the receiver asked for them (SO_PASSCRED) */
+	uint32_t pid, uid, gid;
 };
 
 struct sock_rec {
@@ -224,6 +232,13 @@ struct sock_rec {
 	uint32_t creator;  /* pid, for SO_PEERCRED */
 	struct list options;
 	struct list queue; /* struct message_rec */
+	struct span remote;  /* sockaddr of a peer outside that is found by address again */
+	bool peer_closed;    /* it was connected, and the other end is gone */
+	bool reset;          /* that end had unread data: the next read gives ECONNRESET */
+	const char *dir;     /* where a relative path was bound */
+	uint32_t uid, gid;   /* of the socket itself */
+	uint32_t creator_uid, creator_gid; /* for SO_PEERCRED */
+	struct list groups;  /* netlink, uint64_t: multicast groups from 1 */
 };
 
 enum lock_kind { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD, LOCK_KINDS };
@@ -324,7 +339,7 @@ struct thread_rec {
 	uint32_t tsc_mode;
 	uint32_t cpuid_fault; /* 1: arch_prctl(ARCH_CPUID) forbids it */
 	uint32_t group_stop;  /* stop signal if the thread stands in a group stop */
-	uint64_t utime_ns, stime_ns;
+	uint32_t mce_kill; /* PR_MCE_KILL_GET */
 };
 
 enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE, TASK_STATES };
@@ -342,6 +357,7 @@ struct task_rec {
 	uint32_t exit_status; /* zombie: as wait(2) tells it */
 	uint32_t exit_signal; /* to the parent; 17 mostly */
 	uint32_t stop_signal;
+	bool stop_news; /* the parent has not waited for the stop yet */
 	uint32_t mm, sighand;
 	uint32_t tty; /* controlling terminal */
 	bool subreaper;

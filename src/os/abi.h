@@ -3,6 +3,7 @@
 #ifndef WSLX_OS_ABI_H
 #define WSLX_OS_ABI_H
 
+#include <fcntl.h>
 #include <linux/ioctl.h>
 #include <stdint.h>
 
@@ -64,6 +65,40 @@ struct pm_scan_arg {
 #ifndef SYS_mseal
 #define SYS_mseal 462 /* 6.10 */
 #endif
+
+/* linux/pidfd.h */
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* 6.9 */
+#endif
+#ifndef PIDFD_GET_INFO
+struct pidfd_info {
+	uint64_t mask, cgroupid;
+	uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+	int32_t exit_code;
+};
+#define PIDFD_GET_INFO _IOWR(0xff, 11, struct pidfd_info) /* 6.13 */
+#define PIDFD_INFO_EXIT (1u << 3)			  /* 6.15: exit_code */
+#endif
+
+/* linux/eventpoll.h */
+#ifndef EPIOCGPARAMS
+struct epoll_params {
+	uint32_t busy_poll_usecs;
+	uint16_t busy_poll_budget;
+	uint8_t prefer_busy_poll, pad;
+};
+#define EPIOCSPARAMS _IOW(0x8a, 1, struct epoll_params) /* 6.9 */
+#define EPIOCGPARAMS _IOR(0x8a, 2, struct epoll_params)
+#endif
+
+/* linux/ptrace.h, which does not go together with sys/ptrace.h */
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f /* 5.13 */
+#endif
+struct rseq_configuration {
+	uint64_t pointer;
+	uint32_t bytes, signature, flags, pad;
+};
 
 /* linux/timerfd.h */
 #ifndef TFD_IOC_SET_TICKS

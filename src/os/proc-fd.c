@@ -168,6 +168,8 @@ static bool parse_line(struct cursor key, struct cursor *c, struct arena *a, str
 	}
 	if (cursor_is(key, "tty-index"))
 		return cursor_i32(c, &f->tty_index);
+	if (cursor_is(key, "scm_fds"))
+		return cursor_u32(c, 10, &f->scm_fds);
 	if (cursor_is(key, "tfd")) {
 		struct proc_epoll_target t = {0};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* /proc/PID/mountinfo and /proc/net/unix: what a namespace holds. */
+/* /proc/PID/mountinfo and /proc/net: what a namespace holds. */
 #include "os/proc.h"
 
 #include "os/cursor.h"
@@ -112,6 +112,105 @@ int proc_parse_net_unix(struct span text, struct arena *a, struct list *out, str
 		}
 		if (path.at)
 			last->path = cursor_copy(path, a);
+	}
+	*out = sockets;
+	return 0;
+}
+
+/* ---- net/tcp and its like -------------------------------------------------------------- */
+
+/* An address of 8 or 32 digits, and a port. */
+static bool parse_address(struct cursor *c, uint16_t *port)
+{
+	struct cursor address = cursor_until(c, ':');
+	uint64_t value;
+
+	if ((cursor_left(&address) != 8 && cursor_left(&address) != 32) ||
+	    !cursor_u64(c, 16, UINT16_MAX, &value))
+		return false;
+	*port = (uint16_t)value;
+	return true;
+}
+
+/*
+ * "  0: 0100007F:1F90 00000000:0000 0A 00000000:00000001 00:00000000 00000000  0  0 4711 1 .."
+ * What stands between the queues and the inode number: timer, retransmits, uid, time-out.
+ */
+static bool parse_inet(struct cursor c, struct proc_inet *s)
+{
+	struct cursor skipped;
+	uint64_t number, state;
+
+	if (!cursor_blanks(&c) || !cursor_u64(&c, 10, UINT64_MAX, &number) ||
+	    !cursor_text(&c, ": ") || !parse_address(&c, &s->local_port) || !cursor_char(&c, ' ') ||
+	    !parse_address(&c, &s->remote_port) || !cursor_char(&c, ' ') ||
+	    !cursor_u64(&c, 16, UINT8_MAX, &state) || !cursor_char(&c, ' ') ||
+	    !cursor_u32(&c, 16, &s->send_queue) || !cursor_char(&c, ':') ||
+	    !cursor_u32(&c, 16, &s->receive_queue))
+		return false;
+	for (int i = 0; i < 4; i++) {
+		if (!cursor_blanks(&c) || !cursor_word(&c, &skipped))
+			return false;
+	}
+	s->state = (uint8_t)state;
+	return cursor_blanks(&c) && cursor_u64(&c, 10, UINT64_MAX, &s->inode);
+}
+
+int proc_parse_net_inet(struct span text, struct arena *a, struct list *out, struct err *e)
+{
+	struct cursor c = cursor_of(text), line;
+	struct list sockets = {0};
+
+	/* The heading. */
+	if (cursor_line(&c, &line) && cursor_blanks(&line) && !cursor_text(&line, "sl "))
+		return cursor_refuse(e, "net", line);
+	while (cursor_line(&c, &line)) {
+		struct proc_inet s = {0};
+
+		if (!parse_inet(line, &s))
+			return cursor_refuse(e, "net", line);
+		*LIST_ADD(&sockets, a, struct proc_inet) = s;
+	}
+	*out = sockets;
+	return 0;
+}
+
+/* ---- net/netlink ----------------------------------------------------------------------- */
+
+/* "00000000fa9f8135 0   2867       00000000 4352     0        1     2        0        387782" */
+static bool parse_netlink(struct cursor c, struct proc_netlink *n)
+{
+	struct cursor skipped;
+	uint64_t receive;
+
+	if (!cursor_word(&c, &skipped) || !cursor_blanks(&c) || !cursor_u32(&c, 10, &n->protocol) ||
+	    !cursor_blanks(&c) || !cursor_word(&c, &skipped) || !cursor_blanks(&c) ||
+	    !cursor_word(&c, &skipped) || !cursor_blanks(&c) ||
+	    !cursor_u64(&c, 10, UINT32_MAX, &receive))
+		return false;
+	n->receive_queue = (uint32_t)receive;
+	/* Sent bytes, a dump in progress, references, drops. */
+	for (int i = 0; i < 4; i++) {
+		if (!cursor_blanks(&c) || !cursor_word(&c, &skipped))
+			return false;
+	}
+	return cursor_blanks(&c) && cursor_u64(&c, 10, UINT64_MAX, &n->inode);
+}
+
+int proc_parse_net_netlink(struct span text, struct arena *a, struct list *out, struct err *e)
+{
+	struct cursor c = cursor_of(text), line;
+	struct list sockets = {0};
+
+	/* The heading. */
+	if (cursor_line(&c, &line) && !cursor_text(&line, "sk "))
+		return cursor_refuse(e, "net/netlink", line);
+	while (cursor_line(&c, &line)) {
+		struct proc_netlink n = {0};
+
+		if (!parse_netlink(line, &n))
+			return cursor_refuse(e, "net/netlink", line);
+		*LIST_ADD(&sockets, a, struct proc_netlink) = n;
 	}
 	*out = sockets;
 	return 0;

@@ -50,6 +50,12 @@ static bool stat_store(struct cursor word, const struct stat_field *f, struct pr
 	return true;
 }
 
+/* All states are letters; new ones come with new kernels. */
+static bool is_state(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
 int proc_parse_stat(struct span text, struct proc_stat *out, struct err *e)
 {
 	struct cursor whole = cursor_of(text), c = whole, word;
@@ -68,7 +74,8 @@ int proc_parse_stat(struct span text, struct proc_stat *out, struct err *e)
 	c.at = close + 1;
 	if (cursor_left(&c) && c.end[-1] == '\n')
 		c.end--;
-	if (!cursor_char(&c, ' ') || !cursor_word(&c, &word) || cursor_left(&word) != 1)
+	if (!cursor_char(&c, ' ') || !cursor_word(&c, &word) || cursor_left(&word) != 1 ||
+	    !is_state(*word.at))
 		return cursor_refuse(e, "stat", whole);
 	s.state = *word.at;
 	for (unsigned number = 4; number <= STAT_FIELDS; number++) {
@@ -177,7 +184,7 @@ static bool status_value(struct cursor c, const struct status_line *line, struct
 	case STATUS_NAME:
 		return status_name(c, member);
 	case STATUS_STATE:
-		if (cursor_done(&c))
+		if (cursor_done(&c) || !is_state(*c.at))
 			return false;
 		s->state = *c.at;
 		return true;

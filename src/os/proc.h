@@ -153,6 +153,7 @@ struct proc_fdinfo {
 	struct list inotify; /* struct proc_inotify_watch */
 	struct list locks;   /* struct proc_lock */
 	int32_t tty_index;   /* "tty-index:" of a pty master, -1 otherwise */
+	uint32_t scm_fds;    /* descriptors on their way in a UNIX socket */
 };
 MUST_CHECK int proc_parse_fdinfo(struct span text, struct arena *a, struct proc_fdinfo *out,
                                  struct err *e);
@@ -168,7 +169,7 @@ struct proc_mount {
 MUST_CHECK int proc_parse_mountinfo(struct span text, struct arena *a, struct list *out,
                                     struct err *e);
 
-/* ---- /proc/PID/timers, /proc/PID/limits, /proc/net/unix --------------------------------- */
+/* ---- /proc/PID/timers, /proc/PID/limits, /proc/net -------------------------------------- */
 
 struct proc_timer {
 	int32_t id;
@@ -203,5 +204,24 @@ struct proc_unix {
 };
 MUST_CHECK int proc_parse_net_unix(struct span text, struct arena *a, struct list *out,
                                    struct err *e);
+
+/* /proc/net/{tcp,udp,raw,udplite} and their 6: one form for all. */
+struct proc_inet {
+	uint64_t inode;
+	uint16_t local_port, remote_port;
+	uint8_t state; /* TCP_ESTABLISHED 1, TCP_CLOSE 7, TCP_LISTEN 10 (netinet/tcp.h) */
+	uint32_t send_queue;
+	uint32_t receive_queue; /* bytes; of a listening socket: connections nobody accepted */
+};
+MUST_CHECK int proc_parse_net_inet(struct span text, struct arena *a, struct list *out,
+                                   struct err *e);
+
+struct proc_netlink {
+	uint64_t inode;
+	uint32_t protocol;      /* NETLINK_* */
+	uint32_t receive_queue; /* bytes, with the kernel's own overhead */
+};
+MUST_CHECK int proc_parse_net_netlink(struct span text, struct arena *a, struct list *out,
+				      struct err *e);
 
 #endif

@@ -66,7 +66,14 @@ const uint8_t remote_code[] = {
 	0x48, 0x83, 0xc3, 0x40,                               /* add $64,%rbx */
 	0xeb, 0xd3,                                           /* jmp loop */
 	0xcc,                                                 /* done: int3 */
+	0x90, 0x90,
+	0xc4, 0xe2, 0x78, 0x49, 0x03,                         /* ldtilecfg (%rbx) */
+	0xc4, 0xe2, 0x7b, 0x49, 0xc0,                         /* tilezero %tmm0 */
+	0xcc, 0x90, 0x90, 0x90, 0x90, 0x90,                   /* int3 */
+	0x9d, 0xcc,                                           /* popfq; int3 */
 };
+#define AMX_AT 0x30
+#define POPF_AT 0x40
 const size_t remote_code_bytes = sizeof(remote_code);
 
 static int set_regs(struct remote *r, const struct user_regs_struct *regs, struct err *e)
@@ -102,6 +109,8 @@ static int go_until(struct remote *r, int request, enum want want, struct err *e
 		    (want == WANT_BREAKPOINT && sig == SIGTRAP && !event) ||
 		    (want == WANT_EVENT && event == PTRACE_EVENT_STOP))
 			break;
+		if (event && event != PTRACE_EVENT_STOP)
+			ptrace(PTRACE_GETEVENTMSG, r->t->tid, 0, &r->event_message);
 		if (!event && sig != (SIGTRAP | 0x80) && sig != SIGTRAP)
 			late = sig;
 	}
@@ -115,7 +124,7 @@ static int call_stepwise(struct remote *r, struct call *c, struct err *e)
 	struct user_regs_struct regs = r->saved;
 	int ret;
 
-	regs.rip = r->gate.at;
+	regs.rip = r->place.gate.at;
 	regs.rax = (uint64_t)c->nr;
 	regs.orig_rax = (uint64_t)-1; /* or the kernel would restart the call it came from */
 	regs.rdi = c->arg[0];
@@ -199,12 +208,30 @@ static bool breakpoint_would_disturb(struct tracee *t)
 	       MASK_BIT(SIGTRAP);
 }
 
-int remote_begin(struct remote *r, struct tracee *t, remote_t gate, remote_t page, struct err *e)
+/* Work in the task's own memory: without code of ours, so that all calls go stepwise. */
+static int borrow_page(struct remote *r, struct err *e)
+{
+	int ret;
+
+	r->borrowed = xalloc(REMOTE_PAGE_BYTES);
+	ret = tracee_read(r->t, r->place.borrow, r->borrowed, REMOTE_PAGE_BYTES, e);
+	if (ret < 0) {
+		free(r->borrowed);
+		r->borrowed = NULL;
+		return ret;
+	}
+	r->page = r->place.borrow;
+	r->stepwise = true;
+	return 0;
+}
+
+int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *place,
+		 struct err *e)
 {
 	int ret;
 
 	assert(t->state == TRACEE_STOPPED);
-	*r = (struct remote){.t = t, .gate = gate, .saved = t->regs, .page = page};
+	*r = (struct remote){.t = t, .place = *place, .saved = t->regs, .page = place->page};
 	r->calls = xalloc(CALLS_MAX * sizeof(*r->calls));
 	ret = tracee_get_sigmask(t, &r->saved_mask, e);
 	if (ret < 0)
@@ -214,8 +241,10 @@ int remote_begin(struct remote *r, struct tracee *t, remote_t gate, remote_t pag
 	if (ret < 0)
 		goto fail;
 	t->state = TRACEE_CALLING;
-	if (!page.at) {
-		ret = map_page(r, e);
+	if (!r->page.at) {
+		ret = fallback_forced("borrow-page") ? -ENOMEM : map_page(r, e);
+		if ((ret == -ENOMEM || ret == -EAGAIN) && place->borrow.at)
+			ret = borrow_page(r, e);
 		if (ret < 0)
 			goto undo;
 	}
@@ -238,6 +267,10 @@ int remote_end(struct remote *r, struct err *e)
 	free(r->calls);
 	r->calls = NULL;
 	buf_finish(&r->data);
+	if (r->borrowed && r->t->state == TRACEE_CALLING)
+		ret = tracee_write(r->t, r->page, r->borrowed, REMOTE_PAGE_BYTES, e);
+	free(r->borrowed);
+	r->borrowed = NULL;
 	if (r->t->state == TRACEE_CALLING && r->own_page) {
 		int64_t result;
 
@@ -377,6 +410,40 @@ int64_t remote_result(const struct remote *r, size_t index)
 {
 	assert(index < CALLS_MAX);
 	return r->calls[index].result;
+}
+
+/* ---- single instructions ------------------------------------------------------------------ */
+
+/* Run the code at @offset with what stands at DATA_AT under %rbx and %rsp. */
+static int run_fragment(struct remote *r, uint64_t offset, const void *data, size_t len,
+			struct err *e)
+{
+	struct user_regs_struct regs = r->saved;
+	int ret = tracee_write(r->t, remote_at(r->page.at + DATA_AT), data, len, e);
+
+	if (ret < 0)
+		return ret;
+	regs.rip = r->page.at + offset;
+	regs.rbx = regs.rsp = r->page.at + DATA_AT;
+	regs.orig_rax = (uint64_t)-1;
+	ret = set_regs(r, &regs, e);
+	if (ret < 0)
+		return ret;
+	r->in_syscall_stop = false;
+	return go_until(r, PTRACE_CONT, WANT_BREAKPOINT, e);
+}
+
+int remote_touch_amx(struct remote *r, struct err *e)
+{
+	/* Palette 1, one tile of one row of 64 bytes: the least that uses tile data. */
+	static const uint8_t one_tile[64] = {[0] = 1, [16] = 64, [48] = 1};
+
+	return run_fragment(r, AMX_AT, one_tile, sizeof(one_tile), e);
+}
+
+int remote_load_flags(struct remote *r, uint64_t flags, struct err *e)
+{
+	return run_fragment(r, POPF_AT, &flags, sizeof(flags), e);
 }
 
 /* ---- the gate -------------------------------------------------------------------------- */

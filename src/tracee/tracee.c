@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -169,6 +170,38 @@ void tracee_release(struct tracee *t)
 	}
 	ptrace(PTRACE_DETACH, t->tid, 0, 0);
 	t->state = TRACEE_GONE;
+}
+
+int tracee_stop_group(struct tracee *t, int sig, struct err *e)
+{
+	int pass = 0;
+
+	assert(t->state == TRACEE_STOPPED);
+	if (sig && syscall(SYS_tkill, t->tid, SIGSTOP) < 0)
+		return tracee_fail(t, -errno, "SIGSTOP", e);
+	for (;;) {
+		int status, r;
+
+		/* Whatever becomes of the signal, no instruction of the task runs. */
+		if (pass && ptrace(PTRACE_INTERRUPT, t->tid, 0, 0) < 0)
+			return tracee_fail(t, -errno, "PTRACE_INTERRUPT", e);
+		if (ptrace(PTRACE_CONT, t->tid, 0, pass) < 0)
+			return tracee_fail(t, -errno, "PTRACE_CONT", e);
+		r = tracee_wait(t, -1, &status, e);
+		if (r < 0)
+			return r;
+		if (status >> 16 == PTRACE_EVENT_STOP && WSTOPSIG(status) != SIGTRAP)
+			return 0;
+		if (pass) {
+			/* It did not stop by that one. */
+			sig = SIGSTOP;
+			pass = 0;
+			if (syscall(SYS_tkill, t->tid, SIGSTOP) < 0)
+				return tracee_fail(t, -errno, "SIGSTOP", e);
+		} else if (!(status >> 16) && WSTOPSIG(status) == SIGSTOP) {
+			pass = sig;
+		}
+	}
 }
 
 int tracee_set_regs(struct tracee *t, struct err *e)

@@ -94,6 +94,15 @@ void tracee_release(struct tracee *t);
 /* Write t->regs to the task. */
 MUST_CHECK int tracee_set_regs(struct tracee *t, struct err *e);
 
+/**
+ * tracee_stop_group() - put a stopped tracee into a group stop
+ * @sig: of the first thread of its process: by which signal; 0: this one joins the first
+ *
+ * A signal that would not stop it (SIGTSTP in an orphaned process group) becomes SIGSTOP.
+ * It stays a tracee and stays stopped when it is let go.
+ */
+MUST_CHECK int tracee_stop_group(struct tracee *t, int sig, struct err *e);
+
 MUST_CHECK int tracee_read(struct tracee *t, remote_t from, void *to, size_t len, struct err *e);
 MUST_CHECK int tracee_write(struct tracee *t, remote_t to, const void *from, size_t len,
 			    struct err *e);
@@ -111,6 +120,17 @@ struct call {
 	int64_t result; /* as the kernel returns it: -errno on failure */
 };
 
+/* Where remote calls find what they need in a task. */
+struct remote_place {
+	remote_t gate; /* a syscall instruction (remote_find_gate()) */
+	remote_t page; /* an area of REMOTE_PAGE_BYTES that is ours already (restore); 0: map one */
+	/*
+	 * Writable memory of REMOTE_PAGE_BYTES that the task has: used, and put back as it was,
+	 * when a limit of the task's does not let us map our own. 0: there is none.
+	 */
+	remote_t borrow;
+};
+
 /*
  * A scope over one stopped task. Between begin and end its registers are ours; after the end,
  * by whatever way, they are its own again and what was mapped is gone.
@@ -119,12 +139,13 @@ struct remote {
 	struct tracee *t;
 	struct user_regs_struct saved;
 	uint64_t saved_mask;
-	remote_t gate;    /* a syscall instruction in the task */
+	struct remote_place place;
 	remote_t page;    /* our mapping: code, then calls and data; 0 while there is none */
-	size_t page_bytes;
 	bool own_page;    /* made by this scope and so unmapped by it */
+	uint8_t *borrowed; /* what stood where we work */
 	bool stepwise;    /* no breakpoints, see above */
 	bool in_syscall_stop;
+	uint64_t event_message; /* of the last PTRACE_EVENT_FORK, _VFORK or _CLONE: the new tid */
 	struct call *calls; /* queued */
 	size_t n_calls;
 	struct buf data;  /* goes behind the calls */
@@ -134,11 +155,9 @@ struct remote {
 
 /**
  * remote_begin() - take over a stopped task
- * @gate: address of a syscall instruction in it (remote_find_gate())
- * @page: a page area that is already there and belongs to us (restore), or {0}: one is mapped
- * Return: 0; -ESRCH; -ENOMEM if the task has no room for a page.
+ * Return: 0; -ESRCH; -ENOMEM if the task has no room for a page and nothing to borrow.
  */
-MUST_CHECK int remote_begin(struct remote *r, struct tracee *t, remote_t gate, remote_t page,
+MUST_CHECK int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *place,
 			    struct err *e);
 /* Give the task back as it was. Return: 0; -ESRCH if it died meanwhile. Needed on every way out. */
 int remote_end(struct remote *r, struct err *e);
@@ -170,6 +189,15 @@ bool remote_has_room(const struct remote *r, size_t calls, size_t data_bytes);
 MUST_CHECK int remote_run(struct remote *r, struct err *e);
 int64_t remote_result(const struct remote *r, size_t index);
 
+/*
+ * Two things that no system call does, for a stub (never for a task that is being asked):
+ * instructions of remote_code that touch AMX, so that the kernel makes room for its state, and
+ * that load EFLAGS with bits that ptrace may not set (ID).
+ */
+MUST_CHECK int remote_touch_amx(struct remote *r, struct err *e);
+/* The flags stay in force for the registers that the scope leaves behind. */
+MUST_CHECK int remote_load_flags(struct remote *r, uint64_t flags, struct err *e);
+
 /**
  * remote_find_gate() - a syscall instruction in a task
  * @vdso: where its vdso is, 0 if it has none
@@ -182,6 +210,7 @@ MUST_CHECK int remote_find_gate(pid_t pid, uint64_t vdso, uint64_t exec_start, u
 /* The code that a borrowed page must begin with; for a restore's own page. */
 extern const uint8_t remote_code[];
 extern const size_t remote_code_bytes;
+#define REMOTE_GATE_AT 33 /* of the syscall instruction in it */
 #define REMOTE_PAGE_BYTES (128u * 1024) /* code, calls and data */
 
 #endif

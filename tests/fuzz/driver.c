@@ -156,7 +156,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: no inputs\n", argv[1]);
 		return 2;
 	}
-	LIST_EACH (&inputs, struct span, s) {
+	LIST_EACH(&inputs, struct span, s) {
 		memcpy(input, s->data, s->len);
 		run(s->len);
 	}

@@ -42,7 +42,7 @@ static void fuzz_maps(struct span text, struct arena *a)
 
 	if (proc_parse_maps(text, a, &l, NULL))
 		return;
-	LIST_EACH (&l, struct proc_vma, v) {
+	LIST_EACH(&l, struct proc_vma, v) {
 		assert(v->start >= end && v->start < v->end);
 		end = v->end;
 		touch_text(v->name);
@@ -58,11 +58,11 @@ static void fuzz_fdinfo(struct span text, struct arena *a)
 	if (proc_parse_fdinfo(text, a, &f, NULL))
 		return;
 	assert(f.has_epoll == (f.epoll.count > 0) && f.has_inotify == (f.inotify.count > 0));
-	LIST_EACH (&f.inotify, struct proc_inotify_watch, w) {
+	LIST_EACH(&f.inotify, struct proc_inotify_watch, w) {
 		for (size_t i = 0; i < w->handle.len; i++)
 			sink += w->handle.data[i];
 	}
-	LIST_EACH (&f.locks, struct proc_lock, l)
+	LIST_EACH(&f.locks, struct proc_lock, l)
 		assert(l->kind && strchr("FPOL", l->kind));
 }
 
@@ -72,7 +72,7 @@ static void fuzz_mountinfo(struct span text, struct arena *a)
 
 	if (proc_parse_mountinfo(text, a, &l, NULL))
 		return;
-	LIST_EACH (&l, struct proc_mount, m) {
+	LIST_EACH(&l, struct proc_mount, m) {
 		touch_text(m->root);
 		touch_text(m->point);
 		touch_text(m->options);
@@ -107,15 +107,31 @@ static void fuzz_net_unix(struct span text, struct arena *a)
 
 	if (proc_parse_net_unix(text, a, &l, NULL))
 		return;
-	LIST_EACH (&l, struct proc_unix, u)
+	LIST_EACH(&l, struct proc_unix, u)
 		touch_text(u->path);
+}
+
+static void fuzz_net_inet(struct span text, struct arena *a)
+{
+	struct list l;
+
+	if (!proc_parse_net_inet(text, a, &l, NULL))
+		sink += l.count;
+}
+
+static void fuzz_net_netlink(struct span text, struct arena *a)
+{
+	struct list l;
+
+	if (!proc_parse_net_netlink(text, a, &l, NULL))
+		sink += l.count;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(struct span, struct arena *) = {
-		fuzz_stat,      fuzz_status, fuzz_maps,   fuzz_fdinfo,
-		fuzz_mountinfo, fuzz_timers, fuzz_limits, fuzz_net_unix,
+		fuzz_stat,   fuzz_status, fuzz_maps,     fuzz_fdinfo,   fuzz_mountinfo,
+		fuzz_timers, fuzz_limits, fuzz_net_unix, fuzz_net_inet, fuzz_net_netlink,
 	};
 	AUTO(arena) struct arena a = {0};
 
@@ -123,7 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	/* Letters, so that a corpus can be written with an editor: s, t, m, f, ... */
 	for (size_t i = 0; i < ARRAY_LEN(parsers); i++) {
-		if (data[0] == "Ssmfotlu"[i])
+		if (data[0] == "Ssmfotluin"[i])
 			parsers[i](SPAN(data + 1, size - 1), &a);
 	}
 	return 0;

@@ -87,6 +87,9 @@ static void half_a_stat_is_refused_and_changes_nothing(void)
 		ok(s.pid == 77 && e.text[0]);
 	}
 	ok(proc_parse_stat(text("99999999999 (cat)" STAT_TAIL), &s, NULL) == -EBADMSG);
+	ok(proc_parse_stat(SPAN("7 (cat) \0" STAT_TAIL, 9 + sizeof(STAT_TAIL) - 1), &s, NULL) ==
+	   -EBADMSG);
+	ok(s.pid == 77);
 }
 
 /* ---- status ---------------------------------------------------------------------------- */
@@ -193,6 +196,9 @@ static void what_status_must_say_is_missed(void)
 
 /* ---- maps, smaps ----------------------------------------------------------------------- */
 
+/* The lines of these files are the lines here. */
+/* clang-format off */
+
 /* What stands between the header and the flags, as 6.18 prints it. */
 #define SMAPS_SIZES(kb)                                                                            \
 	"Size:           " kb " kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n"    \
@@ -203,6 +209,27 @@ static void what_status_must_say_is_missed(void)
 	"ShmemPmdMapped:        0 kB\nFilePmdMapped:         0 kB\nShared_Hugetlb:        0 kB\n"  \
 	"Private_Hugetlb:       0 kB\nSwap:                  0 kB\nSwapPss:               0 kB\n"  \
 	"Locked:                0 kB\nTHPeligible:           0\n"
+#define KEY(n) "ProtectionKey:         " n "\n"
+/* A name stands in column 74. */
+#define NAMED(address) address "                         "
+
+static const char smaps_of_6_18[] =
+	NAMED("5619c61d4000-5619c61d6000 r--p 00001000 fe:00 247498") "/usr/bin/head\n"
+	SMAPS_SIZES("       8") KEY("0") "VmFlags: rd mr mw me \n"
+	"7fc0320f2000-7fc0320f3000 rw-p 00000000 00:00 0 \n"
+	SMAPS_SIZES("       4") KEY("1") "VmFlags: rd wr mr mw me ac sl \n"
+	"7fc0320f3000-7fc0320f4000 rw-p 00000000 00:00 0 \n"
+	SMAPS_SIZES("       4") KEY("0") "VmFlags: rd wr mr mw me nr wf dd dp \n"
+	NAMED("7fc032bba000-7fc032bbb000 rw-s 00000000 00:01 3")
+	"/memfd:a name\\012\\040(deleted) (deleted)\n"
+	SMAPS_SIZES("       4") KEY("0") "VmFlags: rd wr sh mr mw me ms \n"
+	NAMED("7fc032d54000-7fc032d56000 r--p 00000000 00:00 0") "[vvar_vclock]\n"
+	SMAPS_SIZES("       8") KEY("0") "VmFlags: rd mr pf io de dd \n"
+	NAMED("7fff4aee6000-7fff4af07000 rw-p 00000000 00:00 0") "[stack]\n"
+	SMAPS_SIZES("     132") KEY("0") "VmFlags: rd wr mr mw me gd ac zz ?? \n"
+	NAMED("ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0") "[vsyscall]\n"
+	SMAPS_SIZES("       4") "VmFlags: ex \n";
+/* clang-format on */
 
 static void smaps_tells_every_mapping_apart(void)
 {
@@ -211,47 +238,7 @@ static void smaps_tells_every_mapping_apart(void)
 	struct err e = {0};
 	const struct proc_vma *v;
 
-	ok(!proc_parse_maps(
-		   text("5619c61d4000-5619c61d6000 r--p 00001000 fe:00 247498                     "
-	                "/usr/bin/head\n" SMAPS_SIZES(
-				"       8") "ProtectionKey:         0\nVmFlags: rd mr mw me \n"
-	                                    "7fc0320f2000-7fc0320f3000 rw-p 00000000 00:00 0 "
-	                                    "\n" SMAPS_SIZES(
-						    "       4") "ProtectionKey:         "
-	                                                        "1\nVmFlags: rd wr mr mw me ac sl "
-	                                                        "\n"
-	                                                        "7fc0320f3000-7fc0320f4000 rw-p "
-	                                                        "00000000 00:00 0 \n" SMAPS_SIZES(
-									"       4") "ProtectionKey:"
-	                                                                            "         "
-	                                                                            "0\nVmFlags: "
-	                                                                            "rd wr mr mw "
-	                                                                            "me nr wf dd "
-	                                                                            "dp \n"
-	                                                                            "7fc032bba000-"
-	                                                                            "7fc032bbb000 "
-	                                                                            "rw-s 00000000 "
-	                                                                            "00:01 3       "
-	                                                                            "              "
-	                                                                            "     "
-	                                                                            "/memfd:a "
-	                                                                            "name\\012\\040"
-	                                                                            "(deleted) "
-	                                                                            "(deleted)"
-	                                                                            "\n" SMAPS_SIZES(
-											    "      "
-	                                                                                    " 4") "ProtectionKey:         0\nVmFlags: rd wr sh mr mw me ms \n"
-	                                                                                          "7fc032d54000-7fc032d56000 r--p 00000000 00:00 0                          "
-	                                                                                          "[vvar_vclock]\n" SMAPS_SIZES(
-													  "       8") "ProtectionKey:         0\nVmFlags: rd mr pf io de dd \n"
-	                                                                                                              "7fff4aee6000-7fff4af07000 rw-p 00000000 00:00 0                          "
-	                                                                                                              "[stack]\n" SMAPS_SIZES(
-															      "     132") "ProtectionKey:         0\nVmFlags: rd wr mr mw me gd ac zz ?? \n"
-	                                                                                                                                  "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  "
-	                                                                                                                                  "[vsyscall]\n" SMAPS_SIZES(
-																		  "       4") "VmFlags: ex \n"),
-		   &a, &l, &e),
-	   "%s", e.text);
+	ok(!proc_parse_maps(text(smaps_of_6_18), &a, &l, &e), "%s", e.text);
 	ok(l.count == 7, "%zu", l.count);
 	v = LIST_AT(&l, struct proc_vma, 0);
 	ok(v->start == 0x5619c61d4000 && v->end == 0x5619c61d6000 && v->offset == 0x1000);
@@ -677,10 +664,79 @@ static void unix_sockets_with_any_name(void)
 #undef HEADING
 }
 
+static void internet_sockets_of_both_families(void)
+{
+	AUTO(arena) struct arena a = {0};
+	const struct proc_inet *s;
+	struct list l = {0};
+	struct err e = {0};
+
+	ok(!proc_parse_net_inet(
+		   text("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when "
+	                "retrnsmt"
+	                "   uid  timeout inode                                                     "
+	                "\n"
+	                "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 "
+	                "00000000"
+	                "  1000        0 4711 1 0000000000000000 100 0 0 10 0                     "
+	                "\n"
+	                "   1: 0100007F:9C40 0100007F:1F90 01 0000000A:00000000 00:00000000 "
+	                "00000000"
+	                "     0        0 4712 1 0000000000000000 20 4 30 10 -1                    "
+	                "\n"
+	                "  12: 00000000000000000000000001000000:0016 "
+	                "00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 "
+	                "00000000     0        0 4713 2 0000000000000000 0\n"),
+		   &a, &l, &e),
+	   "%s", e.text);
+	ok(l.count == 3);
+	s = LIST_AT(&l, struct proc_inet, 0);
+	ok(s->inode == 4711 && s->local_port == 8080 && !s->remote_port && s->state == 10);
+	ok(s->receive_queue == 3 && !s->send_queue);
+	ok(s[1].inode == 4712 && s[1].state == 1 && s[1].remote_port == 8080);
+	ok(s[1].send_queue == 10);
+	ok(s[2].inode == 4713 && s[2].local_port == 22 && s[2].state == 7);
+	ok(!proc_parse_net_inet(text(""), &a, &l, &e) && !l.count);
+	ok(proc_parse_net_inet(text("  sl  local\n   0: 0100007F:1F90\n"), &a, &l, &e) == -EBADMSG);
+	ok(proc_parse_net_inet(text("Num\n"), &a, &l, &e) == -EBADMSG);
+}
+
+static void netlink_sockets_and_what_waits_in_them(void)
+{
+	AUTO(arena) struct arena a = {0};
+	const struct proc_netlink *n;
+	struct proc_fdinfo f;
+	struct list l = {0};
+	struct err e = {0};
+
+	ok(!proc_parse_net_netlink(
+		   text("sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    "
+	                "Drops    Inode\n"
+	                "00000000cf882fa8 0   0          00000000 0        0        0     2        "
+	                "0"
+	                "        4       \n"
+	                "00000000fa9f8135 4   2867       00000001 4352     0        1     2        "
+	                "0"
+	                "        387782  \n"),
+		   &a, &l, &e),
+	   "%s", e.text);
+	n = LIST_AT(&l, struct proc_netlink, 0);
+	ok(l.count == 2 && n->inode == 4 && !n->protocol && !n->receive_queue);
+	ok(n[1].inode == 387782 && n[1].protocol == 4 && n[1].receive_queue == 4352);
+	ok(proc_parse_net_netlink(text("sk\n"), &a, &l, &e) == -EBADMSG);
+	ok(proc_parse_net_netlink(text("sk \n00 0 0 0 x\n"), &a, &l, &e) == -EBADMSG);
+	/* What a UNIX socket has on the way stands in fdinfo. */
+	ok(!proc_parse_fdinfo(text("pos:\t0\nflags:\t02000002\nmnt_id:\t10\nscm_fds: 2\n"), &a, &f,
+	                      &e) &&
+	   f.scm_fds == 2);
+}
+
 static void everything_of_this_process_is_understood(void)
 {
 	AUTO(arena) struct arena a = {0};
-	AUTO(buf) struct buf stat = {0}, status = {0}, mounts = {0}, sockets = {0}, fd = {0};
+	AUTO(buf)
+	struct buf stat = {0},
+		   status = {0}, mounts = {0}, sockets = {0}, fd = {0}, netlink = {0};
 	struct proc_status s;
 	struct proc_fdinfo f;
 	struct list l = {0};
@@ -697,6 +753,8 @@ static void everything_of_this_process_is_understood(void)
 	ok(!proc_parse_mountinfo(buf_span(&mounts), &a, &l, &e) && l.count, "%s", e.text);
 	slurp("/proc/net/unix", &sockets);
 	ok(!proc_parse_net_unix(buf_span(&sockets), &a, &l, &e), "%s", e.text);
+	slurp("/proc/net/netlink", &netlink);
+	ok(!proc_parse_net_netlink(buf_span(&netlink), &a, &l, &e) && l.count, "%s", e.text);
 	slurp("/proc/self/fdinfo/0", &fd);
 	ok(!proc_parse_fdinfo(buf_span(&fd), &a, &f, &e) && f.mount_id > 0, "%s", e.text);
 }
@@ -725,6 +783,8 @@ int main(void)
 	RUN(timers_of_every_notification);
 	RUN(limits_are_those_of_getrlimit);
 	RUN(unix_sockets_with_any_name);
+	RUN(internet_sockets_of_both_families);
+	RUN(netlink_sockets_and_what_waits_in_them);
 	RUN(everything_of_this_process_is_understood);
 	return tap_done();
 }

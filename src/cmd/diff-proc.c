@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/cmd.h"
+
+static const struct verb_option options[] = {
+	{"a", "NAME", "the first snapshot", true},
+	{"b", "NAME", "the second one", true},
+};
+
+static int run(struct args *args)
+{
+	AUTO(store) struct store *store = NULL;
+	AUTO(buf) struct buf out = {0};
+	struct err e = {0};
+	size_t differences = 0;
+	int r = cmd_open_store(&store, &e);
+
+	if (!r)
+		r = flow_diff_proc(store, arg_value(args, "a"), arg_value(args, "b"), &out,
+				   &differences, &e);
+	if (r < 0)
+		return say_error(&e);
+	fwrite(out.data, 1, out.len, stdout);
+	printf("%zu difference%s\n", differences, differences == 1 ? "" : "s");
+	return EXIT_DONE;
+}
+
+const struct verb verb_diff_proc = {
+	.name = "diff proc",
+	.summary = "Show what differs between two process snapshots",
+	.options = options,
+	.n_options = ARRAY_LEN(options),
+	.run = run,
+};

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+
+static const struct verb *const verbs[] = {
+	&verb_snap_proc, &verb_restore_proc, &verb_diff_proc, &verb_list,   &verb_show,
+	&verb_rm,        &verb_verify,       &verb_gc,        &verb_formats, &verb_diag_ready,
+};
+
+/* ---- for the verbs ----------------------------------------------------------------------- */
+
+static int option_index(const struct verb *v, const char *name, size_t len)
+{
+	for (size_t i = 0; i < v->n_options; i++)
+		if (strlen(v->options[i].name) == len && !memcmp(v->options[i].name, name, len))
+			return (int)i;
+	return -1;
+}
+
+const char *arg_value(const struct args *args, const char *name)
+{
+	int i = option_index(args->verb, name, strlen(name));
+
+	assert(i >= 0);
+	return args->values[i];
+}
+
+bool arg_is_set(const struct args *args, const char *name)
+{
+	return arg_value(args, name) != NULL;
+}
+
+int say_error(const struct err *e)
+{
+	AUTO(buf) struct buf line = {0};
+
+	text_add_printable(&line, e->text, strlen(e->text));
+	fprintf(stderr, "wslx: %s\n", buf_text(&line));
+	if (getenv("WSLX_DEBUG"))
+		fprintf(stderr, "wslx: first seen at %s\n", e->where ? e->where : "?");
+	return e->code == OBSTACLE ? EXIT_OBSTACLE : EXIT_FAILED;
+}
+
+int say_usage(const struct args *args, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "wslx %s: ", args->verb->name);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "\nTry: wslx %s --help\n", args->verb->name);
+	return EXIT_USAGE;
+}
+
+int cmd_open_store(struct store **out, struct err *e)
+{
+	return store_open(NULL, NULL, out, e);
+}
+
+/* ---- help --------------------------------------------------------------------------------- */
+
+static void print_synopsis(FILE *to, const struct verb *v)
+{
+	fprintf(to, "wslx %s", v->name);
+	for (size_t i = 0; i < v->n_options; i++) {
+		const struct verb_option *o = &v->options[i];
+
+		fprintf(to, o->required ? " --%s%s%s" : " [--%s%s%s]", o->name, o->arg ? " " : "",
+			o->arg ? o->arg : "");
+	}
+	if (v->operands)
+		fprintf(to, " %s", v->operands);
+	fprintf(to, "\n");
+}
+
+static void print_verb_help(const struct verb *v)
+{
+	printf("%s\n\n  ", v->summary);
+	print_synopsis(stdout, v);
+	if (v->n_options)
+		printf("\n");
+	for (size_t i = 0; i < v->n_options; i++) {
+		const struct verb_option *o = &v->options[i];
+		char left[64];
+
+		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->arg ? " " : "",
+			 o->arg ? o->arg : "");
+		printf("  %-24s %s\n", left, o->help);
+	}
+}
+
+static void print_help(FILE *to)
+{
+	fprintf(to, "wslx takes snapshots of running Linux and brings them back.\n\n");
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		fprintf(to, "  %-22s %s\n", verbs[i]->name, verbs[i]->summary);
+	fprintf(to, "\nwslx VERB --help says more. Snapshots are kept under $WSLX_HOME, else\n"
+		    "$XDG_DATA_HOME/wslx, else ~/.local/share/wslx.\n"
+		    "Exit status: 0 done, 1 failed, 2 used wrongly, 3 refused by an obstacle.\n");
+}
+
+/* ---- dispatch ----------------------------------------------------------------------------- */
+
+/* How many words of the command line name this verb; 0: they name another. */
+static int words_of(const struct verb *v, int argc, char **argv)
+{
+	const char *at = v->name;
+	int n = 0;
+
+	while (*at) {
+		size_t len = strcspn(at, " ");
+
+		if (n >= argc || strlen(argv[n]) != len || memcmp(argv[n], at, len))
+			return 0;
+		n++;
+		at += len + (at[len] == ' ');
+	}
+	return n;
+}
+
+static int parse(struct args *args, int argc, char **argv)
+{
+	const struct verb *v = args->verb;
+
+	args->operands = xalloc((size_t)(argc + 1) * sizeof(char *));
+	for (int i = 0; i < argc; i++) {
+		const char *word = argv[i], *equals;
+		size_t len;
+		int option;
+
+		if (!strcmp(word, "--")) {
+			while (++i < argc)
+				args->operands[args->n_operands++] = argv[i];
+			break;
+		}
+		if (!text_starts(word, "--") || !word[2]) {
+			args->operands[args->n_operands++] = argv[i];
+			continue;
+		}
+		word += 2;
+		equals = strchr(word, '=');
+		len = equals ? (size_t)(equals - word) : strlen(word);
+		if (len == 4 && !memcmp(word, "help", 4)) {
+			print_verb_help(v);
+			return -1;
+		}
+		option = option_index(v, word, len);
+		if (option < 0)
+			return say_usage(args, "there is no option --%.*s", (int)len, word);
+		if (!v->options[option].arg && equals)
+			return say_usage(args, "--%.*s takes no value", (int)len, word);
+		if (!v->options[option].arg)
+			args->values[option] = "";
+		else if (equals)
+			args->values[option] = equals + 1;
+		else if (i + 1 < argc)
+			args->values[option] = argv[++i];
+		else
+			return say_usage(args, "--%s needs a value", word);
+	}
+	for (size_t i = 0; i < v->n_options; i++)
+		if (v->options[i].required && !args->values[i])
+			return say_usage(args, "--%s is needed", v->options[i].name);
+	if (args->n_operands < v->min_operands)
+		return say_usage(args, "%s is needed", v->operands);
+	if (args->n_operands > v->max_operands)
+		return say_usage(args, "what is \"%s\"?", args->operands[v->max_operands]);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "--help")) {
+		print_help(argc < 2 ? stderr : stdout);
+		return argc < 2 ? EXIT_USAGE : EXIT_DONE;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		printf("wslx %s\n", WSLX_VERSION);
+		return EXIT_DONE;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+		struct args args = {.verb = verbs[i]};
+		int words = words_of(verbs[i], argc - 1, argv + 1), r;
+
+		if (!words)
+			continue;
+		r = parse(&args, argc - 1 - words, argv + 1 + words);
+		if (!r)
+			r = verbs[i]->run(&args);
+		free(args.operands);
+		if (r < 0)
+			r = EXIT_DONE; /* help was asked for */
+		return fflush(stdout) ? EXIT_FAILED : r;
+	}
+	fprintf(stderr, "wslx: there is no verb \"%s\"; wslx --help lists them\n", argv[1]);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* The verbs that look at the store as a whole: list, rm, verify, gc. */
+#include <string.h>
+#include <time.h>
+
+#include "cmd/cmd.h"
+
+/* ---- list --------------------------------------------------------------------------------- */
+
+static const struct verb_option list_options[] = {
+	{"json", NULL, "as JSON", false},
+};
+
+static void print_cell(const char *text, int width)
+{
+	AUTO(buf) struct buf b = {0};
+
+	text_add_printable(&b, text, strlen(text));
+	printf("%-*s ", width, buf_text(&b));
+}
+
+static void list_text(const struct list *all)
+{
+	if (!all->count) {
+		printf("There are no snapshots yet: wslx snap proc --pid PID --name NAME\n");
+		return;
+	}
+	print_cell("NAME", 24);
+	printf("%-8s %-16s %10s  %s\n", "KIND", "TAKEN", "STORED", "COMMAND");
+	LIST_EACH(all, struct store_meta, m) {
+		time_t taken = (time_t)(m->created_ns / 1000000000u);
+		char when[32] = "", size[16];
+		const char *command = m->damage ? NULL : store_meta_label(m, "command");
+		struct tm tm;
+
+		print_cell(m->name, 24);
+		if (m->damage) {
+			printf("damaged: ");
+			print_cell(m->damage_text, 0);
+			printf("\n");
+			continue;
+		}
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", localtime_r(&taken, &tm));
+		printf("%-8s %-16s %10s  ", m->kind, when, text_of_bytes(size, m->stored_bytes));
+		print_cell(command ? command : "", 0);
+		printf("\n");
+	}
+}
+
+static void add_json(struct buf *b, const char *key, const char *text)
+{
+	buf_printf(b, ",\"%s\":", key);
+	text_add_json_string(b, text ? text : "", text ? strlen(text) : 0);
+}
+
+static void list_json(const struct list *all)
+{
+	AUTO(buf) struct buf b = {0};
+
+	buf_add_byte(&b, '[');
+	LIST_EACH(all, struct store_meta, m) {
+		buf_printf(&b, "%s{\"damaged\":%s", b.len > 1 ? ",\n " : "",
+			   m->damage ? "true" : "false");
+		add_json(&b, "name", m->name);
+		if (!m->damage) {
+			add_json(&b, "kind", m->kind);
+			add_json(&b, "digest", m->digest);
+			add_json(&b, "command", store_meta_label(m, "command"));
+			buf_printf(&b, ",\"created_ns\":%llu,\"stored_bytes\":%llu,\"pages\":%llu",
+				   (unsigned long long)m->created_ns,
+				   (unsigned long long)m->stored_bytes,
+				   (unsigned long long)m->pages);
+		} else {
+			add_json(&b, "damage", m->damage_text);
+		}
+		buf_add_byte(&b, '}');
+	}
+	buf_add_text(&b, "]\n");
+	fwrite(b.data, 1, b.len, stdout);
+}
+
+static int run_list(struct args *args)
+{
+	AUTO(store) struct store *store = NULL;
+	AUTO(arena) struct arena a = {0};
+	struct list all = {0};
+	struct err e = {0};
+	int r = cmd_open_store(&store, &e);
+
+	if (!r)
+		r = store_list(store, &a, &all, &e);
+	if (r < 0)
+		return say_error(&e);
+	if (arg_is_set(args, "json"))
+		list_json(&all);
+	else
+		list_text(&all);
+	return EXIT_DONE;
+}
+
+const struct verb verb_list = {
+	.name = "list",
+	.summary = "List the snapshots",
+	.options = list_options,
+	.n_options = ARRAY_LEN(list_options),
+	.run = run_list,
+};
+
+/* ---- rm ----------------------------------------------------------------------------------- */
+
+static int run_rm(struct args *args)
+{
+	AUTO(store) struct store *store = NULL;
+	struct err e = {0};
+	int r = cmd_open_store(&store, &e), code = EXIT_DONE;
+
+	if (r < 0)
+		return say_error(&e);
+	for (int i = 0; i < args->n_operands; i++)
+		if (store_remove(store, args->operands[i], &e) < 0)
+			code = say_error(&e);
+	return code;
+}
+
+const struct verb verb_rm = {
+	.name = "rm",
+	.operands = "NAME...",
+	.min_operands = 1,
+	.max_operands = INT32_MAX,
+	.summary = "Remove snapshots",
+	.run = run_rm,
+};
+
+/* ---- verify, gc ----------------------------------------------------------------------------- */
+
+static int run_verify(struct args *args)
+{
+	AUTO(store) struct store *store = NULL;
+	struct store_report report = {0};
+	struct err e = {0};
+	char size[16];
+	int r = cmd_open_store(&store, &e);
+
+	if (!r)
+		r = store_verify(store, args->n_operands ? args->operands[0] : NULL, &report, &e);
+	if (r < 0)
+		return say_error(&e);
+	printf("%llu snapshot%s, %llu frames, %s: all as they were written\n",
+	       (unsigned long long)report.snapshots, report.snapshots == 1 ? "" : "s",
+	       (unsigned long long)report.frames, text_of_bytes(size, report.bytes));
+	return EXIT_DONE;
+}
+
+const struct verb verb_verify = {
+	.name = "verify",
+	.operands = "[NAME]",
+	.max_operands = 1,
+	.summary = "Read snapshots in full and check every byte",
+	.run = run_verify,
+};
+
+static int run_gc(struct args *args)
+{
+	AUTO(store) struct store *store = NULL;
+	struct store_report report = {0};
+	struct err e = {0};
+	char size[16];
+	int r = cmd_open_store(&store, &e);
+
+	if (!r)
+		r = store_gc(store, &report, &e);
+	if (r < 0)
+		return say_error(&e);
+	printf("%llu blobs removed, %s freed\n", (unsigned long long)report.blobs,
+	       text_of_bytes(size, report.bytes));
+	return EXIT_DONE;
+}
+
+const struct verb verb_gc = {
+	.name = "gc",
+	.summary = "Remove what no snapshot needs",
+	.run = run_gc,
+};

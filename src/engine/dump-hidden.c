@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What belongs to a process and is listed nowhere: found by a harmless question whose answer
+ * depends on it.
+ *
+ *	Landlock	a task in a domain may not look at one outside of it: it is asked to
+ *			compare itself with a witness, a process of ours with its rights and no
+ *			domain (kcmp(2) needs the right to look)
+ *	keyrings	a session keyring with keys of its own; one that holds only what every
+ *			login links there is replaced by the caller's
+ *	SEM_UNDO	kcmp(2) compares undo lists; we have none
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/kcmp.h>
+#include <linux/keyctl.h>
+#include <linux/landlock.h>
+#include <linux/securebits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sem.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "engine/engine-int.h"
+
+#define KEY_DESCRIPTION_BYTES 256
+#define SESSION_KEYS_MAX 16
+
+/* ---- Landlock ----------------------------------------------------------------------------- */
+
+/*
+ * The witness runs a program of 129 bytes, so that the task's user, who may look at it, finds
+ * nothing of ours there: pause(2) for ever. An ELF header, one program header, code.
+ */
+static const uint8_t witness_elf[] = {
+	0x7f, 'E',  'L',  'F', 2,  1,    1,    0,    0,
+	0,    0,    0,    0,   0,  0,    0, /* 64 bits, little endian */
+	2,    0,    62,   0,   1,  0,    0,    0,    0x78,
+	0,    0x40, 0,    0,   0,  0,    0, /* executable, x86-64, entry */
+	64,   0,    0,    0,   0,  0,    0,    0,    0,
+	0,    0,    0,    0,   0,  0,    0, /* program headers at 64 */
+	0,    0,    0,    0,   64, 0,    56,   0,    1,
+	0,    0,    0,    0,   0,  0,    0, /* one of them */
+	1,    0,    0,    0,   5,  0,    0,    0,    0,
+	0,    0,    0,    0,   0,  0,    0, /* PT_LOAD, r-x, offset 0 */
+	0,    0,    0x40, 0,   0,  0,    0,    0,    0,
+	0,    0x40, 0,    0,   0,  0,    0, /* at 0x400000 */
+	0x81, 0,    0,    0,   0,  0,    0,    0,    0x81,
+	0,    0,    0,    0,   0,  0,    0,                /* 129 bytes */
+	0,    0x10, 0,    0,   0,  0,    0,    0,          /* page alignment */
+	0xb8, 34,   0,    0,   0,  0x0f, 0x05, 0xeb, 0xf7, /* pause; jmp */
+};
+
+static _Noreturn void witness_main(const struct proc_status *st, int elf, int failed)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {0};
+	char *argv[] = {(char *)(uintptr_t) "wslx-witness", NULL}, *envp[] = {NULL};
+
+	if (geteuid() != 0 ||
+	    (setgroups(0, NULL) == 0 && setresgid(st->gid[0], st->gid[0], st->gid[0]) == 0 &&
+	     setresuid(st->uid[0], st->uid[0], st->uid[0]) == 0)) {
+		/* Fewer rights than the task has: else that alone would be a refusal. */
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		prctl(PR_SET_SECUREBITS, SECBIT_NOROOT);
+		syscall(SYS_capset, &head, none);
+		fexecve(elf, argv, envp);
+	}
+	(void)!write(failed, "f", 1);
+	_exit(1);
+}
+
+static void end_witness(struct dump *d)
+{
+	if (!d->witness)
+		return;
+	kill(d->witness, SIGKILL);
+	waitpid(d->witness, NULL, 0);
+	d->witness = 0;
+}
+
+static int start_witness(struct dump *d, const struct dtask *t, struct err *e)
+{
+	AUTO(fd) int elf = -1;
+	int failed[2];
+	char byte;
+
+	if (d->witness && d->witness_uid == t->status.uid[0])
+		return 0;
+	end_witness(d);
+	elf = memfd_create("wslx-witness", MFD_CLOEXEC);
+	if (elf < 0 || os_write_all(elf, witness_elf, sizeof(witness_elf)) < 0 ||
+	    fchmod(elf, 0755) < 0 || pipe2(failed, O_CLOEXEC) < 0)
+		return err_set(e, -errno, "witness");
+	d->witness = fork();
+	if (!d->witness)
+		witness_main(&t->status, elf, failed[1]);
+	close(failed[1]);
+	d->witness_uid = t->status.uid[0];
+	if (d->witness < 0)
+		d->witness = 0;
+	/* The end of the pipe closes when the witness runs its program. */
+	else if (read(failed[0], &byte, 1) != 0)
+		end_witness(d);
+	close(failed[0]);
+	return 0;
+}
+
+static bool landlock_exists(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+}
+
+static bool one_user(const struct proc_status *st)
+{
+	return st->uid[0] == st->uid[1] && st->uid[0] == st->uid[2] && st->uid[0] == st->uid[3] &&
+	       st->gid[0] == st->gid[1] && st->gid[0] == st->gid[2] && st->gid[0] == st->gid[3];
+}
+
+static int check_landlock(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+{
+	size_t call;
+	int ret;
+
+	/* With mixed ids no witness is in the task's reach; such a task has capabilities, mostly.
+	 */
+	if (!landlock_exists() || !one_user(&t->status))
+		return 0;
+	ret = start_witness(d, t, e);
+	if (ret < 0 || !d->witness)
+		return ret;
+	call = REMOTE_QUEUE(r, SYS_kcmp, U(t->pid), U(d->witness), U(KCMP_VM), U(0), U(0));
+	ret = remote_run(r, e);
+	if (!ret && remote_result(r, call) == -EPERM)
+		dump_obstacle(
+			d, t->pid,
+			"is in a Landlock domain, which cannot be carried over: run the program "
+			"without its sandbox");
+	return ret;
+}
+
+/* ---- keyrings ------------------------------------------------------------------------------ */
+
+/* "type;uid;gid;perm;name": the keyring of a user, which every login links to its session. */
+static bool is_user_keyring(const char *description)
+{
+	const char *name = strrchr(description, ';');
+
+	return text_starts(description, "keyring;") && name && text_starts(name, ";_uid");
+}
+
+/* Are there keys in its session keyring that the task brought there? */
+static int own_session_keys(struct remote *r, bool *found, struct err *e)
+{
+	char descriptions[SESSION_KEYS_MAX][KEY_DESCRIPTION_BYTES] = {{0}};
+	int32_t keys[SESSION_KEYS_MAX] = {0};
+	size_t read, describe[SESSION_KEYS_MAX];
+	int ret;
+	int64_t n;
+
+	read = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_READ), U((int64_t)KEY_SPEC_SESSION_KEYRING),
+			    remote_out(r, keys, sizeof(keys)), U(sizeof(keys)));
+	ret = remote_run(r, e);
+	n = ret ? 0 : remote_result(r, read) / (int64_t)sizeof(keys[0]);
+	*found = n > SESSION_KEYS_MAX;
+	if (ret < 0 || n <= 0 || *found)
+		return ret;
+	for (int64_t i = 0; i < n; i++)
+		describe[i] = REMOTE_QUEUE(
+			r, SYS_keyctl, U(KEYCTL_DESCRIBE), U((int64_t)keys[i]),
+			remote_out(r, descriptions[i], KEY_DESCRIPTION_BYTES - 1),
+			U(KEY_DESCRIPTION_BYTES - 1));
+	ret = remote_run(r, e);
+	for (int64_t i = 0; !ret && i < n; i++)
+		*found |= remote_result(r, describe[i]) > 0 && !is_user_keyring(descriptions[i]);
+	return ret;
+}
+
+static int check_keyrings(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+{
+	long own = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
+	bool found = false;
+	size_t id, process;
+	int ret;
+
+	id = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
+			  U((int64_t)KEY_SPEC_SESSION_KEYRING), U(0));
+	process = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
+			       U((int64_t)KEY_SPEC_PROCESS_KEYRING), U(0));
+	ret = remote_run(r, e);
+	if (ret < 0)
+		return ret;
+	if (remote_result(r, process) > 0)
+		dump_obstacle(d, t->pid, "has a process keyring with keys of its own");
+	if (remote_result(r, id) > 0 && remote_result(r, id) != own)
+		ret = own_session_keys(r, &found, e);
+	if (!ret && found)
+		dump_obstacle(d, t->pid,
+			      "has a session keyring with keys of its own (keyctl session), which "
+			      "stay in the kernel");
+	return ret;
+}
+
+/* ---- System V semaphores -------------------------------------------------------------------- */
+
+/* Was a thread of the task the last to use a semaphore of this array? */
+static bool used_array(const struct dtask *t, int id)
+{
+	struct semid_ds info;
+
+	if (semctl(id, 0, IPC_STAT, &info) < 0)
+		return false;
+	for (int i = 0; i < (int)info.sem_nsems; i++)
+		if (semctl(id, i, GETPID) == t->pid)
+			return true;
+	return false;
+}
+
+/*
+ * Threads share an undo list that may be empty: one that exists counts when the process was
+ * also the last to use some semaphore.
+ */
+static bool has_undo(const struct dtask *t)
+{
+	AUTO(buf) struct buf text = {0};
+	char *save, *line;
+
+	if (os_kcmp(getpid(), t->pid, KCMP_SYSVSEM, 0, 0) <= 0 ||
+	    os_read_file_at(AT_FDCWD, "/proc/sysvipc/sem", &text) < 0)
+		return false;
+	buf_text(&text);
+	line = strtok_r((char *)text.data, "\n", &save); /* the heading */
+	while (line && (line = strtok_r(NULL, "\n", &save))) {
+		int key, id;
+
+		if (sscanf(line, "%d %d", &key, &id) == 2 && used_array(t, id))
+			return true;
+	}
+	return false;
+}
+
+/* ---- all ------------------------------------------------------------------------------------ */
+
+int dump_hidden(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+{
+	int ret = check_landlock(d, t, r, e);
+
+	if (!ret)
+		ret = check_keyrings(d, t, r, e);
+	if (!ret && has_undo(t))
+		dump_obstacle(d, t->pid,
+		              "holds System V semaphores with SEM_UNDO, which its end would undo: "
+		              "POSIX semaphores can be snapshotted");
+	return ret;
+}
+
+void dump_hidden_finish(struct dump *d)
+{
+	end_witness(d);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pidfds. One of a process in the tree is opened anew at the restored process; one of a process
+ * that is gone becomes one of a process of ours that ended in the same way, because no other can
+ * be had. Both directions.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "engine/engine-int.h"
+#include "os/abi.h"
+
+#define PIDFD_FLAGS (O_NONBLOCK | PIDFD_THREAD) /* what pidfd_open(2) takes */
+
+/* ---- dump ------------------------------------------------------------------------------ */
+
+static bool pidfd_claims(const struct fd_view *v)
+{
+	return v->info.has_pidfd;
+}
+
+/* Linux 6.15 keeps the status of a process that was waited for as long as a pidfd of it is open. */
+static uint32_t status_of_gone(int pidfd)
+{
+	struct pidfd_info info = {.mask = PIDFD_INFO_EXIT};
+
+	if (ioctl(pidfd, PIDFD_GET_INFO, &info) < 0 || !(info.mask & PIDFD_INFO_EXIT))
+		return 0;
+	return (uint32_t)info.exit_code;
+}
+
+static bool is_thread(const struct dump *d, pid_t tid)
+{
+	for (size_t i = 0; i < d->n_tasks; i++)
+		for (size_t n = 1; n < d->tasks[i]->n_threads; n++)
+			if (d->tasks[i]->threads[n].tid == tid)
+				return true;
+	return false;
+}
+
+static int pidfd_dump(struct dump *d, const struct fd_view *v, struct file_rec *f, struct err *e)
+{
+	pid_t pid = v->info.pidfd_pid;
+
+	f->pos = 0;
+	if (pid == -1) {
+		f->status = status_of_gone(v->local);
+		return 0;
+	}
+	f->count = (uint64_t)pid;
+	if (!pid)
+		dump_obstacle(d, v->task->pid,
+			      "descriptor %d is a pidfd of a process that cannot be seen from here "
+			      "(another pid namespace)",
+			      v->fd);
+	else if (!collect_find(d, pid) && !is_thread(d, pid))
+		dump_obstacle(d, v->task->pid,
+			      "descriptor %d is a pidfd of process %d, which is outside of the tree: "
+			      "close it, or snapshot a parent of both",
+			      v->fd, pid);
+	return 0;
+}
+
+/* ---- restore --------------------------------------------------------------------------- */
+
+static void end_like(int status)
+{
+	struct rlimit none = {0};
+	sigset_t all;
+
+	if (WIFSIGNALED(status)) {
+		setrlimit(RLIMIT_CORE, &none);
+		sigfillset(&all);
+		sigprocmask(SIG_UNBLOCK, &all, NULL);
+		signal(WTERMSIG(status), SIG_DFL);
+		kill(getpid(), WTERMSIG(status));
+	}
+	_exit(WEXITSTATUS(status));
+}
+
+static int open_gone(const struct file_rec *f, int *out, struct err *e)
+{
+	AUTO(fd) int fd = -1;
+	pid_t child = fork();
+
+	if (child < 0)
+		return err_set(e, -errno, "pidfd: a process that ends");
+	if (!child)
+		end_like((int)f->status);
+	/* It may have ended already, but its number is taken until it is waited for. */
+	fd = os_pidfd_open(child, f->flags & PIDFD_FLAGS);
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (fd < 0)
+		return err_set(e, fd, "pidfd of a process that has ended");
+	*out = take_fd(&fd);
+	return 0;
+}
+
+/* What we know a process or a thread by; 0: not in the tree. */
+static pid_t tid_here(struct restore *r, uint64_t tid)
+{
+	for (size_t i = 0; i < r->n_tasks; i++) {
+		if (r->tasks[i].rec->pid == tid)
+			return r->tasks[i].pid;
+		for (size_t n = 0; n < r->tasks[i].n_threads; n++)
+			if (r->tasks[i].threads[n].rec && r->tasks[i].threads[n].rec->tid == tid)
+				return r->tasks[i].threads[n].tracee.tid;
+	}
+	return 0;
+}
+
+static int pidfd_restore(struct restore *r, const struct file_rec *f, int *out, struct err *e)
+{
+	unsigned flags = f->flags & PIDFD_FLAGS;
+	pid_t tid;
+	int fd;
+
+	if (!f->count)
+		return open_gone(f, out, e);
+	tid = tid_here(r, f->count);
+	if (!tid)
+		return err_say(e, -EBADMSG, "a pidfd names task %" PRIu64 ", which is not there",
+			       f->count);
+	fd = os_pidfd_open(tid, flags);
+	if (fd < 0)
+		return err_set(e, fd, "pidfd of task %" PRIu64, f->count);
+	*out = fd;
+	return 0;
+}
+
+const struct kind kind_pidfd = {
+	.name = "pidfd",
+	.kind = FILE_PIDFD,
+	.claims = pidfd_claims,
+	.dump = pidfd_dump,
+	.restore = pidfd_restore,
+};

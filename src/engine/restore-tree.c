@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tree: tasks with their pids, parents, sessions and process groups.
+ *
+ * A task can enter a session only by being born in it or by founding it, so the order of
+ * births matters: children of a parent's old session are born before the parent calls
+ * setsid(2), the others after it. A child of a session that its parent is not in (the leader
+ * has ended, or is a sister) is born from a member of that session, or from a stand-in leader
+ * with the session's number, by CLONE_PARENT, which makes it a sister of its creator. Groups
+ * whose leader has ended get a stand-in too. Stand-ins are gone before anything runs.
+ *
+ * The same walk, with operations that do nothing, is the plan that a dump makes: what it
+ * cannot build is an obstacle then.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "engine/engine-int.h"
+
+/* A task while its tree is built. */
+struct node {
+	const struct task_rec *rec;
+	struct node *parent;
+	uint32_t sid; /* now */
+	bool made, children_made;
+};
+
+/* A process that stands for a leader that has ended. */
+struct stand_in {
+	struct tracee tracee;
+	uint32_t pid;
+};
+
+struct walk {
+	const struct process_image *im;
+	struct restore *r; /* NULL: only plan */
+	struct node *nodes;
+	size_t n;
+};
+
+static struct node *find_node(struct walk *w, uint32_t pid)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->nodes[i].rec->pid == pid)
+			return &w->nodes[i];
+	return NULL;
+}
+
+static const struct thread_rec *leader_of(const struct task_rec *t)
+{
+	return t->threads.count ? LIST_AT(&t->threads, struct thread_rec, 0) : NULL;
+}
+
+/* ---- operations on real tasks ------------------------------------------------------------ */
+
+int say_pid_taken(pid_t pid, int code, struct err *e)
+{
+	AUTO(buf) struct buf text = {0};
+	struct proc_stat holder = {0};
+	char path[32];
+
+	if (code == -EPERM)
+		return err_say(e, -EPERM,
+			       "choosing pid %d needs CAP_CHECKPOINT_RESTORE: restore with --pidns, "
+			       "or as root",
+			       pid);
+	if (code != -EEXIST)
+		return err_set(e, code, "a process with pid %d", pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (!os_read_file_at(AT_FDCWD, path, &text))
+		(void)!proc_parse_stat(buf_span(&text), &holder, NULL);
+	if (holder.state == 'Z')
+		return err_say(e, -EEXIST,
+			       "pid %d is held by \"%s\", which has ended and whose parent %d has not "
+			       "waited for it: end that one, or restore with --pidns",
+			       pid, holder.comm, holder.ppid);
+	return err_say(e, -EEXIST, "pid %d is taken by \"%s\": end that one, or restore with --pidns",
+		       pid, holder.comm);
+}
+
+/* Make @creator create a task. @out: the new one, stopped. */
+int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
+			uint64_t exit_signal, uint32_t pid, struct tracee *out, struct err *e)
+{
+	int32_t set_tid = (int32_t)pid;
+	struct clone_args args = {.flags = flags, .exit_signal = exit_signal, .set_tid_size = 1};
+	struct remote in;
+	size_t call;
+	int64_t result;
+	int ret = remote_begin(&in, creator, &r->place, e);
+
+	if (ret < 0)
+		return ret;
+	args.set_tid = remote_in(&in, &set_tid, sizeof(set_tid));
+	call = REMOTE_QUEUE(&in, SYS_clone3, remote_in(&in, &args, sizeof(args)), U(sizeof(args)));
+	ret = remote_run(&in, e);
+	result = ret ? 0 : remote_result(&in, call);
+	if (!ret && result < 0)
+		ret = say_pid_taken((pid_t)pid, (int)result, e);
+	if (!ret)
+		ret = tracee_adopt(out, (pid_t)in.event_message, e);
+	/* It was born inside of our scope and so with everything blocked. */
+	if (!ret)
+		ret = tracee_set_sigmask(out, 0, e);
+	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
+		ret = -ESRCH;
+	return ret;
+}
+
+int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e, long nr,
+		      uint64_t a, uint64_t b)
+{
+	struct remote in;
+	int ret = remote_begin(&in, t, &r->place, e);
+
+	if (ret < 0)
+		return ret;
+	ret = REMOTE_CALL(&in, result, e, nr, a, b, U(0), U(0));
+	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
+		ret = -ESRCH;
+	return ret;
+}
+
+static struct tracee *tracee_of(struct walk *w, const struct node *n)
+{
+	return &w->r->tasks[n - w->nodes].threads[0].tracee;
+}
+
+static uint64_t sharing_flags(const struct task_rec *child, const struct task_rec *creator)
+{
+	const struct thread_rec *a = leader_of(child), *b = leader_of(creator);
+	uint64_t flags = 0;
+
+	if (!a || !b)
+		return 0;
+	flags |= child->mm == creator->mm ? CLONE_VM : 0;
+	flags |= child->sighand == creator->sighand ? CLONE_SIGHAND : 0;
+	flags |= a->table == b->table ? CLONE_FILES : 0;
+	flags |= a->fs == b->fs ? CLONE_FS : 0;
+	return flags;
+}
+
+/* ---- the walk --------------------------------------------------------------------------- */
+
+static int birth(struct walk *w, struct node *child, struct tracee *creator, uint64_t flags,
+		 uint32_t sid, struct err *e)
+{
+	child->made = true;
+	child->sid = sid;
+	if (!w->r)
+		return 0;
+	w->r->tasks[child - w->nodes].threads[0].rec = leader_of(child->rec);
+	w->r->tasks[child - w->nodes].n_threads = 1;
+	return remote_clone(w->r, creator, flags,
+			    flags & CLONE_PARENT ? 0 : child->rec->exit_signal, child->rec->pid,
+			    tracee_of(w, child), e);
+}
+
+static int found_session(struct walk *w, struct tracee *t, uint32_t pid, struct err *e)
+{
+	int64_t result = 0;
+	int ret = w->r ? remote_one(w->r, t, &result, e, SYS_setsid, 0, 0) : 0;
+
+	if (!ret && result < 0)
+		ret = err_set(e, (int)result, "process %u: setsid", pid);
+	return ret || !w->r ? ret : restore_session_tty(w->r, t, pid, e);
+}
+
+/* End a stand-in; its creator takes note, so that no zombie of it is left. */
+static int dismiss(struct walk *w, struct stand_in *s, struct tracee *parent, struct err *e)
+{
+	int64_t result;
+	int status;
+
+	if (!w->r)
+		return 0;
+	kill(s->tracee.tid, SIGKILL);
+	while (waitpid(s->tracee.tid, &status, __WALL) >= 0 && WIFSTOPPED(status))
+		;
+	return remote_one(w->r, parent, &result, e, SYS_wait4, s->pid, 0);
+}
+
+static struct node *sister_in_session(struct walk *w, const struct node *parent, uint32_t sid)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->nodes[i].made && w->nodes[i].parent == parent && w->nodes[i].sid == sid)
+			return &w->nodes[i];
+	return NULL;
+}
+
+/* A child of a session that @p is not in. */
+static int birth_in_session(struct walk *w, struct node *p, struct node *child, struct err *e)
+{
+	uint32_t sid = child->rec->sid;
+	struct node *sister = sister_in_session(w, p, sid);
+	struct stand_in leader = {.pid = sid};
+	int r;
+
+	if (child->rec->exit_signal != SIGCHLD || sharing_flags(child->rec, p->rec))
+		return err_say(e, OBSTACLE,
+			       "process %u shares resources with its parent and is of another "
+			       "session: that cannot be built again",
+			       child->rec->pid);
+	if (sister)
+		return birth(w, child, w->r ? tracee_of(w, sister) : NULL, CLONE_PARENT, sid, e);
+	if (find_node(w, sid))
+		return err_say(e, OBSTACLE,
+			       "process %u is in session %u, whose leader is not among its "
+			       "parent's children: that cannot be built again",
+			       child->rec->pid, sid);
+	r = w->r ? remote_clone(w->r, tracee_of(w, p), 0, SIGCHLD, sid, &leader.tracee, e) : 0;
+	if (!r)
+		r = found_session(w, &leader.tracee, sid, e);
+	if (!r)
+		r = birth(w, child, &leader.tracee, CLONE_PARENT, sid, e);
+	if (!r)
+		r = dismiss(w, &leader, w->r ? tracee_of(w, p) : NULL, e);
+	return r;
+}
+
+static int make_children(struct walk *w, struct node *p, struct err *e);
+
+/* Children of @p; @early: only those of the session that it is about to leave. */
+static int make_some(struct walk *w, struct node *p, bool early, struct err *e)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		struct node *c = &w->nodes[i];
+		const struct task_rec *rec = c->rec;
+		int r;
+
+		if (c->parent != p || c->made)
+			continue;
+		if (early && (rec->sid == rec->pid || rec->sid != p->sid))
+			continue;
+		if (rec->sid == rec->pid || rec->sid == p->sid)
+			r = birth(w, c, w->r ? tracee_of(w, p) : NULL,
+				  sharing_flags(rec, p->rec), p->sid, e);
+		else
+			r = birth_in_session(w, p, c, e);
+		if (!r)
+			r = make_children(w, c, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int make_children(struct walk *w, struct node *p, struct err *e)
+{
+	int r;
+
+	if (p->rec->sid == p->rec->pid && p->sid != p->rec->pid) {
+		r = make_some(w, p, true, e);
+		if (!r)
+			r = found_session(w, w->r ? tracee_of(w, p) : NULL, p->rec->pid, e);
+		if (r < 0)
+			return r;
+		p->sid = p->rec->pid;
+	}
+	if (p->sid != p->rec->sid)
+		return err_say(e, OBSTACLE, "process %u cannot be put into session %u again",
+			       p->rec->pid, p->rec->sid);
+	return make_some(w, p, false, e);
+}
+
+/* ---- process groups ---------------------------------------------------------------------- */
+
+static int set_group(struct walk *w, struct tracee *t, uint32_t pid, uint32_t pgid, struct err *e)
+{
+	int64_t result = 0;
+	int ret = w->r ? remote_one(w->r, t, &result, e, SYS_setpgid, 0, pgid) : 0;
+
+	if (!ret && result < 0)
+		ret = err_set(e, (int)result, "process %u: group %u", pid, pgid);
+	return ret;
+}
+
+/* All members of a group whose leader has ended. */
+static int join_orphaned_group(struct walk *w, struct node *first, struct err *e)
+{
+	uint32_t pgid = first->rec->pgid;
+	struct stand_in leader = {.pid = pgid};
+	int r;
+
+	if (pgid == first->rec->sid)
+		return 0; /* the leader of the session was its leader: born into it */
+	r = w->r ? remote_clone(w->r, tracee_of(w, first), 0, SIGCHLD, pgid, &leader.tracee, e)
+		 : 0;
+	if (!r)
+		r = set_group(w, &leader.tracee, pgid, 0, e);
+	for (struct node *n = first; !r && n < w->nodes + w->n; n++)
+		if (n->rec->pgid == pgid)
+			r = set_group(w, w->r ? tracee_of(w, n) : NULL, n->rec->pid, pgid, e);
+	if (!r)
+		r = dismiss(w, &leader, w->r ? tracee_of(w, first) : NULL, e);
+	return r;
+}
+
+static bool group_seen(struct walk *w, const struct node *n)
+{
+	for (struct node *before = w->nodes; before < n; before++)
+		if (before->rec->pgid == n->rec->pgid)
+			return true;
+	return false;
+}
+
+static int make_groups(struct walk *w, struct err *e)
+{
+	uint32_t outside = w->nodes[0].rec->pgid; /* a group whose leader is not in the tree */
+	bool root_leads = find_node(w, outside) != NULL;
+
+	for (struct node *n = w->nodes; n < w->nodes + w->n; n++) {
+		const struct task_rec *rec = n->rec;
+		/* A group from outside gets the root's number. */
+		bool leads = rec->pgid == rec->pid || (n == w->nodes && !root_leads);
+		bool founded = n == w->nodes && w->r && w->r->root_founded;
+		int r = 0;
+
+		if (leads && n->sid != rec->pid && !founded)
+			r = set_group(w, w->r ? tracee_of(w, n) : NULL, rec->pid, 0, e);
+		if (r < 0)
+			return r;
+	}
+	for (struct node *n = w->nodes; n < w->nodes + w->n; n++) {
+		const struct task_rec *rec = n->rec;
+		int r = 0;
+
+		if (rec->pgid == rec->pid || (n == w->nodes && !root_leads))
+			continue;
+		if (find_node(w, rec->pgid))
+			r = set_group(w, w->r ? tracee_of(w, n) : NULL, rec->pid, rec->pgid, e);
+		else if (rec->pgid == outside)
+			r = set_group(w, w->r ? tracee_of(w, n) : NULL, rec->pid,
+				      w->nodes[0].rec->pid, e);
+		else if (!group_seen(w, n))
+			r = join_orphaned_group(w, n, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- both uses ---------------------------------------------------------------------------- */
+
+/* What CLONE_VM and its like share is shared with the parent, or not at all. */
+static int check_sharing(struct walk *w, struct err *e)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		const struct node *n = &w->nodes[i];
+		const struct thread_rec *a = leader_of(n->rec);
+		uint64_t with_parent =
+			n->parent ? sharing_flags(n->rec, n->parent->rec) : 0;
+
+		for (size_t k = 0; a && k < i; k++) {
+			uint64_t shared = sharing_flags(n->rec, w->nodes[k].rec);
+
+			if (shared & ~with_parent)
+				return err_say(e, OBSTACLE,
+					       "process %u shares memory, descriptors or directories "
+					       "with process %u, which is not its parent",
+					       n->rec->pid, w->nodes[k].rec->pid);
+		}
+	}
+	return 0;
+}
+
+static void walk_init(struct walk *w, const struct process_image *im, struct restore *r)
+{
+	*w = (struct walk){.im = im, .r = r, .n = im->tasks.count};
+	w->nodes = xalloc(w->n * sizeof(*w->nodes));
+	for (size_t i = 0; i < w->n; i++) {
+		w->nodes[i].rec = LIST_AT(&im->tasks, struct task_rec, i);
+		for (size_t k = 0; k < i; k++)
+			if (w->nodes[k].rec->pid == w->nodes[i].rec->ppid)
+				w->nodes[i].parent = &w->nodes[k];
+	}
+}
+
+static int walk_all(struct walk *w, struct err *e)
+{
+	struct node *root = &w->nodes[0];
+	int r = check_sharing(w, e);
+
+	if (r < 0)
+		return r;
+	root->made = true;
+	/*
+	 * A session from outside stands for itself: whoever was in it is in the root's session
+	 * afterwards, which has another number unless it is the caller's own.
+	 */
+	root->sid = root->rec->sid == root->rec->pid ? 0 : root->rec->sid;
+	r = make_children(w, root, e);
+	return r ? r : make_groups(w, e);
+}
+
+int plan_tree(const struct process_image *im, struct err *e)
+{
+	struct walk w;
+	int r;
+
+	walk_init(&w, im, NULL);
+	r = walk_all(&w, e);
+	free(w.nodes);
+	return r;
+}
+
+static int join_or_found_session(struct restore *r, const struct task_rec *root, struct err *e)
+{
+	int64_t result = 0;
+	int ret;
+
+	/* A leader of its own founds its session in the walk. */
+	if (root->sid == root->pid || r->options->tty >= 0 || (pid_t)root->sid == getsid(0))
+		return 0;
+	ret = remote_one(r, &r->tasks[0].threads[0].tracee, &result, e, SYS_setsid, 0, 0);
+	if (!ret && result < 0)
+		ret = err_set(e, (int)result, "process %u: setsid", root->pid);
+	r->root_founded = true;
+	return ret ? ret
+		   : restore_session_tty(r, &r->tasks[0].threads[0].tracee, root->sid, e);
+}
+
+int restore_tree(struct restore *r, int there, struct err *e)
+{
+	const struct task_rec *root = LIST_AT(&r->image->tasks, struct task_rec, 0);
+	struct walk w;
+	int ret = stub_spawn(r, root, there, e);
+
+	if (!ret)
+		ret = join_or_found_session(r, root, e);
+	if (ret < 0)
+		return ret;
+	walk_init(&w, r->image, r);
+	ret = walk_all(&w, e);
+	free(w.nodes);
+	for (size_t i = 0; i < r->n_tasks; i++)
+		if (r->tasks[i].n_threads)
+			r->tasks[i].pid = r->tasks[i].threads[0].tracee.tid;
+	return ret;
+}
