@@ -256,6 +256,40 @@ static void what_was_removed_is_gone_but_a_reader_keeps_it(void)
 	remove_tree(root);
 }
 
+static size_t open_descriptors(void)
+{
+	AUTO(arena) struct arena a = {0};
+	struct list fds = {0};
+
+	must(os_list_numbers_at(AT_FDCWD, "/proc/self/fd", &a, &fds), &(struct err){0});
+	return fds.count;
+}
+
+static void no_descriptor_stays_open(void)
+{
+	AUTO(text) char *root = make_folder();
+	struct content c = {.state = "s"};
+	struct store_report report;
+	struct err e = {0};
+	size_t before = open_descriptors();
+
+	make_pages(&c.pages, 100, 6);
+	for (int i = 0; i < 20; i++) {
+		const struct store_options options = {.replace = i % 2};
+		AUTO(store) struct store *s = open_store(root);
+		int r = commit(s, "it", &c, &options, &e);
+
+		ok(r == (i % 2 || !i ? 0 : -EEXIST), "%d: %d", i, r);
+		ok(compare(s, "it", &c, &e) == 0 && compare(s, "no", &c, &e) == -ENOENT);
+		must(store_verify(s, NULL, &report, &e), &e);
+		must(store_gc(s, &report, &e), &e);
+		ok(report.bytes == 0);
+	}
+	ok(open_descriptors() == before, "%zu, were %zu", open_descriptors(), before);
+	buf_finish(&c.pages);
+	remove_tree(root);
+}
+
 static void names_are_checked_before_they_are_written(void)
 {
 	static const char *const good[] = {"a", "a-b", "library/debian:12", "x@sha256:1", "A_1"};
@@ -494,6 +528,7 @@ int main(void)
 	RUN(a_taken_name_is_kept_unless_replaced);
 	RUN(a_listing_tells_kind_labels_and_sizes);
 	RUN(what_was_removed_is_gone_but_a_reader_keeps_it);
+	RUN(no_descriptor_stays_open);
 	RUN(names_are_checked_before_they_are_written);
 	RUN(a_store_that_others_can_touch_is_refused);
 	RUN(a_lost_key_or_index_is_not_replaced_by_a_new_one);
