@@ -143,7 +143,6 @@ static void a_snapshot_is_invisible_until_it_is_committed(void)
 	AUTO(arena) struct arena a = {0};
 	struct content c = {.state = "s"};
 	struct store_writer *w;
-	struct store_report report;
 	struct list list;
 	struct err e = {0};
 	uint8_t before[DIGEST_BYTES], after[DIGEST_BYTES];
@@ -154,12 +153,30 @@ static void a_snapshot_is_invisible_until_it_is_committed(void)
 	must(store_writer_sink(w)->write(store_writer_sink(w), c.pages.data, 100, &e), &e);
 	must(store_list(s, &a, &list, &e), &e);
 	ok(list.count == 0);
-	/* It is alive, so gc leaves it alone. */
-	must(store_gc(s, &report, &e), &e);
-	ok(report.bytes == 0 && report.blobs == 0);
 	store_writer_close(w);
 	fingerprint(root, after);
 	ok(!memcmp(before, after, sizeof(after)));
+	buf_finish(&c.pages);
+	remove_tree(root);
+}
+
+static void gc_leaves_a_living_writer_alone(void)
+{
+	AUTO(text) char *root = make_folder();
+	AUTO(store) struct store *s = open_store(root);
+	AUTO(store_writer) struct store_writer *w = NULL;
+	struct content c = {.state = "s"};
+	struct store_report report;
+	struct page_sink *sink;
+	struct err e = {0};
+
+	make_pages(&c.pages, 100, 1);
+	must(store_writer_begin(s, "proc", NULL, &w, &e), &e);
+	sink = store_writer_sink(w);
+	must(sink->write(sink, c.pages.data, 100, &e), &e);
+	must(store_gc(s, &report, &e), &e);
+	ok(store_writer_commit(w, "it", span_of_text(c.state), NULL, &e) == 0, "%s", e.text);
+	ok(compare(s, "it", &c, &e) == 0, "%s", e.text);
 	buf_finish(&c.pages);
 	remove_tree(root);
 }
@@ -525,6 +542,7 @@ int main(void)
 	RUN(many_threads_read_at_once);
 	RUN(zero_pages_cost_nothing);
 	RUN(a_snapshot_is_invisible_until_it_is_committed);
+	RUN(gc_leaves_a_living_writer_alone);
 	RUN(a_taken_name_is_kept_unless_replaced);
 	RUN(a_listing_tells_kind_labels_and_sizes);
 	RUN(what_was_removed_is_gone_but_a_reader_keeps_it);
