@@ -280,7 +280,7 @@ MUST_CHECK int dump_ttys_late(struct dump *d, struct err *e);
 MUST_CHECK int tty_hold(int master, int terminal, pid_t *holder, struct err *e);
 
 struct rtask *restore_find(struct restore *r, uint32_t pid);
-/* The pid by which we know a task of the tree. 0: not in it. */
+/* The number by which we know a process or thread of the tree. 0: not in it. */
 pid_t restore_pid_here(struct restore *r, uint32_t pid);
 
 #endif
