@@ -13,8 +13,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/rseq.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -104,6 +106,13 @@ int stub_choose_place(struct restore *r, struct err *e)
 
 /* ---- inside of a stub -------------------------------------------------------------------- */
 
+/* Close what is above one descriptor and below another. */
+static void close_between(int low, int high)
+{
+	if (high - low > 1)
+		syscall(SYS_close_range, (unsigned int)(low + 1), (unsigned int)(high - 1), 0);
+}
+
 /*
  * Nothing here may need memory that glibc shares with the kernel: rseq goes first, because the
  * kernel would write to it when all of our memory is gone.
@@ -120,14 +129,10 @@ static void become_stub(int transport, int there, int keep)
 		syscall(SYS_dup2, transport, there);
 		syscall(SYS_close, transport);
 	}
-	if (keep < 0) {
-		syscall(SYS_close_range, 0, there - 1, 0);
-	} else {
-		if (keep)
-			syscall(SYS_close_range, 0, keep - 1, 0);
-		syscall(SYS_close_range, keep + 1, there - 1, 0);
-	}
-	syscall(SYS_close_range, there + 1, ~0u, 0);
+	close_between(-1, keep < 0 ? there : MIN(keep, there));
+	if (keep >= 0)
+		close_between(MIN(keep, there), MAX(keep, there));
+	close_between(MAX(keep, there), INT_MAX);
 }
 
 static _Noreturn void stub_main(int transport, int there)
@@ -155,6 +160,8 @@ static _Noreturn void init_main(const struct restore *r, int transport, int cont
 		_exit(1);
 	prctl(PR_SET_NAME, "wslx-init");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (control == r->transport_there)
+		control = dup(control); /* the transport will take this number */
 	become_stub(transport, r->transport_there, control);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
@@ -365,9 +372,15 @@ int stub_spawn(struct restore *r, const struct task_rec *root, int there, struct
 
 void stub_release_init(struct restore *r)
 {
+	struct pollfd p = {0};
+
 	if (r->init_control < 0)
 		return;
 	tracee_release(&r->init);
-	(void)!write(r->init_control, "g", 1);
+	/* It closes its end once our death would no longer be its own. */
+	p.fd = r->init_control;
+	if (write(r->init_control, "g", 1) == 1)
+		while (poll(&p, 1, -1) < 0 && errno == EINTR)
+			;
 	os_close(&r->init_control);
 }
