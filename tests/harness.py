@@ -154,6 +154,23 @@ def wait_gone(pids, seconds):
     return [p for p in pids if state_of(p) not in ("Z", "X", None)]
 
 
+def reap_once_ended(pid):
+    """Wait in a thread for the end of a child of ours and reap it then, as a shell would.
+
+    Its pidfd is no use here: that tells of the end before a tracer of the child has let go of it, and
+    until then the child cannot be reaped.
+    """
+
+    def wait():
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        except OSError:
+            return
+        reap([pid])
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 class Place:
     """A directory, a store and a token of one test's own, and its processes' end."""
 
@@ -228,6 +245,9 @@ class Place:
         """Take a snapshot; with @stop the tree must be gone at the moment the command ends."""
         pids = tree_of(pid)
         self.seen.update(pids)
+        if stop:
+            for p in pids:
+                reap_once_ended(p)
         done = self.wslx("snap", "proc", "--pid", str(pid), "--name", name, *(["--stop"] if stop else []),
                          *more, env=env)
         if done.code == 0 and stop:

@@ -425,8 +425,8 @@ static void scan_timers(struct scan *s, const struct view_proc *p)
 	    proc_parse_timers(buf_span(&text), a, &timers, NULL))
 		return;
 	LIST_EACH(&timers, struct proc_timer, t) {
-		/* Clocks of one process or thread have negative numbers. */
-		if (t->clock < 0)
+		/* In a clock of CPU time its owner stands, inverted; 0 is whoever asks. */
+		if (t->clock < 0 && ~(t->clock >> 3))
 			add(s, p, arena_printf(a, "timer %d", t->id), "task:cpu-timer",
 			    arena_printf(a, "clock %d", t->clock));
 	}

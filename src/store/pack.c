@@ -238,6 +238,7 @@ static void *worker_main(void *arg)
 	struct worker *w = arg;
 	struct packer *p = w->packer;
 	struct err e = {0};
+	bool end;
 
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
@@ -267,17 +268,14 @@ static void *worker_main(void *arg)
 		p->free_slots = slot;
 		pthread_cond_signal(&p->slot_freed);
 	}
-	if (!p->first.code) {
-		pthread_mutex_unlock(&p->lock);
-		if (worker_end(w, &e) < 0) {
-			pthread_mutex_lock(&p->lock);
-			if (!p->first.code)
-				p->first = e;
-		} else {
-			pthread_mutex_lock(&p->lock);
-		}
-	}
+	end = !p->first.code;
 	pthread_mutex_unlock(&p->lock);
+	if (end && worker_end(w, &e) < 0) {
+		pthread_mutex_lock(&p->lock);
+		if (!p->first.code)
+			p->first = e;
+		pthread_mutex_unlock(&p->lock);
+	}
 	return NULL;
 }
 
@@ -515,7 +513,7 @@ int packer_end(struct packer *p, struct arena *a, struct packed *out, struct err
 	for (unsigned i = 0; i < p->n_workers; i++) {
 		struct worker *w = &p->workers[i];
 
-		LIST_EACH (&w->done, struct done, done) {
+		LIST_EACH(&w->done, struct done, done) {
 			frames[done->frame] = done->rec;
 			out->stored_pages += (unsigned)__builtin_popcount(done->rec.present);
 			if (done->rec.present)

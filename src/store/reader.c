@@ -281,23 +281,21 @@ static int reader_read(struct page_source *source, uint64_t first, size_t pages,
 
 /* ---- verify ---------------------------------------------------------------------------- */
 
-static int verify_digest(int fd, const struct blob *blob, struct err *e)
+/* @room: FRAME_BYTES to read into */
+static int verify_digest(int fd, const struct blob *blob, uint8_t *room, struct err *e)
 {
-	enum { CHUNK = 1 << 20 };
 	AUTO(hasher) struct hasher hasher = {0};
-	AUTO(buf) struct buf chunk = {0};
 	uint8_t digest[DIGEST_BYTES];
 	char name[72];
 	int ret = hasher_init(&hasher, e);
 
 	digest_text(name, blob->digest);
-	buf_reserve(&chunk, CHUNK);
-	for (uint64_t at = 0; !ret && at < blob->bytes; at += CHUNK) {
-		size_t n = (size_t)MIN(blob->bytes - at, CHUNK);
+	for (uint64_t at = 0; !ret && at < blob->bytes; at += FRAME_BYTES) {
+		size_t n = (size_t)MIN(blob->bytes - at, FRAME_BYTES);
 
-		ret = read_at(fd, chunk.data, n, at, e, name);
+		ret = read_at(fd, room, n, at, e, name);
 		if (!ret)
-			ret = hasher_add(&hasher, chunk.data, n, e);
+			ret = hasher_add(&hasher, room, n, e);
 	}
 	if (!ret)
 		ret = hasher_end(&hasher, digest, e);
@@ -312,12 +310,12 @@ int reader_verify(struct store_reader *r, struct store_report *report, struct er
 	AUTO(buf) struct buf pages = {0};
 	int ret = 0;
 
+	buf_reserve(&pages, FRAME_BYTES);
 	/* All other blobs were compared with their digests when they were read. */
 	for (size_t i = 0; !ret && i < m->n_pages; i++)
-		ret = verify_digest(r->blob_fds[i], &m->pages[i], e);
+		ret = verify_digest(r->blob_fds[i], &m->pages[i], pages.data, e);
 	if (ret < 0)
 		return err_wrap(e, ret, "snapshot %s", r->meta.name);
-	buf_reserve(&pages, FRAME_BYTES);
 	for (uint64_t frame = 0; frame < r->table.frames.count; frame++) {
 		ret = open_frame(r, frame, pages.data, e);
 		if (ret < 0)

@@ -143,7 +143,6 @@ static void a_snapshot_is_invisible_until_it_is_committed(void)
 	AUTO(arena) struct arena a = {0};
 	struct content c = {.state = "s"};
 	struct store_writer *w;
-	struct store_report report;
 	struct list list;
 	struct err e = {0};
 	uint8_t before[DIGEST_BYTES], after[DIGEST_BYTES];
@@ -154,12 +153,30 @@ static void a_snapshot_is_invisible_until_it_is_committed(void)
 	must(store_writer_sink(w)->write(store_writer_sink(w), c.pages.data, 100, &e), &e);
 	must(store_list(s, &a, &list, &e), &e);
 	ok(list.count == 0);
-	/* It is alive, so gc leaves it alone. */
-	must(store_gc(s, &report, &e), &e);
-	ok(report.bytes == 0 && report.blobs == 0);
 	store_writer_close(w);
 	fingerprint(root, after);
 	ok(!memcmp(before, after, sizeof(after)));
+	buf_finish(&c.pages);
+	remove_tree(root);
+}
+
+static void gc_leaves_a_living_writer_alone(void)
+{
+	AUTO(text) char *root = make_folder();
+	AUTO(store) struct store *s = open_store(root);
+	AUTO(store_writer) struct store_writer *w = NULL;
+	struct content c = {.state = "s"};
+	struct store_report report;
+	struct page_sink *sink;
+	struct err e = {0};
+
+	make_pages(&c.pages, 100, 1);
+	must(store_writer_begin(s, "proc", NULL, &w, &e), &e);
+	sink = store_writer_sink(w);
+	must(sink->write(sink, c.pages.data, 100, &e), &e);
+	must(store_gc(s, &report, &e), &e);
+	ok(store_writer_commit(w, "it", span_of_text(c.state), NULL, &e) == 0, "%s", e.text);
+	ok(compare(s, "it", &c, &e) == 0, "%s", e.text);
 	buf_finish(&c.pages);
 	remove_tree(root);
 }
@@ -252,6 +269,40 @@ static void what_was_removed_is_gone_but_a_reader_keeps_it(void)
 	must(store_gc(s, &report, &e), &e);
 	ok(report.blobs == 0);
 	ok(compare(s, "keep", &c, &e) == 0);
+	buf_finish(&c.pages);
+	remove_tree(root);
+}
+
+static size_t open_descriptors(void)
+{
+	AUTO(arena) struct arena a = {0};
+	struct list fds = {0};
+
+	must(os_list_numbers_at(AT_FDCWD, "/proc/self/fd", &a, &fds), &(struct err){0});
+	return fds.count;
+}
+
+static void no_descriptor_stays_open(void)
+{
+	AUTO(text) char *root = make_folder();
+	struct content c = {.state = "s"};
+	struct store_report report;
+	struct err e = {0};
+	size_t before = open_descriptors();
+
+	make_pages(&c.pages, 100, 6);
+	for (int i = 0; i < 20; i++) {
+		const struct store_options options = {.replace = i % 2};
+		AUTO(store) struct store *s = open_store(root);
+		int r = commit(s, "it", &c, &options, &e);
+
+		ok(r == (i % 2 || !i ? 0 : -EEXIST), "%d: %d", i, r);
+		ok(compare(s, "it", &c, &e) == 0 && compare(s, "no", &c, &e) == -ENOENT);
+		must(store_verify(s, NULL, &report, &e), &e);
+		must(store_gc(s, &report, &e), &e);
+		ok(report.bytes == 0);
+	}
+	ok(open_descriptors() == before, "%zu, were %zu", open_descriptors(), before);
 	buf_finish(&c.pages);
 	remove_tree(root);
 }
@@ -491,9 +542,11 @@ int main(void)
 	RUN(many_threads_read_at_once);
 	RUN(zero_pages_cost_nothing);
 	RUN(a_snapshot_is_invisible_until_it_is_committed);
+	RUN(gc_leaves_a_living_writer_alone);
 	RUN(a_taken_name_is_kept_unless_replaced);
 	RUN(a_listing_tells_kind_labels_and_sizes);
 	RUN(what_was_removed_is_gone_but_a_reader_keeps_it);
+	RUN(no_descriptor_stays_open);
 	RUN(names_are_checked_before_they_are_written);
 	RUN(a_store_that_others_can_touch_is_refused);
 	RUN(a_lost_key_or_index_is_not_replaced_by_a_new_one);

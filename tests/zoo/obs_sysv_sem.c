@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=obstacle */
+/* zoo: expect=obstacle hidden=yes */
 /* A System V semaphore with an undo that is still to come (semadj). */
 #include "zoo.h"
 

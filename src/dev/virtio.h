@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio 1.x over MMIO (OASIS virtio-v1.2, 4.2) with split virtqueues (2.7).
+ *
+ * Both Debian kernels (linux-image-amd64 and linux-image-cloud-amd64 6.1) carry virtio_mmio,
+ * virtio_blk, virtio_console, virtio-rng and virtio_balloon as modules, and virtio_mmio binds
+ * to the ACPI name LNRO0005: no PCI host bridge is needed, and none is offered.
+ */
+#ifndef WSLX_DEV_VIRTIO_H
+#define WSLX_DEV_VIRTIO_H
+
+#include "dev/dev.h"
+
+#define VIRTIO_BYTES 0x200u /* the window of one device */
+#define VIRTIO_QUEUES_MAX 4
+#define VIRTQ_SIZE_MAX 256
+
+#define VIRTIO_F_INDIRECT (1ull << 28)
+#define VIRTIO_F_EVENT_IDX (1ull << 29)
+#define VIRTIO_F_VERSION_1 (1ull << 32)
+
+enum virtio_status {
+	VIRTIO_ACKNOWLEDGE = 1,
+	VIRTIO_DRIVER = 2,
+	VIRTIO_DRIVER_OK = 4,
+	VIRTIO_FEATURES_OK = 8,
+	VIRTIO_NEEDS_RESET = 64,
+	VIRTIO_FAILED = 128,
+};
+
+struct virtq_state {
+	uint64_t desc, avail, used; /* guest-physical addresses of the three parts */
+	uint16_t size;
+	uint16_t next_avail; /* what we look at next */
+	uint16_t next_used;
+	bool ready;
+};
+
+struct virtio_state {
+	uint64_t driver_features;
+	uint32_t status;
+	uint32_t device_features_sel, driver_features_sel, queue_sel;
+	uint32_t interrupt; /* bit 0: used buffers, bit 1: configuration */
+	uint32_t generation;
+	struct virtq_state q0, q1, q2, q3;
+};
+
+extern const struct rec_type virtio_state_type;
+
+struct virtio;
+
+struct virtio_class {
+	uint32_t id;
+	unsigned n_queues;
+	uint64_t features; /* beyond VERSION_1, EVENT_IDX and INDIRECT */
+	/* The driver says that queue @q has something, or DRIVER_OK was set. */
+	void (*notify)(struct virtio *v, unsigned q);
+	/* Device configuration; reading past its end gives zero. */
+	struct span (*config)(struct virtio *v);
+	void (*config_write)(struct virtio *v, uint64_t offset, unsigned width, uint64_t value);
+	void (*reset)(struct virtio *v);
+	int (*loaded)(struct virtio *v, struct err *e);
+};
+
+struct virtio {
+	struct dev dev;
+	const struct virtio_class *vclass;
+	struct virtio_state *state;
+	const struct dev_ram *ram;
+	struct irq_line irq;
+	uint64_t extra_features; /* of this one device, e.g. read-only */
+};
+
+/* For devices of ours: @state is the record whose first part is @common. */
+void virtio_init(struct virtio *v, const char *name, const struct virtio_class *vclass,
+		 const struct rec_type *state_type, void *state, struct virtio_state *common,
+		 const struct dev_ram *ram, struct irq_line irq);
+static inline bool virtio_is_ready(const struct virtio *v)
+{
+	return (v->state->status & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK;
+}
+/* The configuration has changed: tell the driver. */
+void virtio_config_changed(struct virtio *v);
+/* The guest has broken the rules: the device stops until it is reset. */
+void virtio_break(struct virtio *v);
+
+/* ---- queues ----------------------------------------------------------------------------- */
+
+struct virtq_segment {
+	uint8_t *host;
+	uint64_t gpa;
+	uint32_t bytes;
+};
+
+/* A chain of descriptors: first the driver's bytes, then the room for ours. */
+struct virtq_chain {
+	uint16_t head;
+	unsigned n_out, n_in;
+	uint64_t out_bytes, in_bytes;
+	struct virtq_segment segment[VIRTQ_SIZE_MAX];
+};
+
+/**
+ * virtq_pop() - take the next available chain
+ *
+ * Every descriptor lies in RAM when this succeeds.
+ * Return: false if there is none, or if the ring is nonsense: then the device is broken.
+ */
+bool virtq_pop(struct virtio *v, unsigned q, struct virtq_chain *c);
+/* Whether virtq_pop() would find one, without taking it. */
+bool virtq_has_chain(struct virtio *v, unsigned q);
+/* Give a chain back; @written bytes of its room were used. */
+void virtq_push(struct virtio *v, unsigned q, const struct virtq_chain *c, uint64_t written);
+/* After a batch of virtq_push(): interrupt the driver if it wants to know. */
+void virtq_interrupt(struct virtio *v, unsigned q);
+
+/* Copy from the driver's bytes at @at; Return: bytes copied, less than @len at the end. */
+size_t chain_read(const struct virtq_chain *c, uint64_t at, void *out, size_t len);
+/* Copy into the room at @at. */
+size_t chain_write(struct virtio *v, const struct virtq_chain *c, uint64_t at, const void *data,
+		   size_t len);
+
+/* ---- console ---------------------------------------------------------------------------- */
+
+struct vconsole_state {
+	struct virtio_state virtio;
+	uint16_t cols, rows;
+};
+
+struct vconsole {
+	struct virtio virtio;
+	struct vconsole_state state;
+	struct byte_sink out;
+	uint8_t config[12];
+};
+
+void vconsole_init(struct vconsole *c, const char *name, const struct dev_ram *ram,
+		   struct irq_line irq, struct byte_sink out);
+/* Return: how many bytes the driver had room for. */
+size_t vconsole_input(struct vconsole *c, const uint8_t *data, size_t len);
+void vconsole_resize(struct vconsole *c, uint16_t cols, uint16_t rows);
+
+/* ---- block ------------------------------------------------------------------------------ */
+
+/* The host's end of a disk. Positions and lengths are multiples of 512 and within bytes. */
+struct disk {
+	uint64_t bytes;
+	bool read_only;
+	int (*read)(struct disk *d, uint64_t at, uint8_t *out, size_t len);
+	int (*write)(struct disk *d, uint64_t at, const uint8_t *data, size_t len);
+	int (*flush)(struct disk *d);
+};
+
+struct vblock_state {
+	struct virtio_state virtio;
+	uint64_t bytes; /* so that a snapshot is not resumed on another disk */
+};
+
+struct vblock {
+	struct virtio virtio;
+	struct vblock_state state;
+	struct disk *disk;
+	char serial[21];
+	uint8_t config[24];
+};
+
+void vblock_init(struct vblock *b, const char *name, const struct dev_ram *ram,
+		 struct irq_line irq, struct disk *disk);
+
+/* ---- entropy ---------------------------------------------------------------------------- */
+
+struct vrng_state {
+	struct virtio_state virtio;
+};
+
+struct vrng {
+	struct virtio virtio;
+	struct vrng_state state;
+	void (*random)(void *out, size_t len); /* of the host; never a saved state */
+};
+
+void vrng_init(struct vrng *r, const char *name, const struct dev_ram *ram, struct irq_line irq,
+	       void (*random)(void *out, size_t len));
+
+/* ---- balloon ---------------------------------------------------------------------------- */
+
+struct vballoon_state {
+	struct virtio_state virtio;
+	uint32_t target_pages, actual_pages;
+};
+
+struct vballoon {
+	struct virtio virtio;
+	struct vballoon_state state;
+	uint8_t config[8];
+	uint64_t reported_bytes; /* since the start: for people, not for the guest */
+};
+
+void vballoon_init(struct vballoon *b, const char *name, const struct dev_ram *ram,
+		   struct irq_line irq);
+void vballoon_set_target(struct vballoon *b, uint32_t pages);
+
+#endif

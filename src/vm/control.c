@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* The control socket, both ends. The protocol is in control.h. */
+#include "vm/control.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+void control_message_close(struct control_message *m)
+{
+	for (unsigned i = 0; i < m->n_fds; i++)
+		if (m->fds[i] >= 0)
+			close(m->fds[i]);
+	m->n_fds = 0;
+}
+
+static int send_message(int sock, const char *text, const int *fds, unsigned n_fds)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int) * CONTROL_FDS_MAX)];
+	} control = {0};
+	struct iovec iov = {(void *)(uintptr_t)text, strlen(text)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	assert(n_fds <= CONTROL_FDS_MAX);
+	if (n_fds) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+		memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * n_fds);
+	}
+	return sendmsg(sock, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Return: 0; -ECONNRESET at the end; -EBADMSG for one that was cut. */
+static int receive_message(int sock, struct control_message *out)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int) * CONTROL_FDS_MAX)];
+	} control;
+	struct iovec iov = {out->text, sizeof(out->text) - 1};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control.bytes)};
+	ssize_t n;
+
+	out->n_fds = 0;
+	do {
+		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	out->text[n] = '\0';
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		unsigned fds = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		fds = MIN(fds, CONTROL_FDS_MAX - out->n_fds);
+		memcpy(out->fds + out->n_fds, CMSG_DATA(c), sizeof(int) * fds);
+		out->n_fds += fds;
+	}
+	if (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		control_message_close(out);
+		return -EBADMSG;
+	}
+	return n ? 0 : -ECONNRESET;
+}
+
+/* ---- the machine's end ------------------------------------------------------------------ */
+
+static void add_disks(const struct control *c, bool frozen, struct buf *out)
+{
+	for (unsigned i = 0; i < c->n_disks; i++) {
+		const struct disk *d = c->disk[i].disk;
+		unsigned layers = disk_layers(d, NULL, 0);
+
+		buf_printf(out, "\n%s %u %s", disk_is_overlay(d) ? "cow" : d->read_only ? "ro" : "raw",
+			   frozen && layers ? layers - 1 : 0, c->disk[i].base);
+	}
+}
+
+/* Whether the request brings what it needs, before anything is changed. */
+static int check_snap(const struct control *c, const struct control_message *request,
+		      struct err *e)
+{
+	unsigned needed = 1, frozen = 0;
+
+	for (unsigned i = 0; i < c->n_disks; i++) {
+		const struct disk *d = c->disk[i].disk;
+
+		needed += disk_is_overlay(d);
+		frozen += disk_layers(d, NULL, 0);
+		if (!disk_is_overlay(d) && !d->read_only)
+			return err_say(e, -EOPNOTSUPP, "disk %s is written in place and would change "
+						       "under the snapshot; start the machine with "
+						       "\"cow\" for it", c->disk[i].base);
+	}
+	if (frozen > CONTROL_FDS_MAX)
+		return err_say(e, -E2BIG, "the disks have %u overlays, more than can be handed over",
+			       frozen);
+	if (request->n_fds != needed)
+		return err_say(e, -EINVAL, "a snapshot needs %u descriptors, not %u", needed,
+			       request->n_fds);
+	return 0;
+}
+
+static int snap(struct control *c, struct control_message *request, struct buf *answer, int *fds,
+		unsigned *n_fds, struct err *e)
+{
+	unsigned next = 1;
+	uint64_t pause_ns;
+	int r = check_snap(c, request, e);
+
+	for (unsigned i = 0; !r && i < c->n_disks; i++) {
+		if (!disk_is_overlay(c->disk[i].disk))
+			continue;
+		r = disk_push_overlay(c->disk[i].disk, request->fds[next], e);
+		request->fds[next++] = -1; /* it is the disk's now */
+	}
+	if (!r)
+		r = vm_stream_live(c->vm, request->fds[0], &pause_ns, e);
+	if (r)
+		return r;
+	buf_printf(answer, "ok %llu", (unsigned long long)pause_ns);
+	add_disks(c, true, answer);
+	for (unsigned i = 0; i < c->n_disks; i++) {
+		unsigned layers = disk_layers(c->disk[i].disk, fds + *n_fds,
+					      CONTROL_FDS_MAX - *n_fds);
+
+		*n_fds += layers ? layers - 1 : 0;
+	}
+	return 0;
+}
+
+static void answer(struct control *c, int sock, struct control_message *request)
+{
+	AUTO(buf) struct buf text = {0};
+	int fds[CONTROL_FDS_MAX];
+	unsigned n_fds = 0;
+	struct err e = {0};
+	int r = 0;
+
+	if (!strcmp(request->text, "snap")) {
+		r = snap(c, request, &text, fds, &n_fds, &e);
+	} else if (!strcmp(request->text, "disks")) {
+		buf_add_text(&text, "ok");
+		add_disks(c, false, &text);
+	} else if (!strcmp(request->text, "button")) {
+		vm_power_button(c->vm);
+		buf_add_text(&text, "ok");
+	} else if (!strcmp(request->text, "stop")) {
+		c->stopped = true;
+		vm_stop(c->vm);
+		buf_add_text(&text, "ok");
+	} else {
+		r = err_say(&e, -EINVAL, "a machine does not know this request");
+	}
+	if (r) {
+		text.len = 0;
+		n_fds = 0;
+		buf_printf(&text, "error %s", e.text);
+	}
+	/* Whoever asked may have gone; that is no concern of the machine's. */
+	(void)send_message(sock, buf_text(&text), fds, n_fds);
+}
+
+static void on_request(void *arg, int sock, short revents)
+{
+	struct control *c = arg;
+	struct control_message request;
+
+	if (receive_message(sock, &request)) {
+		vm_unwatch(c->vm, sock);
+		close(sock);
+		return;
+	}
+	answer(c, sock, &request);
+	control_message_close(&request);
+}
+
+static void on_connection(void *arg, int listener, short revents)
+{
+	struct control *c = arg;
+	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (sock < 0)
+		return;
+	if (!vm_can_watch(c->vm)) {
+		(void)send_message(sock, "error too many are talking to this machine", NULL, 0);
+		close(sock);
+		return;
+	}
+	vm_watch(c->vm, sock, POLLIN, on_request, c);
+}
+
+static int make_address(const char *path, struct sockaddr_un *out, struct err *e)
+{
+	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(out->sun_path))
+		return err_say(e, -ENAMETOOLONG, "%s: longer than a socket's path may be", path);
+	strcpy(out->sun_path, path);
+	return 0;
+}
+
+int control_listen(struct control *c, const char *path, struct err *e)
+{
+	struct sockaddr_un address;
+	int r = make_address(path, &address, e);
+
+	if (r)
+		return r;
+	c->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (c->listener < 0)
+		return err_set(e, -errno, "control socket");
+	unlink(path);
+	if (bind(c->listener, (const struct sockaddr *)&address, sizeof(address)) ||
+	    listen(c->listener, 4))
+		return err_set(e, -errno, "control socket %s", path);
+	vm_watch(c->vm, c->listener, POLLIN, on_connection, c);
+	return 0;
+}
+
+/* ---- the other end ---------------------------------------------------------------------- */
+
+int control_call(const char *path, const char *request, const int *fds, unsigned n_fds,
+		 struct control_message *out, struct err *e)
+{
+	struct sockaddr_un address;
+	int sock, r = make_address(path, &address, e);
+
+	if (r)
+		return r;
+	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (sock < 0 || connect(sock, (const struct sockaddr *)&address, sizeof(address)))
+		r = err_set(e, -errno, "machine at %s", path);
+	if (!r && (r = send_message(sock, request, fds, n_fds)))
+		err_set(e, r, "asking the machine at %s", path);
+	if (!r && (r = receive_message(sock, out)))
+		err_set(e, r, "answer of the machine at %s", path);
+	if (sock >= 0)
+		close(sock);
+	if (r)
+		return r;
+	if (text_starts(out->text, "error ")) {
+		control_message_close(out);
+		return err_say(e, -EIO, "%s", out->text + 6);
+	}
+	if (!text_starts(out->text, "ok")) {
+		control_message_close(out);
+		return err_say(e, -EBADMSG, "the machine at %s answers nonsense", path);
+	}
+	memmove(out->text, out->text + 2, strlen(out->text + 2) + 1);
+	return 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The line between a running machine and those who ask something of it: a SOCK_SEQPACKET
+ * socket. The machine process can open nothing, so whatever it needs comes as a descriptor.
+ *
+ * | request | descriptors                         | answer                                    |
+ * |---------|-------------------------------------|-------------------------------------------|
+ * | disks   | -                                   | "ok", then a line for each disk           |
+ * | snap    | where the stream goes, then an      | "ok NANOSECONDS" that it stood still, then|
+ * |         | empty overlay for each "cow" disk   | a line for each disk; frozen overlays     |
+ * | button  | -                                   | "ok"                                      |
+ * | stop    | -                                   | "ok"; the machine is switched off         |
+ *
+ * A disk's line is "KIND LAYERS PATH": KIND is ro, raw or cow, LAYERS the number of frozen
+ * overlays (of a "snap"), PATH its base. Anything that fails is answered "error SENTENCE".
+ */
+#ifndef WSLX_VM_CONTROL_H
+#define WSLX_VM_CONTROL_H
+
+#include "vm/vm.h"
+
+#define CONTROL_FDS_MAX 64
+#define CONTROL_TEXT_MAX 8192
+
+struct control_message {
+	char text[CONTROL_TEXT_MAX];
+	int fds[CONTROL_FDS_MAX]; /* the receiver's own */
+	unsigned n_fds;
+};
+
+/* What the machine's owner knows of a disk. */
+struct control_disk {
+	struct disk *disk;
+	const char *base; /* path */
+};
+
+struct control {
+	struct vm *vm;
+	struct control_disk disk[VM_DISKS_MAX];
+	unsigned n_disks;
+	int listener;
+	bool stopped; /* by request */
+};
+
+/**
+ * control_listen() - make the socket, before vm_sandbox(), and have the machine watch it
+ */
+MUST_CHECK int control_listen(struct control *c, const char *path, struct err *e);
+
+/**
+ * control_call() - ask a machine and wait for its answer
+ * @answer: without its "ok"; the caller closes its descriptors
+ */
+MUST_CHECK int control_call(const char *path, const char *request, const int *fds, unsigned n_fds,
+			    struct control_message *answer, struct err *e);
+void control_message_close(struct control_message *m);
+
+#endif

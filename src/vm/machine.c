@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* Putting a machine together: who is wired to whom. */
+#include "vm/vm-int.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* ---- the CPU's surroundings ------------------------------------------------------------- */
+
+static uint64_t cpu_mmio_read(void *ctx, uint64_t gpa, unsigned bytes)
+{
+	return bus_read(&((struct vm *)ctx)->bus, BUS_MMIO, gpa, bytes);
+}
+
+static void cpu_mmio_write(void *ctx, uint64_t gpa, unsigned bytes, uint64_t value)
+{
+	struct vm *vm = ctx;
+
+	bus_write(&vm->bus, BUS_MMIO, gpa, bytes, value);
+	run_deadlines_changed(vm);
+}
+
+static uint32_t cpu_port_in(void *ctx, uint16_t port, unsigned bytes)
+{
+	return (uint32_t)bus_read(&((struct vm *)ctx)->bus, BUS_PORT, port, bytes);
+}
+
+static void cpu_port_out(void *ctx, uint16_t port, unsigned bytes, uint32_t value)
+{
+	struct vm *vm = ctx;
+
+	bus_write(&vm->bus, BUS_PORT, port, bytes, value);
+	run_deadlines_changed(vm);
+}
+
+static bool cpu_msr_read(void *ctx, uint32_t msr, uint64_t *value)
+{
+	return lapic_msr_read(&((struct vm *)ctx)->lapic, msr, value);
+}
+
+static bool cpu_msr_write(void *ctx, uint32_t msr, uint64_t value)
+{
+	struct vm *vm = ctx;
+	bool ok = lapic_msr_write(&vm->lapic, msr, value);
+
+	run_deadlines_changed(vm);
+	return ok;
+}
+
+static int cpu_ack_interrupt(void *ctx)
+{
+	return lapic_ack(&((struct vm *)ctx)->lapic);
+}
+
+static uint8_t cpu_get_tpr(void *ctx)
+{
+	return lapic_cr8(&((struct vm *)ctx)->lapic);
+}
+
+static void cpu_set_tpr(void *ctx, uint8_t cr8)
+{
+	lapic_set_cr8(&((struct vm *)ctx)->lapic, cr8);
+}
+
+static uint64_t cpu_tsc(void *ctx)
+{
+	return vm_clock_now(&((struct vm *)ctx)->clock);
+}
+
+static void host_random(void *out, size_t len)
+{
+	/* Up to 256 bytes come in one piece; more may be cut by a signal. */
+	for (size_t done = 0; done < len;) {
+		ssize_t n = getrandom((uint8_t *)out + done, len - done, 0);
+
+		if (n > 0)
+			done += (size_t)n;
+		else
+			assert(errno == EINTR);
+	}
+}
+
+static void cpu_random(void *ctx, void *out, size_t bytes)
+{
+	host_random(out, bytes);
+}
+
+static void lapic_intr(void *arg, bool high)
+{
+	struct vm *vm = arg;
+
+	if (vm->cpu)
+		x86_set_interrupt(vm->cpu, high);
+}
+
+static void lapic_nmi(void *arg)
+{
+	struct vm *vm = arg;
+
+	if (vm->cpu)
+		x86_nmi(vm->cpu);
+}
+
+static int create_cpu(struct vm *vm, struct err *e)
+{
+	struct x86_config config = {.level = X86_LEVEL_V2, .tsc_hz = VM_TSC_HZ};
+	struct x86_platform platform = {
+		.ctx = vm,
+		.ram = vm->ram.host,
+		.ram_bytes = vm->ram.bytes,
+		.ranges = {{0, vm->ram.low_bytes, 0}},
+		.n_ranges = 1,
+		.mmio_read = cpu_mmio_read,
+		.mmio_write = cpu_mmio_write,
+		.port_in = cpu_port_in,
+		.port_out = cpu_port_out,
+		.msr_read = cpu_msr_read,
+		.msr_write = cpu_msr_write,
+		.ack_interrupt = cpu_ack_interrupt,
+		.get_tpr = cpu_get_tpr,
+		.set_tpr = cpu_set_tpr,
+		.tsc = cpu_tsc,
+		.random = cpu_random,
+	};
+
+	if (vm->ram.bytes > vm->ram.low_bytes)
+		platform.ranges[platform.n_ranges++] = (struct x86_ram_range){
+			RAM_HIGH_GPA, vm->ram.bytes - vm->ram.low_bytes, vm->ram.low_bytes};
+	vm->cpu = x86_create(&config, &platform, e);
+	return vm->cpu ? 0 : e->code;
+}
+
+/* ---- devices ---------------------------------------------------------------------------- */
+
+static uint64_t dev_now(void *arg)
+{
+	return vm_clock_now(&((struct vm *)arg)->clock);
+}
+
+static int64_t dev_wall(void *arg)
+{
+	return host_wall_ns();
+}
+
+static void power_request(void *arg, enum power_request r)
+{
+	struct vm *vm = arg;
+
+	vm->request = r;
+	run_kick(vm);
+}
+
+static void agent_output(void *arg, const uint8_t *data, size_t len)
+{
+	struct vm *vm = arg;
+
+	for (size_t i = 0; i < len; i++) {
+		if (data[i] == '\n') {
+			vm->agent_line[vm->agent_line_len] = '\0';
+			vm->agent_line_len = 0;
+			if (vm->config.agent)
+				vm->config.agent(vm->config.agent_arg, vm->agent_line);
+		} else if (vm->agent_line_len < sizeof(vm->agent_line) - 1) {
+			vm->agent_line[vm->agent_line_len++] = (char)data[i];
+		}
+	}
+}
+
+static void add(struct vm *vm, struct dev *d)
+{
+	assert(vm->n_devices < DEVICES_MAX);
+	vm->device[vm->n_devices++] = d;
+	if (d->class->deadline)
+		vm->timed[vm->n_timed++] = d;
+}
+
+static void add_mmio(struct vm *vm, struct dev *d, uint64_t gpa, uint64_t bytes)
+{
+	add(vm, d);
+	bus_add(&vm->bus, BUS_MMIO, gpa, bytes, d, 0);
+}
+
+static void add_ports(struct vm *vm, struct dev *d, uint16_t first, uint16_t n)
+{
+	add(vm, d);
+	bus_add(&vm->bus, BUS_PORT, first, n, d, 0);
+}
+
+static void add_virtio(struct vm *vm, struct virtio *v, unsigned place)
+{
+	add_mmio(vm, &v->dev, VIRTIO_GPA + place * VIRTIO_STRIDE, VIRTIO_BYTES);
+}
+
+static struct irq_line virtio_line(struct vm *vm, unsigned place)
+{
+	return ioapic_line(&vm->ioapic, PIN_VIRTIO + place);
+}
+
+static void create_devices(struct vm *vm)
+{
+	const struct lapic_cpu cpu = {.intr = lapic_intr, .nmi = lapic_nmi, .arg = vm};
+	struct ioapic *io = &vm->ioapic;
+
+	vm->dev_clock = (struct dev_clock){.now = dev_now, .wall = dev_wall, .arg = vm};
+	lapic_init(&vm->lapic, "lapic0", 0, &vm->fabric, &vm->dev_clock, cpu);
+	add_mmio(vm, &vm->lapic.dev, LAPIC_GPA, LAPIC_BYTES);
+	ioapic_init(io, "ioapic", &vm->fabric);
+	add_mmio(vm, &io->dev, IOAPIC_GPA, IOAPIC_BYTES);
+	serial_init(&vm->serial, "serial", ioapic_line(io, PIN_SERIAL), vm->config.console);
+	add_ports(vm, &vm->serial.dev, PORT_SERIAL, 8);
+	rtc_init(&vm->rtc, "rtc", &vm->dev_clock, ioapic_line(io, PIN_RTC));
+	add_ports(vm, &vm->rtc.dev, PORT_RTC, 2);
+	power_init(&vm->power, "power", ioapic_line(io, PIN_POWER), power_request, vm);
+	add_ports(vm, &vm->power.dev, PORT_POWER, POWER_PORTS);
+
+	vconsole_init(&vm->console, "console", &vm->ram, virtio_line(vm, VIRTIO_CONSOLE),
+		      vm->config.console);
+	add_virtio(vm, &vm->console.virtio, VIRTIO_CONSOLE);
+	vconsole_init(&vm->agent, "agent", &vm->ram, virtio_line(vm, VIRTIO_AGENT),
+		      (struct byte_sink){agent_output, vm});
+	add_virtio(vm, &vm->agent.virtio, VIRTIO_AGENT);
+	vrng_init(&vm->rng, "rng", &vm->ram, virtio_line(vm, VIRTIO_RNG), host_random);
+	add_virtio(vm, &vm->rng.virtio, VIRTIO_RNG);
+	vballoon_init(&vm->balloon, "balloon", &vm->ram, virtio_line(vm, VIRTIO_BALLOON));
+	add_virtio(vm, &vm->balloon.virtio, VIRTIO_BALLOON);
+	for (unsigned i = 0; i < vm->config.n_disks; i++) {
+		snprintf(vm->disk_name[i], sizeof(vm->disk_name[i]), "disk%u", i);
+		vblock_init(&vm->disk[i], vm->disk_name[i], &vm->ram,
+			    virtio_line(vm, VIRTIO_DISK + i), vm->config.disk[i]);
+		add_virtio(vm, &vm->disk[i].virtio, VIRTIO_DISK + i);
+	}
+}
+
+struct vm *vm_create(const struct vm_config *config, struct err *e)
+{
+	struct vm *vm = xalloc(sizeof(*vm));
+
+	assert(config->n_disks <= VM_DISKS_MAX);
+	vm->config = *config;
+	vm->armed = DEV_NEVER;
+	if (ram_create(vm, config->ram_fd, e))
+		goto fail;
+	create_devices(vm);
+	if (create_cpu(vm, e) || run_create(vm, e))
+		goto fail;
+	host_random(vm->ram.host + GENERATION_GPA, 16);
+	return vm;
+fail:
+	vm_destroy(vm);
+	return NULL;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (!vm)
+		return;
+	run_destroy(vm);
+	x86_destroy(vm->cpu);
+	ram_destroy(vm);
+	buf_finish(&vm->input);
+	buf_finish(&vm->agent_input);
+	free(vm);
+}
+
+void vm_get_stats(struct vm *vm, struct vm_stats *out)
+{
+	*out = (struct vm_stats){
+		.instructions = x86_instructions(vm->cpu),
+		.machine_ns = vm_clock_now(&vm->clock),
+		.idle_ns = vm->idle_ns,
+		.reported_bytes = vm->balloon.reported_bytes,
+	};
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* RAM: one private mapping, of nothing or of a flat image. */
+#include "vm/vm-int.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+bool page_is_zero(const uint8_t *page)
+{
+	const uint64_t *w = (const uint64_t *)(const void *)page;
+	uint64_t any = 0;
+
+	/* A used page usually shows itself in its first line. */
+	for (unsigned i = 0; i < PAGE_BYTES / 8; i += 8) {
+		any = w[i] | w[i + 1] | w[i + 2] | w[i + 3] | w[i + 4] | w[i + 5] | w[i + 6] |
+		      w[i + 7];
+		if (any)
+			return false;
+	}
+	return true;
+}
+
+static void wrote(void *arg, uint64_t gpa, uint64_t bytes)
+{
+	struct vm *vm = arg;
+
+	if (vm->cpu)
+		x86_invalidate_ram(vm->cpu, gpa, bytes);
+}
+
+/*
+ * Fresh anonymous memory in place of the old pages. On a mapping of an image, MADV_DONTNEED
+ * would bring the image's pages back. If it fails the pages keep their content, which costs
+ * room in a snapshot and nothing else.
+ */
+static void discard(void *arg, uint64_t gpa, uint64_t bytes)
+{
+	struct vm *vm = arg;
+	uint8_t *at = ram_at(&vm->ram, gpa, bytes);
+
+	if (!at)
+		return;
+	if (vm->config.ram_fd < 0)
+		madvise(at, bytes, MADV_DONTNEED);
+	else if (mmap(at, bytes, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+		memset(at, 0, bytes);
+}
+
+int ram_create(struct vm *vm, int fd, struct err *e)
+{
+	uint64_t bytes = vm->config.ram_bytes;
+	struct stat st;
+	void *at;
+
+	if (bytes < VM_RAM_MIN || bytes > VM_RAM_MAX || bytes % (1u << 20))
+		return err_say(e, -EINVAL, "RAM has to be a multiple of 1 MiB between %llu MiB and "
+					   "%llu GiB",
+			       VM_RAM_MIN >> 20, VM_RAM_MAX >> 30);
+	if (fd >= 0) {
+		if (fstat(fd, &st))
+			return err_set(e, -errno, "image of RAM");
+		/* Beyond the end of the file an access would be a SIGBUS. */
+		if ((uint64_t)st.st_size < bytes)
+			return err_say(e, -EBADMSG, "the image of RAM is shorter than RAM");
+	}
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		  MAP_PRIVATE | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+	if (at == MAP_FAILED)
+		return err_set(e, -errno, "RAM of %llu bytes", (unsigned long long)bytes);
+	/*
+	 * A fork copies page tables: a live snapshot pauses for a few hundred entries instead of
+	 * as many as RAM has pages. Where it is refused, it only takes longer.
+	 */
+	if (fd < 0)
+		madvise(at, bytes, MADV_HUGEPAGE);
+	vm->ram = (struct dev_ram){
+		.host = at,
+		.bytes = bytes,
+		.low_bytes = MIN(bytes, RAM_LOW_MAX),
+		.wrote = wrote,
+		.discard = discard,
+		.arg = vm,
+	};
+	return 0;
+}
+
+void ram_destroy(struct vm *vm)
+{
+	if (vm->ram.host)
+		munmap(vm->ram.host, vm->ram.bytes);
+	vm->ram.host = NULL;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a machine that runs untrusted code may still ask of the host's kernel. Files are opened
+ * before, or arrive as descriptors; so nothing here can name a path. Whatever is not listed
+ * ends the process.
+ */
+#include "vm/vm-int.h"
+
+#include <linux/capability.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+
+static const int allowed[] = {
+	/* the run loop */
+	SCMP_SYS(ppoll), SCMP_SYS(poll), SCMP_SYS(timer_settime), SCMP_SYS(timer_delete),
+	SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
+	SCMP_SYS(clock_gettime), SCMP_SYS(getrandom), SCMP_SYS(restart_syscall),
+	/* consoles, disks, snapshot files */
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64),
+	SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(fsync), SCMP_SYS(fstat),
+	SCMP_SYS(newfstatat), SCMP_SYS(lseek), SCMP_SYS(ftruncate), SCMP_SYS(close),
+	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(accept4), SCMP_SYS(shutdown),
+	/* memory */
+	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mremap), SCMP_SYS(futex),
+	/* the forked child of a live snapshot */
+	SCMP_SYS(wait4), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(getpid),
+	SCMP_SYS(gettid), SCMP_SYS(exit), SCMP_SYS(exit_group),
+};
+
+/* Terminal size and mode, and nothing else that can be done to a terminal (TIOCSTI!). */
+static const unsigned long allowed_ioctl[] = {TIOCGWINSZ, TCGETS, TCSETS, TCSETSW, TCSETSF};
+
+static int drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {0};
+
+	for (unsigned long cap = 0; cap < 64; cap++)
+		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
+			/* Fails for whoever has nothing to drop. */
+			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	return syscall(SYS_capset, &header, none) ? -errno : 0;
+}
+
+static int add_rules(scmp_filter_ctx f)
+{
+	/* Memory may be mapped, but never executable: no host code is ever generated. */
+	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+				 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+
+	if (!r)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	/* fork(), as the C library does it: no namespaces, no shared memory. */
+	if (!r)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+				     SCMP_A0(SCMP_CMP_MASKED_EQ,
+					     CLONE_VM | CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET |
+						     CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+						     CLONE_NEWCGROUP,
+					     0));
+	for (size_t i = 0; !r && i < ARRAY_LEN(allowed_ioctl); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				     SCMP_A1(SCMP_CMP_EQ, allowed_ioctl[i]));
+	for (size_t i = 0; !r && i < ARRAY_LEN(allowed); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
+	return r;
+}
+
+int vm_sandbox(struct err *e)
+{
+	scmp_filter_ctx f;
+	int r;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		return err_set(e, -errno, "giving up privileges");
+	r = drop_capabilities();
+	if (r)
+		return err_set(e, r, "giving up capabilities");
+	f = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	if (!f)
+		return err_set(e, -ENOMEM, "system call filter");
+	r = add_rules(f);
+	if (!r)
+		r = seccomp_load(f);
+	seccomp_release(f);
+	return r ? err_set(e, r, "system call filter") : 0;
+}

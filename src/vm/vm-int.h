@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this room share. */
+#ifndef WSLX_VM_INT_H
+#define WSLX_VM_INT_H
+
+#include <poll.h>
+#include <time.h>
+
+#include "vm/vm.h"
+#include "x86/x86.h"
+
+/*
+ * The guest-physical address space.
+ *
+ * | from        | what                                                          |
+ * |-------------|---------------------------------------------------------------|
+ * | 0           | RAM; the first MiB holds what the boot protocol needs         |
+ * | 0xd000_0000 | virtio devices, a page each                                   |
+ * | 0xfec0_0000 | I/O APIC                                                      |
+ * | 0xfee0_0000 | local APIC                                                    |
+ * | 4 GiB       | the rest of RAM, when it is more than 3 GiB                   |
+ */
+#define RAM_LOW_MAX (3ull << 30)
+#define VIRTIO_GPA 0xd0000000ull
+#define VIRTIO_STRIDE 0x1000ull
+
+#define BOOT_GDT_GPA 0x1000ull
+#define BOOT_PARAMS_GPA 0x2000ull
+#define BOOT_TABLES_GPA 0x3000ull /* PML4, PDPT, four page directories */
+#define BOOT_COMMAND_GPA 0x10000ull
+#define BOOT_COMMAND_MAX 2048u
+#define BOOT_LOW_END 0x9fc00ull
+#define ACPI_GPA 0xe0000ull
+#define ACPI_END 0x100000ull
+#define GENERATION_GPA (ACPI_END - PAGE_BYTES) /* 16 bytes, on a page of their own */
+
+/* Ports and pins. */
+#define PORT_RTC 0x70
+#define PORT_SERIAL 0x3f8
+#define PORT_POWER 0x600
+#define PIN_SERIAL 4
+#define PIN_RTC 8
+#define PIN_POWER 9
+#define PIN_VIRTIO 16
+
+/* Places of the virtio devices; further kinds have their places after the disks. */
+enum { VIRTIO_CONSOLE, VIRTIO_AGENT, VIRTIO_RNG, VIRTIO_BALLOON, VIRTIO_DISK };
+#define DEVICES_MAX (5 + VIRTIO_DISK + VM_DISKS_MAX)
+#define INPUT_MAX 65536u
+#define AGENT_LINE_MAX 512u
+
+struct vm_watch {
+	int fd;
+	short events;
+	void (*ready)(void *arg, int fd, short revents);
+	void *arg;
+};
+
+/* The machine's clock: CLOCK_MONOTONIC plus an offset while it runs, frozen while it does not. */
+struct vm_clock {
+	bool running;
+	uint64_t offset, frozen;
+};
+
+struct vm {
+	struct vm_config config;
+	struct dev_ram ram;
+	struct x86_cpu *cpu;
+	struct bus bus;
+	struct apic_fabric fabric;
+	struct vm_clock clock;
+	struct dev_clock dev_clock;
+
+	struct lapic lapic;
+	struct ioapic ioapic;
+	struct serial serial;
+	struct rtc rtc;
+	struct power power;
+	struct vconsole console, agent;
+	struct vrng rng;
+	struct vballoon balloon;
+	struct vblock disk[VM_DISKS_MAX];
+	char disk_name[VM_DISKS_MAX][8];
+
+	struct dev *device[DEVICES_MAX]; /* all of them, in the order in which they are saved */
+	unsigned n_devices;
+	struct dev *timed[DEVICES_MAX]; /* those that have deadlines */
+	unsigned n_timed;
+
+	struct vm_watch watch[VM_WATCHES_MAX];
+	unsigned n_watches;
+	struct buf input;       /* typed, not yet taken by the guest */
+	struct buf agent_input; /* said to the agent, not yet taken */
+	char agent_line[AGENT_LINE_MAX];
+	size_t agent_line_len;
+
+	timer_t timer;
+	bool has_timer;
+	uint64_t armed; /* machine time for which the timer is set, or DEV_NEVER */
+	bool is_running;
+
+	bool stop;
+	enum power_request request;
+	uint64_t idle_ns;
+};
+
+/* clock.c */
+uint64_t vm_clock_now(const struct vm_clock *c);
+void vm_clock_start(struct vm_clock *c);
+void vm_clock_stop(struct vm_clock *c);
+int64_t host_wall_ns(void);
+
+/* ram.c */
+int ram_create(struct vm *vm, int fd, struct err *e);
+void ram_destroy(struct vm *vm);
+bool page_is_zero(const uint8_t *page);
+
+/* run.c */
+int run_create(struct vm *vm, struct err *e);
+void run_destroy(struct vm *vm);
+/* A deadline may have come nearer. */
+void run_deadlines_changed(struct vm *vm);
+void run_kick(struct vm *vm);
+
+/* snapshot.c */
+int save_machine(struct vm *vm, struct buf *state, const struct vm_page_writer *w, struct err *e);
+
+/* unpack.c */
+/**
+ * unpack() - decompress what the kernel's build has compressed: gzip, xz, lz4 (legacy), zstd
+ * @limit: refuse to produce more
+ * Return: 0; -EBADMSG for damaged data; -EFBIG; -ENOTSUP for another compression.
+ */
+int unpack(struct span in, size_t limit, struct buf *out, struct err *e);
+
+/* kernel.c */
+struct kernel {
+	struct span setup_header; /* boot_params bytes 0x1f1 and on; empty for plain ELF */
+	struct span elf;          /* the vmlinux: in the input, or in @unpacked */
+	struct buf unpacked;
+};
+int kernel_open(struct kernel *k, struct span file, uint64_t limit, struct err *e);
+void kernel_finish(struct kernel *k);
+/**
+ * kernel_load() - copy the program to its physical addresses
+ * @end: first byte after it
+ */
+int kernel_load(const struct kernel *k, const struct dev_ram *ram, uint64_t *entry, uint64_t *end,
+		struct err *e);
+
+/* acpi.c */
+/**
+ * acpi_build() - write the tables for a machine with these devices to ACPI_GPA
+ * Return: the guest-physical address of the RSDP.
+ */
+uint64_t acpi_build(const struct dev_ram *ram, unsigned n_virtio);
+
+#endif

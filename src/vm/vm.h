@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vm: a machine: RAM, one CPU, devices, a clock, a way to start Linux in it, and a way to save
+ * all of it and go on elsewhere.
+ *
+ *	vm_create() -> vm_boot() or vm_load() -> vm_sandbox() -> vm_run() -> vm_destroy()
+ *
+ * The room prints nothing and opens no files of its own accord: kernels, disks and snapshots
+ * come in as descriptors or bytes, output leaves through sinks.
+ */
+#ifndef WSLX_VM_H
+#define WSLX_VM_H
+
+#include "base/base.h"
+#include "dev/virtio.h"
+#include "image/image.h"
+
+#define VM_DISKS_MAX 8
+#define VM_WATCHES_MAX 8
+#define VM_RAM_MIN (32ull << 20)
+#define VM_RAM_MAX (64ull << 30)
+#define VM_TSC_HZ 1000000000ull /* one tick is one nanosecond */
+
+struct vm;
+
+/* ---- making one ------------------------------------------------------------------------- */
+
+struct vm_config {
+	uint64_t ram_bytes; /* multiple of 1 MiB */
+	int ram_fd;         /* -1, or a flat image of RAM, mapped privately */
+	struct disk *disk[VM_DISKS_MAX]; /* borrowed for the machine's life */
+	unsigned n_disks;
+	struct byte_sink console; /* what the guest prints, on its serial or virtio console */
+	/* One line, without its newline, that the guest's agent has written. */
+	void (*agent)(void *arg, const char *line);
+	void *agent_arg;
+};
+
+/**
+ * vm_create() - a machine that is switched off
+ * Return: NULL with a reason.
+ */
+struct vm *vm_create(const struct vm_config *config, struct err *e);
+void vm_destroy(struct vm *vm); /* NULL is fine */
+
+/* ---- starting Linux --------------------------------------------------------------------- */
+
+struct vm_boot {
+	struct span kernel; /* bzImage, or ELF vmlinux */
+	struct span initrd; /* empty: none */
+	const char *command_line;
+};
+
+/**
+ * vm_boot() - put a kernel, its initramfs, the ACPI tables and the CPU where they belong
+ *
+ * Return: 0; -ENOEXEC if that is no kernel we can start, -EFBIG if RAM is too small: with one
+ * sentence either way. The bytes may be hostile.
+ */
+MUST_CHECK int vm_boot(struct vm *vm, const struct vm_boot *boot, struct err *e);
+
+/* ---- running ---------------------------------------------------------------------------- */
+
+enum vm_outcome {
+	VM_STOPPED,   /* vm_stop() was called; vm_run() may be called again */
+	VM_POWER_OFF, /* the guest has switched itself off */
+	VM_RESET,     /* the guest wants to be started again */
+	VM_HALTED,    /* halted with interrupts off: nothing can wake it */
+	VM_CRASHED,   /* triple fault, or the CPU cannot go on: vm_error() */
+};
+
+/**
+ * vm_run() - run until something ends it
+ *
+ * While the guest is idle the process sleeps until its next timer or until a watched
+ * descriptor is ready.
+ */
+enum vm_outcome vm_run(struct vm *vm);
+const char *vm_error(const struct vm *vm);
+/* From a watch's callback. */
+void vm_stop(struct vm *vm);
+
+/**
+ * vm_watch() - have a function called, between two instructions, when a descriptor is ready
+ * @events: of poll(2)
+ */
+void vm_watch(struct vm *vm, int fd, short events,
+	      void (*ready)(void *arg, int fd, short revents), void *arg);
+bool vm_can_watch(const struct vm *vm); /* there is a place left */
+void vm_unwatch(struct vm *vm, int fd);
+
+/**
+ * vm_console_input() - what was typed
+ *
+ * It goes to the virtio console once the guest listens there, to the serial port before.
+ * Return: how many bytes were taken; the rest has to be offered again.
+ */
+size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len);
+/* Whether vm_console_input() would take anything. */
+bool vm_console_has_room(const struct vm *vm);
+void vm_console_resize(struct vm *vm, uint16_t cols, uint16_t rows);
+void vm_agent_say(struct vm *vm, const char *line);
+void vm_power_button(struct vm *vm);
+
+struct vm_stats {
+	uint64_t instructions;
+	uint64_t machine_ns;    /* the machine's clock */
+	uint64_t idle_ns;       /* of which halted */
+	uint64_t reported_bytes; /* by free page reporting and ballooning */
+};
+void vm_get_stats(struct vm *vm, struct vm_stats *out);
+
+/* ---- snapshots -------------------------------------------------------------------------- */
+
+/*
+ * Pages are numbered through RAM, the hole below 4 GiB left out: page n of a flat image of RAM
+ * is page n here.
+ */
+struct vm_page_writer {
+	int (*write)(void *arg, uint64_t page, const uint8_t *data, uint64_t count, struct err *e);
+	void *arg;
+};
+
+/**
+ * vm_save() - all of the machine: its record, and the pages of RAM that are not zero
+ * @state: the record is appended
+ *
+ * The machine does not run meanwhile: between two calls of vm_run(), or in a fork()ed child.
+ */
+MUST_CHECK int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages, struct err *e);
+
+/* How much RAM the machine in a record needs; disks are checked by vm_load(). */
+MUST_CHECK int vm_peek(struct span state, uint64_t *ram_bytes, struct err *e);
+
+/**
+ * vm_load() - become the machine that was saved
+ * @state: untrusted
+ * @pages: NULL if RAM was mapped from a flat image (vm_config.ram_fd)
+ *
+ * The guest's clock goes on where it stood. It gets a new generation, and its agent is told
+ * the time and fresh entropy.
+ */
+MUST_CHECK int vm_load(struct vm *vm, struct span state, struct page_source *pages,
+		       struct err *e);
+
+/**
+ * vm_unpack_ram() - hand over the pages of a snapshot with their places in RAM
+ *
+ * To make a flat image that vm_config.ram_fd can map. What is not written is zero.
+ */
+MUST_CHECK int vm_unpack_ram(struct span state, struct page_source *pages,
+			     const struct vm_page_writer *w, struct err *e);
+
+/**
+ * vm_stream_live() - fork a copy of the machine that writes itself to @fd and ends
+ * @fd:       a pipe or file; the caller closes its own end afterwards
+ * @pause_ns: for how long this machine stood still
+ *
+ * Between two calls of vm_run(), or from a watch's callback. The copy shares no descriptor
+ * position but @fd with us and never touches disks. SIGCHLD is the caller's business.
+ */
+MUST_CHECK int vm_stream_live(struct vm *vm, int fd, uint64_t *pause_ns, struct err *e);
+
+/**
+ * vm_stream_read() - take what vm_stream_live() writes
+ * @w:     called for every run of pages that is not zero, in ascending order
+ * @state: the machine's record is appended
+ *
+ * Untrusted. Return: 0; -EPIPE if the stream ends early; the sender's error.
+ */
+MUST_CHECK int vm_stream_read(int fd, const struct vm_page_writer *w, struct buf *state,
+			      struct err *e);
+
+/* ---- safety ----------------------------------------------------------------------------- */
+
+/**
+ * vm_sandbox() - give up what running a guest does not need
+ *
+ * no_new_privs, no capabilities, no dumping, and only the system calls that vm_run(), its
+ * watches on a terminal or socket, and a forked vm_save() to open files use. Irrevocable.
+ */
+MUST_CHECK int vm_sandbox(struct err *e);
+
+/* ---- disks ------------------------------------------------------------------------------ */
+
+/**
+ * disk_open_raw() - a file or block device as it is
+ * @fd: the disk's own from now on, also on failure
+ */
+struct disk *disk_open_raw(int fd, bool read_only, struct err *e);
+/**
+ * disk_open_overlay() - a base that is never written, and what was written since
+ * @base: owned; the disk that is seen where nothing was written
+ * @fd:   overlay file, empty or as an earlier overlay of a base of this size left it; owned
+ */
+struct disk *disk_open_overlay(struct disk *base, int fd, bool read_only, struct err *e);
+void disk_close(struct disk *d); /* NULL is fine */
+/* Whether what is written goes to an overlay, which a snapshot can leave behind. */
+bool disk_is_overlay(const struct disk *d);
+/**
+ * disk_push_overlay() - freeze what was written so far; write to a new overlay from now on
+ * @fd: an empty file; owned
+ */
+MUST_CHECK int disk_push_overlay(struct disk *d, int fd, struct err *e);
+/**
+ * disk_layers() - the overlays, lowest first
+ * @fds: borrowed descriptors
+ * Return: how many there are, at most @max of them in @fds; 0 for a raw disk.
+ */
+unsigned disk_layers(const struct disk *d, int *fds, unsigned max);
+
+#endif

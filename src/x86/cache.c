@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Traces: found, made, linked, forgotten.
+ *
+ * A page of RAM with at least one trace "has code": the TLB holds no write entry for it, so
+ * each write comes to x86_code_written(), which forgets all traces of the page if the
+ * written 64-byte lines hold code of any. All ops of a forgotten trace get the handler
+ * x86_op_stale(), so that a trace which overwrites itself notices at its next instruction, and
+ * whoever still has a link to it is led to the new trace.
+ *
+ * Links that need no check stay inside one page, whose traces are forgotten together and whose
+ * RIP is the same at both ends. All others are guarded by code_tag.
+ *
+ * An instruction over a page's end is a trace of its own, valid for a pair of RAM pages.
+ *
+ * Memory is never given back for one trace. When there is too much of it all traces go.
+ */
+#include "x86/branch.h"
+#include "x86/cache.h"
+#include "x86/mmu.h"
+
+#define CHUNK_BYTES (256u << 10)
+#define CACHE_BYTES_MAX (48u << 20)
+#define HASH_BITS 15
+/* A page that was rewritten this often stays out of the write TLB: its next code comes soon. */
+#define REWRITES_MANY 8
+#define NO_PAGE UINT32_MAX
+
+struct trace {
+	struct trace *hash_next;
+	struct trace *page_next[2]; /* in the lists of its first and second page */
+	uint32_t page[2];           /* RAM pages; the second is NO_PAGE unless it crosses */
+	uint16_t off;
+	uint16_t bytes;
+	uint16_t n_ops;
+	uint8_t mode;
+	bool stale;
+	struct op ops[];
+};
+
+struct code_page {
+	struct code_page *next;
+	struct trace *traces;
+	uint64_t lines; /* bit i: bytes 64 * i to 64 * i + 63 hold code */
+	uint32_t rewrites;
+	bool has_code;
+};
+
+struct chunk {
+	struct chunk *next;
+	size_t used;
+	uint8_t data[] __attribute__((aligned(32)));
+};
+
+struct trace_cache {
+	struct trace *hash[1u << HASH_BITS];
+	struct chunk *chunks;
+	size_t bytes;
+	uint64_t flushes;
+	struct code_page *all_pages;
+	struct code_page **pages; /* by RAM page; NULL where code never was */
+};
+
+struct trace_cache *x86_cache_create(uint64_t ram_pages)
+{
+	struct trace_cache *c = xalloc(sizeof(*c));
+
+	c->pages = xalloc(ram_pages * sizeof(struct code_page *));
+	return c;
+}
+
+static void free_chunks(struct trace_cache *c)
+{
+	while (c->chunks) {
+		struct chunk *next = c->chunks->next;
+
+		free(c->chunks);
+		c->chunks = next;
+	}
+	c->bytes = 0;
+}
+
+void x86_cache_destroy(struct trace_cache *c)
+{
+	if (!c)
+		return;
+	free_chunks(c);
+	while (c->all_pages) {
+		struct code_page *next = c->all_pages->next;
+
+		free(c->all_pages);
+		c->all_pages = next;
+	}
+	free(c->pages);
+	free(c);
+}
+
+void x86_cache_flush(struct x86_cpu *cpu)
+{
+	struct trace_cache *c = cpu->cache;
+
+	free_chunks(c);
+	memset(c->hash, 0, sizeof(c->hash));
+	for (struct code_page *p = c->all_pages; p; p = p->next) {
+		p->traces = NULL;
+		p->lines = 0;
+		p->has_code = false;
+	}
+	memset(cpu->jump_cache, 0, sizeof(cpu->jump_cache));
+	cpu->via = NULL;
+	c->flushes++;
+}
+
+static struct trace *trace_alloc(struct x86_cpu *cpu, unsigned n_ops)
+{
+	struct trace_cache *c = cpu->cache;
+	size_t bytes = (sizeof(struct trace) + n_ops * sizeof(struct op) + 31) & ~(size_t)31;
+	struct trace *t;
+
+	if (!c->chunks || c->chunks->used + bytes > CHUNK_BYTES - sizeof(struct chunk)) {
+		struct chunk *chunk;
+
+		if (c->bytes + CHUNK_BYTES > CACHE_BYTES_MAX)
+			x86_cache_flush(cpu);
+		chunk = aligned_alloc(32, CHUNK_BYTES);
+		if (!chunk)
+			abort();
+		chunk->used = 0;
+		chunk->next = c->chunks;
+		c->chunks = chunk;
+		c->bytes += CHUNK_BYTES;
+	}
+	t = (struct trace *)(c->chunks->data + c->chunks->used);
+	c->chunks->used += bytes;
+	memset(t, 0, sizeof(*t));
+	return t;
+}
+
+/* ---- pages with code ------------------------------------------------------------------- */
+
+bool x86_page_has_code(const struct x86_cpu *cpu, uint64_t ram_page)
+{
+	const struct code_page *p = cpu->cache->pages[ram_page];
+
+	return p && p->has_code;
+}
+
+static uint64_t lines_of(unsigned off, unsigned bytes)
+{
+	unsigned first = off / 64, last = (off + bytes - 1) / 64;
+
+	return (~0ull << first) & (~0ull >> (63 - last));
+}
+
+static void add_to_page(struct x86_cpu *cpu, struct trace *t, int which, unsigned off,
+			unsigned bytes)
+{
+	struct trace_cache *c = cpu->cache;
+	struct code_page *p = c->pages[t->page[which]];
+
+	if (!p) {
+		p = xalloc(sizeof(*p));
+		c->pages[t->page[which]] = p;
+		p->next = c->all_pages;
+		c->all_pages = p;
+	}
+	if (!p->has_code) {
+		p->has_code = true;
+		x86_write_protect(cpu, t->page[which]);
+	}
+	p->lines |= lines_of(off, bytes);
+	t->page_next[which] = p->traces;
+	p->traces = t;
+}
+
+static struct trace **bucket(struct trace_cache *c, uint32_t page, unsigned off)
+{
+	uint64_t h = ((uint64_t)page << PAGE_SHIFT | off) * 0x9e3779b97f4a7c15ull;
+
+	return &c->hash[h >> (64 - HASH_BITS)];
+}
+
+static void forget(struct trace_cache *c, struct trace *t)
+{
+	struct trace **link = bucket(c, t->page[0], t->off);
+
+	while (*link != t)
+		link = &(*link)->hash_next;
+	*link = t->hash_next;
+	t->stale = true;
+	for (unsigned i = 0; i < t->n_ops; i++)
+		if (t->ops[i].len)
+			t->ops[i].fn = x86_op_stale;
+	t->ops[0].fn = x86_op_stale;
+}
+
+/*
+ * A crossing trace is in two lists. It is taken out of the other page's list when that list is
+ * walked: until then it is only marked.
+ */
+static void forget_page(struct trace_cache *c, struct code_page *p, uint32_t page)
+{
+	for (struct trace *t = p->traces, *next; t; t = next) {
+		next = t->page_next[t->page[0] == page ? 0 : 1];
+		if (!t->stale)
+			forget(c, t);
+	}
+	p->traces = NULL;
+	p->lines = 0;
+}
+
+bool x86_code_written(struct x86_cpu *cpu, uint64_t ram_page, unsigned off, unsigned bytes)
+{
+	struct code_page *p = cpu->cache->pages[ram_page];
+
+	if (p->lines & lines_of(off, bytes)) {
+		forget_page(cpu->cache, p, (uint32_t)ram_page);
+		p->rewrites++;
+	}
+	if (!p->traces && p->rewrites < REWRITES_MANY)
+		p->has_code = false;
+	return !p->has_code;
+}
+
+void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes)
+{
+	while (bytes) {
+		unsigned off = (unsigned)(gpa % PAGE_BYTES);
+		unsigned n = (unsigned)MIN(bytes, (uint64_t)PAGE_BYTES - off);
+		uint64_t ram = x86_ram_offset(cpu, gpa);
+
+		if (ram != UINT64_MAX && x86_page_has_code(cpu, ram >> PAGE_SHIFT))
+			x86_code_written(cpu, ram >> PAGE_SHIFT, off, n);
+		gpa += n;
+		bytes -= n;
+	}
+}
+
+/* ---- finding and making ---------------------------------------------------------------- */
+
+static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t page, unsigned off,
+			  uint64_t linear)
+{
+	struct op ops[TRACE_OPS_MAX];
+	struct trace_info info = {.ops = ops};
+	uint32_t second = NO_PAGE;
+	struct trace *t;
+
+	x86_decode_trace(cpu, &info, host, PAGE_BYTES - off, off, cpu->code_mode);
+	if (!info.n_ops) {
+		uint8_t bytes[16];
+		unsigned have = PAGE_BYTES - off;
+
+		/* The first instruction needs bytes of the next page. */
+		linear += have;
+		if (!(cpu->code_mode & CODE_64))
+			linear = (uint32_t)linear;
+		second = x86_fetch_page(cpu, linear);
+		memcpy(bytes, host, have);
+		memcpy(bytes + have, cpu->platform.ram + ((uint64_t)second << PAGE_SHIFT),
+		       sizeof(bytes) - have);
+		info.crosses = true;
+		x86_decode_trace(cpu, &info, bytes, sizeof(bytes), off, cpu->code_mode);
+		assert(info.n_ops);
+	}
+	t = trace_alloc(cpu, info.n_ops);
+	t->page[0] = page;
+	t->page[1] = second;
+	t->off = (uint16_t)off;
+	t->bytes = (uint16_t)info.bytes;
+	t->mode = cpu->code_mode;
+	t->n_ops = (uint16_t)info.n_ops;
+	memcpy(t->ops, ops, info.n_ops * sizeof(*ops));
+	for (unsigned i = 0; i < info.n_ops; i++)
+		if (!t->ops[i].len && t->ops[i].off) {
+			struct op *stub = &t->ops[i];
+
+			stub[-(int)stub->off].link = stub;
+		}
+	add_to_page(cpu, t, 0, off, MIN(info.bytes, PAGE_BYTES - off));
+	if (second != NO_PAGE)
+		add_to_page(cpu, t, 1, 0, off + info.bytes - PAGE_BYTES);
+	t->hash_next = *bucket(cpu->cache, page, off);
+	*bucket(cpu->cache, page, off) = t;
+	return t;
+}
+
+static struct trace *find(struct x86_cpu *cpu, uint32_t page, unsigned off, uint64_t linear)
+{
+	for (struct trace *t = *bucket(cpu->cache, page, off); t; t = t->hash_next) {
+		uint64_t next = linear + PAGE_BYTES - off;
+
+		if (t->page[0] != page || t->off != off || t->mode != cpu->code_mode)
+			continue;
+		if (t->page[1] == NO_PAGE)
+			return t;
+		if (!(cpu->code_mode & CODE_64))
+			next = (uint32_t)next;
+		if (t->page[1] == x86_fetch_page(cpu, next))
+			return t;
+	}
+	return NULL;
+}
+
+const struct op *x86_lookup(struct x86_cpu *cpu)
+{
+	uint64_t rip = cpu->rip, linear = rip;
+	unsigned off;
+	uint32_t page;
+	struct trace *t;
+
+	cpu->op = NULL;
+	if (!(cpu->code_mode & CODE_64)) {
+		if (rip > cpu->s.seg[X86_CS].limit)
+			x86_raise(cpu, VEC_GP, 0);
+		linear = (uint32_t)(rip + cpu->s.seg[X86_CS].base);
+	}
+	off = (unsigned)(linear % PAGE_BYTES);
+	page = x86_fetch_page(cpu, linear);
+	t = find(cpu, page, off, linear);
+	if (!t)
+		t = make(cpu, cpu->platform.ram + ((uint64_t)page << PAGE_SHIFT) + off, page, off,
+			 linear);
+	cpu->reg[REG_PAGE] = rip - off;
+	if (!(cpu->code_mode & CODE_STEP))
+		*jump_slot(cpu, rip) = (struct jump_entry){rip, cpu->code_tag, t->ops, 0};
+	return t->ops;
+}
+
+/* ---- going from trace to trace --------------------------------------------------------- */
+
+const struct op *x86_jump_miss(struct x86_cpu *cpu, uint64_t rip)
+{
+	cpu->rip = rip;
+	if (atomic_load_explicit(&cpu->attention, memory_order_relaxed))
+		return NULL;
+	GO(x86_lookup(cpu));
+}
+
+const struct op *x86_leave_at_link(struct x86_cpu *cpu, const struct op *link)
+{
+	uint64_t rip = cpu->reg[REG_PAGE] +
+		       (link->len ? link->off : (uint64_t)(int64_t)link->disp);
+
+	cpu->rip = cpu->code_mode & CODE_64 ? rip : (uint32_t)rip;
+	return NULL;
+}
+
+static bool crosses(const struct op *op)
+{
+	return op->off + op->len > PAGE_BYTES;
+}
+
+OP(x86_op_stub)
+{
+	uint64_t rip = cpu->reg[REG_PAGE] + (uint64_t)(int64_t)op->disp, page, flushes;
+	const struct op *to;
+	bool linkable;
+
+	if (LIKELY(op->tag == cpu->code_tag)) {
+		cpu->via = op;
+		cpu->reg[REG_PAGE] = rip - op->link->off;
+		GO(op->link);
+	}
+	if (!(cpu->code_mode & CODE_64))
+		rip = (uint32_t)rip;
+	cpu->rip = rip;
+	page = cpu->reg[REG_PAGE];
+	flushes = cpu->cache->flushes;
+	linkable = !(cpu->code_mode & CODE_STEP);
+	to = x86_lookup(cpu);
+	if (linkable && cpu->cache->flushes == flushes) {
+		struct op *stub = (struct op *)op;
+
+		if (cpu->reg[REG_PAGE] == page && !crosses(to) && (uint32_t)op->disp < PAGE_BYTES) {
+			(stub - stub->off)->link = (struct op *)to;
+		} else if (rip - (uint64_t)(int64_t)op->disp == page) {
+			/* Not where RIP wrapped at 4 GiB: the fast path above does not mask. */
+			stub->link = (struct op *)to;
+			stub->tag = cpu->code_tag;
+		}
+	}
+	GO(to);
+}
+
+OP(x86_op_stale)
+{
+	struct op *via = (struct op *)cpu->via;
+
+	if (!(op->flags & OP_FIRST))
+		cpu->icount += op[-1].n;
+	cpu->rip = op_rip(cpu, op);
+	if (via && via->link == op)
+		via->tag = 0; /* it looks up the new trace next time */
+	GO(x86_lookup(cpu));
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Decoded code, inside of the room.
+ */
+#ifndef WSLX_X86_CACHE_H
+#define WSLX_X86_CACHE_H
+
+#include "x86/x86-int.h"
+
+#define TRACE_INSNS 96
+
+struct trace_cache *x86_cache_create(uint64_t ram_pages);
+void x86_cache_destroy(struct trace_cache *cache);
+void x86_cache_flush(struct x86_cpu *cpu);
+
+/* The first op for cpu->rip, decoded now if need be. Sets REG_PAGE. May raise. */
+const struct op *x86_lookup(struct x86_cpu *cpu);
+
+/* Whether a page of RAM holds decoded code. */
+bool x86_page_has_code(const struct x86_cpu *cpu, uint64_t ram_page);
+
+/**
+ * x86_code_written() - bytes of a page with decoded code change
+ *
+ * Return: true if no code is left in the page and it may be mapped for writing again.
+ */
+bool x86_code_written(struct x86_cpu *cpu, uint64_t ram_page, unsigned off, unsigned bytes);
+
+/* Decode one trace. Return: the number of ops (with stubs) in @ops. */
+struct trace_info {
+	struct op *ops;
+	unsigned n_ops;
+	unsigned bytes; /* of code, from its start */
+	bool crosses;   /* its only instruction goes over the page's end */
+	bool single;    /* one instruction only */
+};
+#define TRACE_OPS_MAX (TRACE_INSNS * 2 + 8)
+void x86_decode_trace(struct x86_cpu *cpu, struct trace_info *t, const uint8_t *bytes,
+		      unsigned avail, unsigned page_off, uint8_t mode);
+
+/* Handlers that cache.c gives to stubs and to ops whose code was overwritten. */
+OP(x86_op_stub);
+OP(x86_op_stale);
+
+#endif

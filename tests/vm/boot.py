@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Stock kernels boot, run a command, and hand its status over; what cannot boot says why."""
+import hashlib
+import subprocess
+import tempfile
+
+from machine import BOOT, Machine, boot_args, disk, kernel, run
+
+SCRIPT = """#!/bin/sh
+echo "kernel $(uname -r)"
+echo "clock $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
+echo "sum $(head -c 100000 /dev/zero | sha256sum)"
+stty size
+cat /sys/class/misc/hw_random/rng_current
+dmesg | grep -iE 'soft lockup|rcu.*stall|call trace|BUG:|unable to handle' && exit 99
+exit 7
+"""
+
+
+def boots(flavour):
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
+        script.write(SCRIPT)
+        script.flush()
+        tools = ("uname", "cat", "head", "sha256sum", "stty", "dmesg", "grep")
+        args = boot_args(flavour, tools, {script.name: "/test.sh"})
+        m = Machine([*args, "--", "/bin/sh", "/test.sh"])
+        out = m.rest()
+    assert m.status == 7, (m.status, out)
+    assert f"sum {hashlib.sha256(bytes(100000)).hexdigest()}" in out, out
+    assert "kernel 6.1." in out and "clock tsc" in out and "virtio_rng" in out, out
+    return out
+
+
+def the_cloud_kernel_boots_and_hands_the_status_over():
+    boots("cloud-amd64")
+
+
+def the_generic_kernel_boots_and_hands_the_status_over():
+    boots("amd64")
+
+
+def an_idle_machine_uses_no_cpu():
+    m = Machine(boot_args(tools=("sleep",)))
+    m.expect("/ # ")
+    m.send("sleep 1; echo set''tled\n")
+    m.expect("settled")
+    before = m.cpu_ticks()
+    m.send("sleep 10; echo d''one\n")
+    m.expect("done")
+    used = m.cpu_ticks() - before
+    m.leave()
+    assert used <= 30, f"{used} ticks in 10 s"
+    return f"{used} ticks in 10 s"
+
+
+def the_power_button_switches_it_off():
+    m = Machine(boot_args(tools=("cat", "dd")))
+    m.expect("/ # ")
+    # The event's first byte is enough: somebody pressed something.
+    m.send("dd if=/dev/input/event0 bs=24 count=1 of=/dev/null; echo pre''ssed; exit 3\n")
+    m.send("\x01p")
+    m.expect("pressed")
+    m.rest()
+    assert m.status == 3
+
+
+def a_disk_keeps_what_was_flushed_and_its_base_does_not_change():
+    with tempfile.TemporaryDirectory() as tmp:
+        base, overlay = f"{tmp}/base", f"{tmp}/overlay"
+        with open(base, "wb") as f:
+            f.write(bytes(range(256)) * 4096)
+        tools = ("dd", "printf", "sync")
+        args = [*boot_args(tools=tools), "--disk", f"{base},cow={overlay}"]
+        write = "printf persistent | dd of=/dev/vda bs=512 seek=100 conv=fsync"
+        with open(f"{tmp}/write.sh", "w") as f:
+            f.write(f"{write}\nexit 0\n")
+        with open(f"{tmp}/read.sh", "w") as f:
+            f.write("dd if=/dev/vda bs=512 skip=100 count=1\n")
+        m = Machine([*args, "--add", f"{tmp}/write.sh:/w", "--", "/bin/sh", "/w"])
+        m.rest()
+        assert m.status == 0
+        m = Machine([*args, "--add", f"{tmp}/read.sh:/r", "--", "/bin/sh", "/r"])
+        assert "persistent" in m.rest()
+        assert open(base, "rb").read() == bytes(range(256)) * 4096
+
+
+def debian_with_systemd_comes_up_and_goes_down():
+    m = Machine(["--kernel", kernel(), "--memory", "512M", "--disk", f"{disk()},cow",
+                 "--append", "quiet wslx.root=/dev/vda"], patience=600)
+    m.expect("wslx hvc0")
+    m.expect("login: ")
+    m.send("root\n")
+    m.expect("assword: ")
+    m.send("root\n")
+    m.expect("# ")
+    m.send("systemctl is-system-running --wait; systemctl --failed --no-legend | cat; echo d''one\n")
+    out = m.expect("done")
+    m.send("poweroff\n")
+    m.rest()
+    assert "\nrunning\n" in out.replace("\x1b[?2004l", "\n"), out
+    assert m.status == 0
+
+
+def refused(args, sentence):
+    done = subprocess.run([BOOT, *args], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and sentence in lines[0], done.stderr
+
+
+def what_cannot_boot_says_why_in_one_sentence():
+    with tempfile.TemporaryDirectory() as tmp:
+        cut, junk = f"{tmp}/cut", f"{tmp}/junk"
+        with open(kernel(), "rb") as f:
+            data = f.read()
+        with open(cut, "wb") as f:
+            f.write(data[: len(data) // 2])
+        with open(junk, "wb") as f:
+            f.write(b"junk" * 1000)
+        refused(["--kernel", cut, "--initrd", junk], "neither a cpio archive")
+        refused(["--kernel", cut], "was it cut short?")
+        refused(["--kernel", junk], "neither a bzImage nor an ELF")
+        refused(["--kernel", f"{tmp}/none"], "No such file")
+        refused(["--kernel", kernel(), "--memory", "32M"], "does not fit into 32 MiB")
+        refused(["--kernel", kernel(), "--disk", f"{tmp},ro"], "disk")
+
+
+if __name__ == "__main__":
+    run([
+        what_cannot_boot_says_why_in_one_sentence,
+        the_cloud_kernel_boots_and_hands_the_status_over,
+        the_generic_kernel_boots_and_hands_the_status_over,
+        an_idle_machine_uses_no_cpu,
+        the_power_button_switches_it_off,
+        a_disk_keeps_what_was_flushed_and_its_base_does_not_change,
+        debian_with_systemd_comes_up_and_goes_down,
+    ])

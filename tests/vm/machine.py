@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""What the machine's tests stand on: a machine on a pseudo-terminal, kernels, and TAP."""
+import glob
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+import traceback
+
+KERNELS = os.environ.get("WSLX_KERNELS", "")
+BOOT = os.environ.get("WSLX_BOOT", "wslx-boot")
+BUSYBOX = "/bin/busybox"
+
+
+class Skip(Exception):
+    pass
+
+
+def kernel(flavour="cloud-amd64"):
+    found = glob.glob(f"{KERNELS}/{flavour}/boot/vmlinuz-*")
+    if not found:
+        raise Skip(f"no {flavour} kernel in WSLX_KERNELS; see tests/vm/fetch-kernels")
+    return found[0]
+
+
+def disk():
+    path = f"{KERNELS}/debian.ext4"
+    if not os.path.exists(path):
+        raise Skip("no Debian root in WSLX_KERNELS; see tests/vm/fetch-kernels --root")
+    return path
+
+
+def boot_args(flavour="cloud-amd64", tools=(), scripts=None, append="quiet"):
+    """Options to boot busybox as /bin/sh and under the names of @tools."""
+    args = ["--kernel", kernel(flavour), "--append", append]
+    for name in ("sh", "busybox", *tools):
+        args += ["--add", f"{BUSYBOX}:/bin/{name}"]
+    for path, name in (scripts or {}).items():
+        args += ["--add", f"{path}:{name}"]
+    return args
+
+
+class Machine:
+    """wslx-boot on a pseudo-terminal; every wait is for something the machine says."""
+
+    def __init__(self, args, patience=240):
+        self.patience = patience
+        self.seen = b""
+        self.started = time.monotonic()
+        self.pid, self.fd = pty.fork()
+        if not self.pid:
+            os.execvp(BOOT, [BOOT, *args])
+
+    def _read(self, seconds):
+        if not select.select([self.fd], [], [], seconds)[0]:
+            return None
+        try:
+            return os.read(self.fd, 1 << 16)
+        except OSError:  # the other end is closed
+            return b""
+
+    def expect(self, what, patience=None):
+        """All output up to and including @what."""
+        end = time.monotonic() + (patience or self.patience)
+        what = what.encode()
+        while what not in self.seen:
+            data = self._read(max(0, end - time.monotonic()))
+            if not data:
+                raise AssertionError(f"{what!r} did not come; the last was {self.seen[-800:]!r}")
+            self.seen += data.replace(b"\r", b"")
+        at = self.seen.index(what) + len(what)
+        out, self.seen = self.seen[:at], self.seen[at:]
+        return out.decode(errors="replace").replace("\r", "")
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def rest(self):
+        """Everything until the machine's end; then its exit status is known."""
+        out = self.seen
+        while data := self._read(self.patience):
+            out += data
+        self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self.fd)
+        return out.decode(errors="replace").replace("\r", "")
+
+    def leave(self):
+        self.send("\x01x")
+        return self.rest()
+
+    def cpu_ticks(self):
+        fields = open(f"/proc/{self.pid}/stat").read().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+
+def snap(socket, directory):
+    """Snapshot the machine that listens at @socket. Return: its pause in milliseconds."""
+    done = subprocess.run([BOOT, "--snap", socket, directory], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return float(done.stderr.rsplit("for ", 1)[1].split()[0])
+
+
+def run(tests):
+    """TAP for functions that are named by their promise."""
+    print(f"1..{len(tests)}")
+    failed = 0
+    for n, test in enumerate(tests, 1):
+        name = test.__name__
+        try:
+            note = test()
+            print(f"ok {n} - {name}" + (f" # {note}" if note else ""))
+        except Skip as why:
+            print(f"ok {n} - {name} # SKIP {why}")
+        except Exception:
+            failed += 1
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}")
+            print(f"not ok {n} - {name}")
+        sys.stdout.flush()
+    sys.exit(1 if failed else 0)

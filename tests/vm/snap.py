@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Snapshots: live, restored many times, side by side, under load, tampered with."""
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+
+from machine import BOOT, Machine, boot_args, disk, run, snap
+
+ECHO = 'while read l; do echo "<$l>"; done\n'
+
+
+class Work:
+    """A directory for sockets and snapshots."""
+
+    def __enter__(self):
+        self.path = tempfile.mkdtemp(prefix="wslx-vm-")
+        return self
+
+    def __exit__(self, *unused):
+        shutil.rmtree(self.path)
+
+    def __truediv__(self, name):
+        return f"{self.path}/{name}"
+
+
+def echoing(work, tools=("sleep",)):
+    """A machine that answers lines, and where it can be asked for snapshots."""
+    socket = work / "socket"
+    m = Machine([*boot_args(tools=tools), "--control", socket])
+    m.expect("/ # ")
+    m.send("echo set''tled\n")
+    m.expect("settled")
+    return m, socket
+
+
+def a_live_snapshot_goes_on_twice():
+    with Work() as w:
+        m, socket = echoing(w)
+        m.send("X=before\n" + ECHO.replace("$l", "$X $l"))
+        m.send("one\n")
+        m.expect("<before one>")
+        pause = snap(socket, w / "s")
+        m.send("two\n")
+        m.expect("<before two>")
+        m.leave()
+        for _ in range(2):
+            r = Machine(["--restore", w / "s"])
+            r.send("three\n")
+            r.expect("<before three>")
+            r.leave()
+    return f"pause {pause:.2f} ms"
+
+
+def ten_restores_run_side_by_side():
+    with Work() as w:
+        m, socket = echoing(w)
+        m.send(ECHO)
+        snap(socket, w / "s")
+        m.leave()
+        clones = [Machine(["--restore", w / "s"]) for _ in range(10)]
+        for n, c in enumerate(clones):
+            c.send(f"clone {n}\n")
+        for n, c in enumerate(clones):
+            c.expect(f"<clone {n}>")
+        dirty = 0
+        for c in clones:
+            for line in open(f"/proc/{c.pid}/smaps_rollup"):
+                if line.startswith("Private_Dirty:"):
+                    dirty += int(line.split()[1])
+            c.leave()
+    assert dirty / 10 < 12 * 1024, f"{dirty / 10} KiB each"
+    return f"{dirty / 10 / 1024:.1f} MiB private each"
+
+
+def a_restored_machine_can_be_snapped_again():
+    with Work() as w:
+        m, socket = echoing(w)
+        m.send("N=0; while read l; do N=$((N+1)); echo \"<$N>\"; done\n")
+        for generation in range(1, 4):
+            m.send("again\n")
+            m.expect(f"<{generation}>")
+            snap(socket, w / f"s{generation}")
+            m.leave()
+            m = Machine(["--restore", w / f"s{generation}", "--control", socket])
+        m.send("again\n")
+        m.expect("<4>")
+        m.leave()
+
+
+def clones_have_the_right_time_and_different_random_numbers():
+    with Work() as w:
+        m, socket = echoing(w, tools=("sleep", "date", "head", "od", "dmesg", "grep", "cut"))
+        m.send("cut -d. -f1 /proc/uptime; echo up''time\n")
+        m.expect("uptime\n")
+        snap(socket, w / "s")
+        m.leave()
+        time.sleep(3)  # the gap that the clock has to notice
+        seen = set()
+        for _ in range(3):
+            r = Machine(["--restore", w / "s"])
+            # The agent needs a moment of its own before it has been told.
+            r.send("sleep 1; date +t%s; echo r$(head -c 16 /dev/urandom | od -An -tx1); echo d''one\n")
+            out = r.expect("done")
+            now = int(out.split("\nt")[-1].split()[0])
+            assert abs(now - time.time()) <= 2, (now, time.time())
+            seen.add(out.split("\nr")[-1].split("\n")[0])
+            r.send("dmesg | grep -icE 'lockup|stall|hung'; echo d''one\n")
+            assert "\n0\n" in r.expect("done")
+            r.leave()
+        assert len(seen) == 3, seen
+
+
+LOAD = """
+set -e
+cd /root
+cat > work.c <<'END'
+#include <stdio.h>
+#include <math.h>
+int main(int argc, char **argv)
+{
+	double x = argc;
+	unsigned long h = 5381;
+	for (int i = 1; i < 300000; i++) {
+		x = sqrt(x * i + sin(x));
+		h = h * 33 ^ (unsigned long)(x * 1e6);
+	}
+	printf("%.17g %lu\\n", x, h);
+	return 0;
+}
+END
+: > log
+for i in $(seq 1 ROUNDS); do
+	gcc -O1 -DROUND=$i -o work work.c -lm
+	./work >> log
+	seq $i $((i + 20000)) | gzip -9 > seq.$i.gz
+	sync
+	gzip -dc seq.$i.gz | sha256sum >> log
+	sha256sum work seq.*.gz >> log
+	echo "round $i"
+done
+python3 -c 'print(sum(pow(3, n, 1000003) for n in range(100000)))' >> log
+echo "digest $(sha256sum < log)"
+"""
+
+
+def load_machine(w, name, rounds):
+    with open(w / "load.sh", "w") as f:
+        f.write(LOAD.replace("ROUNDS", str(rounds)))
+    with open(w / "start.sh", "w") as f:
+        f.write("mount -t ext4 /dev/vda /mnt && mount -t proc proc /mnt/proc && "
+                "cp /load.sh /mnt/root/ && chroot /mnt /bin/bash /root/load.sh; "
+                "dmesg | grep -iE 'lockup|stall|I/O error|EXT4-fs error'; "
+                "umount /mnt/proc; umount /mnt; echo unmounted; while read l; do :; done\n")
+    tools = ("mount", "umount", "chroot", "cp", "dmesg", "grep", "mkdir")
+    args = boot_args(tools=tools, scripts={w / "load.sh": "/load.sh", w / "start.sh": "/s.sh"})
+    m = Machine([*args, "--memory", "384M", "--disk", f"{disk()},cow", "--control", w / name],
+                patience=1200)
+    m.expect("/ # ")
+    m.send("mkdir -p /mnt; sh /s.sh\n")
+    m.expect("round 1\n")
+    return m
+
+
+def digest(out):
+    assert "lockup" not in out and "error" not in out, out
+    return out.split("digest ")[1].split()[0]
+
+
+def a_loaded_machine_ends_the_same_however_often_it_is_interrupted(rounds=20, work_rounds=8):
+    rng = random.Random(7)
+    with Work() as w:
+        whole = load_machine(w, "socket0", work_rounds)
+        want = digest(whole.expect("unmounted"))
+        whole.leave()
+        m = load_machine(w, "socket", work_rounds)
+        pauses, told = [], ""
+        for n in range(rounds):
+            time.sleep(rng.uniform(0.1, 1.5))  # anywhere in its work
+            pauses.append(snap(w / "socket", w / f"s{n}"))
+            m.leave()
+            m = Machine(["--restore", w / f"s{n}", "--control", w / "socket"], patience=1200)
+            if n:
+                shutil.rmtree(w / f"s{n - 1}")
+        told = m.expect("unmounted")
+        m.leave()
+        assert digest(told) == want, told
+    return f"{rounds} interruptions, pause at most {max(pauses):.2f} ms"
+
+
+def a_tampered_snapshot_is_refused_in_one_sentence():
+    with Work() as w:
+        m, socket = echoing(w)
+        m.send(ECHO)
+        snap(socket, w / "s")
+        m.leave()
+        record = open(w / "s/machine", "rb").read()
+
+        def refused(data=None, ram_bytes=None):
+            shutil.rmtree(w / "t", ignore_errors=True)
+            os.mkdir(w / "t")
+            with open(w / "t/machine", "wb") as f:
+                f.write(record if data is None else data)
+            with open(w / "t/ram", "wb") as f:
+                f.truncate(256 << 20 if ram_bytes is None else ram_bytes)
+            open(w / "t/disks", "w").close()
+            done = subprocess.run([BOOT, "--restore", w / "t"], capture_output=True, text=True,
+                                  stdin=subprocess.DEVNULL, timeout=60)
+            assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done
+
+        refused(b"")
+        refused(record[:-1])
+        refused(record + b"\0")
+        refused(ram_bytes=255 << 20)
+        refused(bytes([record[0], record[1], 9]) + record[3:])  # another version
+
+
+def a_disk_that_is_written_in_place_is_an_obstacle():
+    with Work() as w:
+        with open(w / "disk", "wb") as f:
+            f.truncate(1 << 20)
+        m = Machine([*boot_args(), "--disk", w / "disk", "--control", w / "socket"])
+        m.expect("/ # ")
+        done = subprocess.run([BOOT, "--snap", w / "socket", w / "s"], capture_output=True,
+                              text=True)
+        assert done.returncode == 1 and "written in place" in done.stderr, done
+        assert not os.path.exists(w / "s") and len(os.listdir(w.path)) == 2
+        m.send("echo a''live\n")
+        m.expect("alive")
+        m.leave()
+
+
+if __name__ == "__main__":
+    run([
+        a_live_snapshot_goes_on_twice,
+        ten_restores_run_side_by_side,
+        a_restored_machine_can_be_snapped_again,
+        clones_have_the_right_time_and_different_random_numbers,
+        a_tampered_snapshot_is_refused_in_one_sentence,
+        a_disk_that_is_written_in_place_is_an_obstacle,
+        a_loaded_machine_ends_the_same_however_often_it_is_interrupted,
+    ])
