@@ -180,6 +180,8 @@ int dump_file_open(struct dump *d, uint32_t file, struct fd_view *view, struct e
  * Return: id; 0 if it cannot be snapshotted (an obstacle was noted); negative errno.
  */
 int dump_inode(struct dump *d, pid_t pid, int local, const char *path, struct err *e);
+/* The same for a mapped file without a name that we have no right to open. */
+int dump_inode_mapped(struct dump *d, pid_t pid, const struct proc_vma *v);
 /* Content of ghosts, memfds and shared memory. */
 MUST_CHECK int dump_inode_pages(struct dump *d, struct page_sink *sink, struct err *e);
 /* A new description of an inode, with O_* flags. */
@@ -287,7 +289,7 @@ MUST_CHECK int dump_ttys_late(struct dump *d, struct err *e);
 MUST_CHECK int tty_hold(int master, int terminal, pid_t *holder, struct err *e);
 
 struct rtask *restore_find(struct restore *r, uint32_t pid);
-/* The pid by which we know a task of the tree. 0: not in it. */
+/* The number by which we know a process or thread of the tree. 0: not in it. */
 pid_t restore_pid_here(struct restore *r, uint32_t pid);
 
 #endif
