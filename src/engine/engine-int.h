@@ -15,6 +15,7 @@
  *	restore-task.c	state of threads and processes
  *	restore-fd.c	descriptions, and their way into the tasks
  *	inode.c		files by path, by content, memfds, shared memory: both directions
+ *	outside.c	what processes outside of the tree hold
  *	kind-*.c	one sort of description each: both directions
  */
 #ifndef WSLX_ENGINE_INT_H
@@ -89,6 +90,10 @@ struct dump {
 	struct list file_users; /* by file id - 1: struct file_user */
 	struct list inode_keys; /* by inode id - 1: struct inode_key */
 	struct list pipe_keys, tty_keys, sock_keys; /* struct object_key */
+	struct list outside;    /* what other processes hold, see outside.c */
+	bool outside_known;
+	struct list unix_seen;  /* struct unix_seen: all UNIX sockets of the host, by inode number */
+	struct list fresh;      /* struct fresh_options: of sockets that were just made */
 	pid_t witness; /* a process with the rights of the tree and without restrictions; 0 */
 	uint32_t witness_uid;
 	struct err ignored; /* where errors go that the caller does not want */
@@ -158,6 +163,8 @@ extern const struct kind kind_inode, kind_device, kind_proc, kind_pipe, kind_fif
 
 /* A process outside of the tree that has a file with this link text open; 0: none. */
 pid_t dump_outside_holder(struct dump *d, const char *link);
+/* Any process but us. */
+pid_t holder_of_link(const char *link);
 /* The description behind a descriptor of a task; 0 if it is not in the image. */
 uint32_t dump_file_of(struct dump *d, pid_t pid, int fd);
 /* A local descriptor for a description that was dumped; the caller closes it. -errno. */
