@@ -251,7 +251,7 @@ int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *
 	ret = tracee_get_sigmask(t, &r->saved_mask, e);
 	if (ret < 0)
 		goto fail;
-	r->stepwise = breakpoint_would_disturb(t);
+	r->stepwise = place->no_code || breakpoint_would_disturb(t);
 	ret = tracee_set_sigmask(t, r->stepwise ? MASK_ALL : MASK_ALL & ~MASK_BIT(SIGTRAP), e);
 	if (ret < 0)
 		goto fail;
