@@ -69,6 +69,8 @@ static uint64_t pack(struct soft a, unsigned fraction_bits, int bias, uint64_t e
 	default:
 		break;
 	}
+	if (exponent < -62) /* scaled by x87's unmasked overflow, and packed for nobody */
+		return sign;
 	if (exponent <= 0) /* soft_round() has cut off what is shifted out here */
 		return sign | (a.mantissa >> (63 - fraction_bits)) >> (1 - exponent);
 	return sign | (uint64_t)exponent << fraction_bits | fraction;
@@ -186,6 +188,10 @@ struct soft soft_round(struct soft_env *env, const struct soft_format *f, bool s
 		rounded_exponent += 24576;
 		scaled = true;
 		env->flags |= SOFT_UE;
+		if (rounded_exponent < f->least) { /* too far for that: FSCALE */
+			env->flags |= SOFT_PE;
+			return soft_zero(sign);
+		}
 	} else if (rounded_exponent < f->least) {
 		const int keep = f->precision - (f->least - exponent);
 
@@ -214,6 +220,11 @@ struct soft soft_round(struct soft_env *env, const struct soft_format *f, bool s
 			return overflow(env, f, sign);
 		rounded_exponent -= 24576;
 		env->flags |= SOFT_OE;
+		if (rounded_exponent > f->most) {
+			env->flags |= SOFT_PE;
+			env->rounded_up = true;
+			return soft_infinity(sign);
+		}
 	}
 	if (!v)
 		return soft_zero(sign);

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Stock kernels boot, run a command, and hand its status over; what cannot boot says why."""
+import fcntl
 import hashlib
-import subprocess
+import struct
 import tempfile
+import termios
 
-from machine import BOOT, Machine, boot_args, disk, kernel, run
+from machine import Machine, boot_args, disk, kernel, run, wslx
 
 SCRIPT = """#!/bin/sh
 echo "kernel $(uname -r)"
@@ -54,6 +56,15 @@ def an_idle_machine_uses_no_cpu():
     return f"{used} ticks in 10 s"
 
 
+def the_console_follows_the_terminal():
+    m = Machine(boot_args(tools=("stty", "sleep")))
+    m.expect("/ # ")
+    fcntl.ioctl(m.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 132, 0, 0))
+    m.send('while [ "$(stty size)" != "50 132" ]; do sleep 1; done; echo resi\'\'zed\n')
+    m.expect("resized")
+    m.leave()
+
+
 def the_power_button_switches_it_off():
     m = Machine(boot_args(tools=("cat", "dd")))
     m.expect("/ # ")
@@ -86,7 +97,7 @@ def a_disk_keeps_what_was_flushed_and_its_base_does_not_change():
 
 
 def debian_with_systemd_comes_up_and_goes_down():
-    m = Machine(["--kernel", kernel(), "--memory", "512M", "--disk", f"{disk()},cow",
+    m = Machine(["boot", "--kernel", kernel(), "--memory", "512M", "--disk", f"{disk()},cow",
                  "--append", "quiet wslx.root=/dev/vda"], patience=600)
     m.expect("wslx hvc0")
     m.expect("login: ")
@@ -103,7 +114,7 @@ def debian_with_systemd_comes_up_and_goes_down():
 
 
 def refused(args, sentence):
-    done = subprocess.run([BOOT, *args], capture_output=True, text=True, timeout=60)
+    done = wslx("boot", *args)
     assert done.returncode == 1, done
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1 and sentence in lines[0], done.stderr
@@ -132,6 +143,7 @@ if __name__ == "__main__":
         the_cloud_kernel_boots_and_hands_the_status_over,
         the_generic_kernel_boots_and_hands_the_status_over,
         an_idle_machine_uses_no_cpu,
+        the_console_follows_the_terminal,
         the_power_button_switches_it_off,
         a_disk_keeps_what_was_flushed_and_its_base_does_not_change,
         debian_with_systemd_comes_up_and_goes_down,
