@@ -321,6 +321,12 @@ int disk_push_overlay(struct disk *disk, int fd, struct err *e)
 	return r;
 }
 
+bool disk_is_written(const struct disk *disk, uint64_t page)
+{
+	static_assert(CLUSTER == PAGE_BYTES, "a cluster is a page of a snapshot");
+	return disk_is_overlay(disk) && holder((const struct overlay_disk *)disk, page);
+}
+
 unsigned disk_layers(const struct disk *disk, int *fds, unsigned max)
 {
 	const struct overlay_disk *d = (const struct overlay_disk *)disk;

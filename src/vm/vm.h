@@ -203,6 +203,11 @@ bool disk_is_overlay(const struct disk *d);
  */
 MUST_CHECK int disk_push_overlay(struct disk *d, int fd, struct err *e);
 /**
+ * disk_is_written() - whether any overlay holds a page of the disk
+ * @page: PAGE_BYTES at @page * PAGE_BYTES; the last one may be shorter
+ */
+bool disk_is_written(const struct disk *d, uint64_t page);
+/**
  * disk_layers() - the overlays, lowest first
  * @fds: borrowed descriptors
  * Return: how many there are, at most @max of them in @fds; 0 for a raw disk.

@@ -59,6 +59,7 @@ struct trace_cache {
 	uint64_t flushes;
 	struct code_page *all_pages;
 	struct code_page **pages; /* by RAM page; NULL where code never was */
+	uint64_t *written;        /* by RAM page, a bit: has been in the write TLB */
 };
 
 struct trace_cache *x86_cache_create(uint64_t ram_pages)
@@ -66,6 +67,7 @@ struct trace_cache *x86_cache_create(uint64_t ram_pages)
 	struct trace_cache *c = xalloc(sizeof(*c));
 
 	c->pages = xalloc(ram_pages * sizeof(struct code_page *));
+	c->written = xalloc(ram_pages / 8 + sizeof(uint64_t));
 	return c;
 }
 
@@ -92,6 +94,7 @@ void x86_cache_destroy(struct trace_cache *c)
 		c->all_pages = next;
 	}
 	free(c->pages);
+	free(c->written);
 	free(c);
 }
 
@@ -145,6 +148,14 @@ bool x86_page_has_code(const struct x86_cpu *cpu, uint64_t ram_page)
 	return p && p->has_code;
 }
 
+bool x86_page_may_be_written(struct x86_cpu *cpu, uint64_t ram_page)
+{
+	if (x86_page_has_code(cpu, ram_page))
+		return false;
+	cpu->cache->written[ram_page / 64] |= 1ull << (ram_page % 64);
+	return true;
+}
+
 static uint64_t lines_of(unsigned off, unsigned bytes)
 {
 	unsigned first = off / 64, last = (off + bytes - 1) / 64;
@@ -165,8 +176,13 @@ static void add_to_page(struct x86_cpu *cpu, struct trace *t, int which, unsigne
 		c->all_pages = p;
 	}
 	if (!p->has_code) {
+		uint64_t bit = 1ull << (t->page[which] % 64);
+
 		p->has_code = true;
-		x86_write_protect(cpu, t->page[which]);
+		if (c->written[t->page[which] / 64] & bit) {
+			x86_write_protect(cpu, t->page[which]);
+			c->written[t->page[which] / 64] &= ~bit;
+		}
 	}
 	p->lines |= lines_of(off, bytes);
 	t->page_next[which] = p->traces;

@@ -19,6 +19,9 @@ const struct op *x86_lookup(struct x86_cpu *cpu);
 /* Whether a page of RAM holds decoded code. */
 bool x86_page_has_code(const struct x86_cpu *cpu, uint64_t ram_page);
 
+/* The page is to be entered into the write TLB: false if it must not, because it holds code. */
+bool x86_page_may_be_written(struct x86_cpu *cpu, uint64_t ram_page);
+
 /**
  * x86_code_written() - bytes of a page with decoded code change
  *

@@ -2,10 +2,11 @@
 /*
  * Vector instructions in the interpreter: from the rows of simd.h to handlers.
  *
- * run() does for any row what simd.h asks of a caller. It is inlined into two handlers a row
+ * run() does for any row what simd.h asks of a caller. It is inlined into two fast handlers a row
  * (register and memory operand), where everything about the row is constant and the
  * operation itself is inline, so that an instruction like PADDB costs its loads and stores. The
- * rows' line numbers in simd-rows.h name the handlers.
+ * rows' line numbers in simd-rows.h name the handlers. What these cannot do they leave to
+ * two handlers that look everything up in the row.
  *
  * In an op, aux is the immediate byte and data the row.
  */
@@ -36,8 +37,7 @@ INLINE uint64_t *gpr(struct x86_cpu *cpu, unsigned offset)
 /* MMX registers are numbered in ops, not offset. */
 INLINE void load_mmx(const struct x86_cpu *cpu, unsigned number, union x86_vec *out)
 {
-	out->q[0] = cpu->x87.r[number].mantissa;
-	out->q[1] = 0;
+	out->v = (simd_host_vec){(long long)cpu->x87.r[number].mantissa, 0};
 }
 
 static NOINLINE _Noreturn void raise_xm(struct x86_cpu *cpu, const struct op *op)
@@ -45,48 +45,57 @@ static NOINLINE _Noreturn void raise_xm(struct x86_cpu *cpu, const struct op *op
 	x86_raise_at(cpu, op, cpu->s.cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD, 0);
 }
 
+/*
+ * Small operands are put into a vector register at once: a vector that is written to memory in
+ * parts and read as a whole has to wait for its stores.
+ */
+INLINE simd_host_vec vector_of(uint64_t low)
+{
+	return (simd_host_vec){(long long)low, 0};
+}
+
+typedef simd_host_vec simd_unaligned_vec __attribute__((aligned(1), may_alias));
+
+INLINE void copy_in(union x86_vec *out, const void *host, unsigned bytes)
+{
+	uint64_t low = 0;
+
+	if (bytes == 16) {
+		out->v = *(const simd_unaligned_vec *)host;
+		return;
+	}
+	memcpy(&low, host, bytes);
+	out->v = vector_of(low);
+}
+
 INLINE void load_operand(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes,
 			 union x86_vec *out)
 {
-	out->q[0] = 0;
-	out->q[1] = 0;
-	switch (bytes) {
-	case 1:
-		out->b[0] = load8(cpu, op, linear);
-		break;
-	case 2:
-		out->w[0] = load16(cpu, op, linear);
-		break;
-	case 4:
-		out->d[0] = load32(cpu, op, linear);
-		break;
-	case 8:
-		out->q[0] = load64(cpu, op, linear);
-		break;
-	default:
+	if (bytes == 16)
 		load128(cpu, op, linear, out);
-	}
+	else if (bytes == 8)
+		out->v = vector_of(load64(cpu, op, linear));
+	else if (bytes == 4)
+		out->v = vector_of(load32(cpu, op, linear));
+	else if (bytes == 2)
+		out->v = vector_of(load16(cpu, op, linear));
+	else
+		out->v = vector_of(load8(cpu, op, linear));
 }
 
 INLINE void store_operand(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes,
 			  const union x86_vec *v)
 {
-	switch (bytes) {
-	case 1:
-		store8(cpu, op, linear, v->b[0]);
-		break;
-	case 2:
-		store16(cpu, op, linear, v->w[0]);
-		break;
-	case 4:
-		store32(cpu, op, linear, v->d[0]);
-		break;
-	case 8:
-		store64(cpu, op, linear, v->q[0]);
-		break;
-	default:
+	if (bytes == 16)
 		store128(cpu, op, linear, v);
-	}
+	else if (bytes == 8)
+		store64(cpu, op, linear, v->q[0]);
+	else if (bytes == 4)
+		store32(cpu, op, linear, v->d[0]);
+	else if (bytes == 2)
+		store16(cpu, op, linear, v->w[0]);
+	else
+		store8(cpu, op, linear, v->b[0]);
 }
 
 /* MASKMOVDQU, MASKMOVQ: bytes that are not selected are not touched, not even by a fault. */
@@ -104,22 +113,50 @@ static NOINLINE void store_selected(struct x86_cpu *cpu, const struct op *op,
 			store8(cpu, op, linear + i, v->b[i]);
 }
 
-INLINE void run(struct x86_cpu *cpu, const struct op *op, const struct simd_row row, simd_fn fn,
-		bool memory)
+/*
+ * Where the operand by ModRM.rm is, and how its memory is reached. A fast handler answers false,
+ * with nothing done, when there is more to do than the operation: a TLB miss, an exception to be
+ * raised, exceptions that are not masked. It has no calls to come back from, and so no frame.
+ */
+enum place { REGISTER, MEMORY, REGISTER_FAST, MEMORY_FAST };
+
+INLINE bool run(struct x86_cpu *cpu, const struct op *op, const struct simd_row row, simd_fn fn,
+		enum place place)
 {
+	const bool memory = place == MEMORY || place == MEMORY_FAST;
+	const bool fast = place == REGISTER_FAST || place == MEMORY_FAST;
 	const enum simd_form form = (enum simd_form)row.form;
 	const bool stores = form == SIMD_WV || form == SIMD_QP || form == SIMD_EV || form == SIMD_EP;
 	union x86_vec source, result, *dst = &result;
 	const union x86_vec *src = &source;
 	uint64_t linear = 0;
+	void *host = NULL;
 
-	if (row.flags & SIMD_MMX && UNLIKELY(x87_pending(&cpu->x87)))
+	if (row.flags & SIMD_MMX && UNLIKELY(x87_pending(&cpu->x87))) {
+		if (fast)
+			return false;
 		x86_raise_at(cpu, op, VEC_MF, 0);
+	}
+	if (fast && row.flags & SIMD_FP && UNLIKELY(cpu->fp.unmasked))
+		return false;
 	if (memory) {
-		linear = op_ea_any(cpu, op, row.bytes, stores);
-		if (row.flags & SIMD_ALIGN && UNLIKELY(linear & 15))
+		linear = fast ? op_ea_simple(cpu, op) : op_ea_any(cpu, op, row.bytes, stores);
+		if (row.flags & SIMD_ALIGN && UNLIKELY(linear & 15)) {
+			if (fast)
+				return false;
 			x86_raise_at(cpu, op, VEC_GP, 0);
-		if (!stores)
+		}
+		if (fast) {
+			const struct tlb_entry *e =
+				tlb_slot(stores ? cpu->tlb_write : cpu->tlb_read, linear);
+
+			if (UNLIKELY(e->tag != tlb_tag(cpu, linear, row.bytes)))
+				return false;
+			host = (void *)(linear + e->addend);
+		}
+		if (fast && !stores)
+			copy_in(&source, host, row.bytes);
+		else if (!stores)
 			load_operand(cpu, op, linear, row.bytes, &source);
 	}
 
@@ -138,8 +175,7 @@ INLINE void run(struct x86_cpu *cpu, const struct op *op, const struct simd_row 
 	case SIMD_VE:
 	case SIMD_PE:
 		if (!memory) {
-			source.q[0] = *gpr(cpu, op->src);
-			source.q[1] = 0;
+			source.v = vector_of(*gpr(cpu, op->src));
 		}
 		break;
 	case SIMD_PQ:
@@ -196,7 +232,7 @@ INLINE void run(struct x86_cpu *cpu, const struct op *op, const struct simd_row 
 		if (stores && memory)
 			cpu->x87.tag = tag;
 	}
-	if (row.flags & SIMD_FP && UNLIKELY(cpu->fp.unmasked)) {
+	if (!fast && row.flags & SIMD_FP && cpu->fp.unmasked) {
 		if (simd_run_checked(op->data, dst, src, op->aux, &cpu->fp))
 			raise_xm(cpu, op);
 	} else {
@@ -204,7 +240,12 @@ INLINE void run(struct x86_cpu *cpu, const struct op *op, const struct simd_row 
 	}
 
 	if (stores && memory) {
-		store_operand(cpu, op, linear, row.bytes, dst);
+		if (!fast)
+			store_operand(cpu, op, linear, row.bytes, dst);
+		else if (row.bytes == 16)
+			*(simd_unaligned_vec *)host = dst->v;
+		else
+			memcpy(host, dst, row.bytes);
 		if (row.flags & SIMD_MMX)
 			x87_enter_mmx(&cpu->x87);
 	}
@@ -237,29 +278,48 @@ INLINE void run(struct x86_cpu *cpu, const struct op *op, const struct simd_row 
 		cc_set_explicit(cpu, cpu->fp.eflags);
 	if (row.flags & SIMD_ECX)
 		cpu->reg[X86_RCX] = cpu->fp.ecx;
+	return true;
 }
 
 /* ---- handlers -------------------------------------------------------------------------- */
 
+/* Any row, in any way; for what the fast handlers leave, and rows the host does not have. */
+static NOINLINE OP(any_with_register)
+{
+	const struct simd_row *row = op->data;
+
+	run(cpu, op, *row, row->fn, REGISTER);
+	NEXT;
+}
+
+static NOINLINE OP(any_with_memory)
+{
+	const struct simd_row *row = op->data;
+
+	run(cpu, op, *row, row->fn, MEMORY);
+	NEXT;
+}
+
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)
 
-#define HANDLERS(op_name, text, map_, opcode_, prefix_, sub_, w_, mod_, form_, bytes_, feature_,   \
-		 ...)                                                                              \
+#define HANDLERS(function, ...)                                                                    \
 	static const struct op *PASTE(with_register_, __LINE__)(struct x86_cpu * cpu,              \
 								const struct op *op)               \
 	{                                                                                          \
-		run(cpu, op, (const struct simd_row)SIMD_ROW_INIT(op_name, text, map_, opcode_,    \
-				prefix_, sub_, w_, mod_, form_, bytes_, feature_, __VA_ARGS__),    \
-		    op_##op_name, false);                                                          \
+		if (UNLIKELY(!run(cpu, op,                                                         \
+				  (const struct simd_row)SIMD_ROW_INIT(function, __VA_ARGS__),     \
+				  op_##function, REGISTER_FAST)))                                  \
+			return any_with_register(cpu, op);                                         \
 		NEXT;                                                                              \
 	}                                                                                          \
 	static const struct op *PASTE(with_memory_, __LINE__)(struct x86_cpu * cpu,                \
 							      const struct op *op)                 \
 	{                                                                                          \
-		run(cpu, op, (const struct simd_row)SIMD_ROW_INIT(op_name, text, map_, opcode_,    \
-				prefix_, sub_, w_, mod_, form_, bytes_, feature_, __VA_ARGS__),    \
-		    op_##op_name, true);                                                           \
+		if (UNLIKELY(!run(cpu, op,                                                         \
+				  (const struct simd_row)SIMD_ROW_INIT(function, __VA_ARGS__),     \
+				  op_##function, MEMORY_FAST)))                                    \
+			return any_with_memory(cpu, op);                                           \
 		NEXT;                                                                              \
 	}
 #define ROW HANDLERS
@@ -273,23 +333,6 @@ static const struct {
 #include "x86/simd-rows.h"
 #undef ROW
 };
-
-/* For rows that the host has no instruction for. */
-static OP(portable_with_register)
-{
-	const struct simd_row *row = op->data;
-
-	run(cpu, op, *row, row->fn, false);
-	NEXT;
-}
-
-static OP(portable_with_memory)
-{
-	const struct simd_row *row = op->data;
-
-	run(cpu, op, *row, row->fn, true);
-	NEXT;
-}
 
 /* ---- saved state ----------------------------------------------------------------------- */
 
@@ -596,11 +639,16 @@ bool x86_decode_simd(struct decoder *d, struct op *op)
 	} else if (row >= simd_rows && row < simd_rows + simd_row_count) {
 		index = (size_t)(row - simd_rows);
 		op->fn = memory ? handlers[index].with_memory : handlers[index].with_register;
+		/* MASKMOV stores where ModRM does not say. */
+		if (row->form == SIMD_MASK_VW || row->form == SIMD_MASK_PQ)
+			op->fn = any_with_register;
+		if (memory && (op->ea & 3) == EA_GENERAL)
+			op->fn = any_with_memory;
 		d->pure = !memory && !(row->flags & (SIMD_FP | SIMD_MMX)) &&
 			  row->form != SIMD_MASK_VW;
 		d->sets_flags = row->flags & SIMD_EFLAGS;
 	} else {
-		op->fn = memory ? portable_with_memory : portable_with_register;
+		op->fn = memory ? any_with_memory : any_with_register;
 	}
 	return true;
 }

@@ -368,7 +368,7 @@ static uint8_t *resolve(struct x86_cpu *cpu, uint64_t linear, bool write, uint64
 	if (!write || (r->tag ^ cpu->ctx) & (PAGE_BYTES - 1))
 		*r = (struct tlb_entry){page | cpu->ctx, (uintptr_t)host - page};
 	if (w.may_write && (write || (wr->tag ^ cpu->ctx) & (PAGE_BYTES - 1)) &&
-	    !x86_page_has_code(cpu, off >> PAGE_SHIFT))
+	    x86_page_may_be_written(cpu, off >> PAGE_SHIFT))
 		*wr = (struct tlb_entry){page | cpu->ctx, (uintptr_t)host - page};
 	if (who != CTX_USER && !w.global) {
 		struct mmu *mmu = cpu->mmu;

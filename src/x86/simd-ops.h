@@ -15,13 +15,11 @@ SIMD_OP(mov128)
 }
 SIMD_OP(mov64z)
 {
-	dst->q[0] = src->q[0];
-	dst->q[1] = 0;
+	dst->v = (simd_host_vec){src->sq[0], 0};
 }
 SIMD_OP(mov32z)
 {
-	dst->q[0] = src->d[0];
-	dst->q[1] = 0;
+	dst->v = (simd_host_vec){src->d[0], 0};
 }
 SIMD_OP(movss)
 {
@@ -219,7 +217,7 @@ SIMD_OP(mmx_palignr)
 #define SIMD_SHIFT_IMM(name)                                                                       \
 	SIMD_OP(name##_imm)                                                                        \
 	{                                                                                          \
-		const union x86_vec count = {.q = {imm, 0}};                                       \
+		const union x86_vec count = {.v = {imm, 0}};                                       \
                                                                                                    \
 		op_##name(dst, &count, 0, env);                                                    \
 	}
@@ -238,7 +236,7 @@ SIMD_SHIFT_IMM(psllq)
 #define SIMD_MMX_PAIR(name)                                                                        \
 	SIMD_OP(mmx_##name)                                                                        \
 	{                                                                                          \
-		union x86_vec pair = {.q = {dst->q[0], src->q[0]}};                                \
+		union x86_vec pair = {.v = {dst->sq[0], src->sq[0]}};                                \
                                                                                                    \
 		op_##name(&pair, &pair, 0, env);                                                   \
 		dst->q[0] = pair.q[0];                                                             \
@@ -298,7 +296,7 @@ SIMD_OP(mmx_maskmov)
 
 SIMD_OP(cvtpi2ps)
 {
-	union x86_vec t = {.q = {src->q[0], 0}};
+	union x86_vec t = {.v = {src->sq[0], 0}};
 
 	op_cvtdq2ps(&t, &t, 0, env);
 	dst->q[0] = t.q[0];
@@ -309,13 +307,13 @@ SIMD_OP(cvtpi2pd)
 }
 SIMD_OP(cvtps2pi)
 {
-	union x86_vec t = {.q = {src->q[0], 0}};
+	union x86_vec t = {.v = {src->sq[0], 0}};
 
 	op_cvtps2dq(dst, &t, 0, env);
 }
 SIMD_OP(cvttps2pi)
 {
-	union x86_vec t = {.q = {src->q[0], 0}};
+	union x86_vec t = {.v = {src->sq[0], 0}};
 
 	op_cvttps2dq(dst, &t, 0, env);
 }

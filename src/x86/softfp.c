@@ -69,6 +69,8 @@ static uint64_t pack(struct soft a, unsigned fraction_bits, int bias, uint64_t e
 	default:
 		break;
 	}
+	if (exponent < -62) /* scaled by x87's unmasked overflow, and packed for nobody */
+		return sign;
 	if (exponent <= 0) /* soft_round() has cut off what is shifted out here */
 		return sign | (a.mantissa >> (63 - fraction_bits)) >> (1 - exponent);
 	return sign | (uint64_t)exponent << fraction_bits | fraction;

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Machine snapshots. The machine process can open nothing, so a snapshot is a pipe: a forked
+ * copy of the machine writes itself into it, and we, who are not confined, store what comes
+ * out. Frozen overlays arrive as descriptors; their pages follow those of RAM.
+ */
+#include "flow/vm.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "flow/flow.h"
+#include "os/os.h"
+
+#define DISK_PAGES_MAX (UINT64_C(1) << 40)
+#define BATCH_PAGES 64u
+
+struct disk_run {
+	uint64_t page, count, first;
+};
+
+struct disk_rec {
+	const char *kind; /* "ro" or "cow" */
+	const char *base;
+	uint64_t bytes;
+	struct list runs; /* struct disk_run */
+};
+
+struct vm_snapshot {
+	struct span machine;
+	struct list disks; /* struct disk_rec */
+};
+
+static const struct field disk_run_fields[] = {
+	FIELD(struct disk_run, page, 1, DISK_PAGES_MAX, "first page of the disk"),
+	FIELD(struct disk_run, count, 2, DISK_PAGES_MAX, "pages"),
+	FIELD(struct disk_run, first, 3, DISK_PAGES_MAX, "number of the first one in the snapshot"),
+};
+static const struct rec_type disk_run_type =
+	REC_TYPE(disk_run, disk_run_fields, .doc = "pages of a disk");
+
+static const struct field disk_fields[] = {
+	FIELD(struct disk_rec, kind, 1, 8, "ro: the base alone; cow: with what was written"),
+	FIELD(struct disk_rec, base, 2, 4096, "path of the base"),
+	FIELD(struct disk_rec, bytes, 3, DISK_PAGES_MAX * PAGE_BYTES, "its size"),
+	FIELD_LIST(struct disk_rec, runs, 4, &disk_run_type, 1 << 24, "what was written"),
+};
+
+static int check_disk(const void *rec, struct err *e)
+{
+	const struct disk_rec *d = rec;
+	uint64_t pages = (d->bytes + PAGE_BYTES - 1) / PAGE_BYTES, next = 0;
+
+	if (!d->base || !d->kind || (strcmp(d->kind, "ro") && strcmp(d->kind, "cow")))
+		return err_say(e, -EBADMSG, "a disk of unknown kind or without a base");
+	LIST_EACH(&d->runs, const struct disk_run, r) {
+		if (!r->count || r->page < next || r->page + r->count > pages)
+			return err_say(e, -EBADMSG, "pages of a disk that are not in it");
+		next = r->page + r->count;
+	}
+	return 0;
+}
+
+static const struct rec_type disk_type =
+	REC_TYPE(disk_rec, disk_fields, .doc = "disk", .check = check_disk);
+
+static const struct field snapshot_fields[] = {
+	FIELD(struct vm_snapshot, machine, 1, 1 << 30, "the machine's own record"),
+	FIELD_LIST(struct vm_snapshot, disks, 2, &disk_type, VM_DISKS_MAX, "disks"),
+};
+static const struct rec_type snapshot_type =
+	REC_TYPE(vm_snapshot, snapshot_fields, .doc = "machine snapshot");
+
+static int temporary_file(struct err *e)
+{
+	const char *dir = getenv("TMPDIR");
+	int fd = open(dir && *dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	return fd < 0 ? err_set(e, -errno, "an overlay in TMPDIR") : fd;
+}
+
+static void close_fds(int *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+/* ---- saving ------------------------------------------------------------------------------- */
+
+struct pages {
+	struct page_sink *sink;
+	uint64_t count;
+};
+
+static int add_pages(void *arg, uint64_t page, const uint8_t *data, uint64_t count, struct err *e)
+{
+	struct pages *p = arg;
+
+	p->count += count;
+	return p->sink->write(p->sink, data, (size_t)count, e);
+}
+
+static int add_disk_pages(struct disk *d, struct disk_rec *rec, struct arena *a, struct pages *p,
+			  struct err *e)
+{
+	uint64_t n = (d->bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+
+	for (uint64_t page = 0; page < n;) {
+		uint8_t data[BATCH_PAGES * PAGE_BYTES];
+		uint64_t count = 0, bytes;
+		struct disk_run *run;
+		int r;
+
+		while (count < BATCH_PAGES && page + count < n &&
+		       disk_is_written(d, page + count))
+			count++;
+		if (!count) {
+			page++;
+			continue;
+		}
+		bytes = MIN(count * PAGE_BYTES, d->bytes - page * PAGE_BYTES);
+		memset(data + (count - 1) * PAGE_BYTES, 0, PAGE_BYTES);
+		r = d->read(d, page * PAGE_BYTES, data, bytes);
+		if (r)
+			return err_set(e, r, "overlay on %s", rec->base);
+		run = rec->runs.count ? LIST_AT(&rec->runs, struct disk_run, rec->runs.count - 1)
+				      : NULL;
+		if (run && run->page + run->count == page)
+			run->count += count;
+		else
+			*LIST_ADD(&rec->runs, a, struct disk_run) =
+				(struct disk_run){page, count, p->count};
+		r = add_pages(p, page, data, count, e);
+		if (r)
+			return r;
+		page += count;
+	}
+	return 0;
+}
+
+/* The base with its frozen overlays, as the snapshot saw it. @fds are the disk's on success. */
+static struct disk *open_frozen(const char *base_path, int *fds, unsigned n, struct err *e)
+{
+	int fd = open(base_path, O_RDONLY | O_CLOEXEC), r = 0;
+	struct disk *d;
+
+	if (fd < 0) {
+		err_set(e, -errno, "disk %s", base_path);
+		return NULL;
+	}
+	d = disk_open_raw(fd, true, e);
+	for (unsigned i = 0; d && !r && i < n; i++) {
+		fd = fds[i];
+		fds[i] = -1;
+		if (!i)
+			d = disk_open_overlay(d, fd, true, e);
+		else
+			r = disk_push_overlay(d, fd, e);
+	}
+	if (!r)
+		return d;
+	disk_close(d);
+	return NULL;
+}
+
+/* One line of the machine's answer: "KIND LAYERS PATH". */
+static int add_disk(const char *line, struct control_message *answer, unsigned *next,
+		    struct vm_snapshot *snapshot, struct arena *a, struct pages *p, struct err *e)
+{
+	struct disk_rec *rec;
+	unsigned layers;
+	char kind[8];
+	int path = 0, r;
+	struct disk *d;
+
+	if (sscanf(line, "%7s %u %n", kind, &layers, &path) != 2 || !path ||
+	    layers > answer->n_fds - *next)
+		return err_say(e, -EBADMSG, "the machine answers nonsense");
+	d = open_frozen(line + path, answer->fds + *next, layers, e);
+	*next += layers;
+	if (!d)
+		return e->code;
+	rec = LIST_ADD(&snapshot->disks, a, struct disk_rec);
+	rec->kind = arena_text(a, kind);
+	rec->base = arena_text(a, line + path);
+	rec->bytes = d->bytes;
+	r = add_disk_pages(d, rec, a, p, e);
+	disk_close(d);
+	return r;
+}
+
+static int ask_for_snapshot(const char *socket, int stream, struct control_message *answer,
+			    struct err *e)
+{
+	int fds[1 + VM_DISKS_MAX] = {stream};
+	unsigned n = 1;
+	int r = control_call(socket, "disks", NULL, 0, answer, e);
+
+	if (r)
+		return r;
+	for (const char *at = answer->text; (at = strstr(at, "\ncow ")); at++) {
+		if (strstr(answer->text, "\nraw ") || n == ARRAY_LEN(fds))
+			break;
+		fds[n] = temporary_file(e);
+		if (fds[n] < 0) {
+			r = fds[n];
+			break;
+		}
+		n++;
+	}
+	control_message_close(answer);
+	if (!r)
+		r = control_call(socket, "snap", fds, n, answer, e);
+	close_fds(fds + 1, n - 1);
+	return r;
+}
+
+static int store_machine(const struct snap_vm *what, struct store_writer *writer, int stream,
+			 struct control_message *answer, struct snap_vm_result *result,
+			 struct err *e)
+{
+	struct pages p = {.sink = store_writer_sink(writer)};
+	const struct vm_page_writer w = {add_pages, &p};
+	AUTO(arena) struct arena a = {0};
+	AUTO(buf) struct buf machine = {0};
+	AUTO(buf) struct buf state = {0};
+	struct vm_snapshot snapshot = {0};
+	char *save = NULL, *line;
+	unsigned next = 0;
+	int r = vm_stream_read(stream, &w, &machine, e);
+
+	line = strtok_r(answer->text, "\n", &save);
+	result->pause_ns = line ? strtoull(line, NULL, 10) : 0;
+	while (!r && (line = strtok_r(NULL, "\n", &save)))
+		r = add_disk(line, answer, &next, &snapshot, &a, &p, e);
+	if (r)
+		return r;
+	snapshot.machine = buf_span(&machine);
+	rec_encode(&state, &snapshot_type, &snapshot);
+	result->pages = p.count;
+	return store_writer_commit(writer, what->name, buf_span(&state), NULL, e);
+}
+
+int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm_result *result,
+		 struct err *e)
+{
+	const struct store_options options = {
+		.replace = what->replace,
+		.compression = what->small ? STORE_COMPRESS_SMALL : STORE_COMPRESS_AUTO};
+	AUTO(store_writer) struct store_writer *writer = NULL;
+	uint64_t start = os_clock_ns(CLOCK_MONOTONIC);
+	struct control_message answer = {.n_fds = 0};
+	int ends[2], r = store_name_check(what->name, e);
+
+	if (!r)
+		r = store_writer_begin(store, "vm", &options, &writer, e);
+	if (r)
+		return r;
+	if (pipe2(ends, O_CLOEXEC))
+		return err_set(e, -errno, "pipe");
+	/* A larger pipe means fewer switches between the copy and us; it works with any size. */
+	fcntl(ends[1], F_SETPIPE_SZ, 1 << 20);
+	r = ask_for_snapshot(what->socket, ends[1], &answer, e);
+	/* From here on only the copy can write: its end is the stream's. */
+	close(ends[1]);
+	if (!r)
+		r = store_machine(what, writer, ends[0], &answer, result, e);
+	close(ends[0]);
+	control_message_close(&answer);
+	result->total_ns = os_clock_ns(CLOCK_MONOTONIC) - start;
+	return r;
+}
+
+/* ---- opening ------------------------------------------------------------------------------ */
+
+/*
+ * A directory in memory that is only ours. Whoever may write there could hand us another
+ * machine, so one that is not 0700 and our own is not used. Return: -1 if there is none.
+ */
+static int memory_dir(void)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	AUTO(text) char *path = runtime && *runtime ? xprintf("%s/wslx", runtime)
+						    : xprintf("/dev/shm/wslx-%u", geteuid());
+	struct stat st;
+	int fd;
+
+	mkdir(path, 0700);
+	fd = open(path, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && !fstat(fd, &st) && st.st_uid == geteuid() && !(st.st_mode & 077))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static int write_page(void *arg, uint64_t page, const uint8_t *data, uint64_t count, struct err *e)
+{
+	const int *fd = arg;
+	off_t at = (off_t)(page * PAGE_BYTES);
+	size_t len = (size_t)count * PAGE_BYTES;
+
+	while (len) {
+		ssize_t n = pwrite(*fd, data, len, at);
+
+		if (n < 0 && errno != EINTR)
+			return err_set(e, -errno, "image of RAM");
+		n = MAX(n, 0);
+		data += n;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int unpack_ram(struct span machine, struct page_source *pages, uint64_t bytes, int fd,
+		      struct err *e)
+{
+	const struct vm_page_writer w = {write_page, &fd};
+
+	if (ftruncate(fd, (off_t)bytes))
+		return err_set(e, -errno, "image of RAM");
+	return vm_unpack_ram(machine, pages, &w, e);
+}
+
+/* The snapshot's flat image of RAM: there already, or made now. Return: a descriptor. */
+static int ram_image(struct store_reader *reader, struct span machine, uint64_t bytes,
+		     struct err *e)
+{
+	const char *digest = store_reader_meta(reader)->digest;
+	AUTO(text) char *name = xprintf("%s.ram", strchr(digest, ':') ? strchr(digest, ':') + 1
+								      : digest);
+	AUTO(text) char *work = xprintf("%s.%d", name, (int)getpid());
+	AUTO(fd) int dir = memory_dir();
+	struct stat st;
+	int fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), r;
+
+	if (fd >= 0 && !fstat(fd, &st) && (uint64_t)st.st_size == bytes)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	fd = dir < 0 ? -1 : openat(dir, work, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fd = memfd_create("wslx-ram", MFD_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, -errno, "image of RAM");
+	r = unpack_ram(machine, store_reader_source(reader), bytes, fd, e);
+	if (dir >= 0 && (r || renameat(dir, work, dir, name)))
+		unlinkat(dir, work, 0);
+	if (!r)
+		return fd;
+	close(fd);
+	return r;
+}
+
+static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
+			struct control_disk *out, struct err *e)
+{
+	uint8_t data[BATCH_PAGES * PAGE_BYTES];
+	int fd, r = 0;
+
+	out->base = rec->base;
+	out->disk = open_frozen(rec->base, NULL, 0, e);
+	if (!out->disk)
+		return e->code;
+	if (out->disk->bytes != rec->bytes)
+		return err_say(e, -ESTALE, "disk %s had %llu bytes when the snapshot was taken and "
+					   "has %llu now", rec->base, (unsigned long long)rec->bytes,
+			       (unsigned long long)out->disk->bytes);
+	if (strcmp(rec->kind, "cow"))
+		return 0;
+	fd = temporary_file(e);
+	if (fd < 0)
+		return fd;
+	out->disk = disk_open_overlay(out->disk, fd, false, e);
+	if (!out->disk)
+		return e->code;
+	LIST_EACH(&rec->runs, const struct disk_run, run) {
+		if (run->first + run->count > pages->n_pages)
+			return err_say(e, -EBADMSG, "pages of disk %s are missing", rec->base);
+		for (uint64_t done = 0; !r && done < run->count;) {
+			uint64_t n = MIN(run->count - done, BATCH_PAGES);
+			uint64_t at = (run->page + done) * PAGE_BYTES;
+
+			r = pages->read(pages, run->first + done, (size_t)n, data, e);
+			if (r)
+				return r;
+			r = out->disk->write(out->disk, at, data,
+					     (size_t)MIN(n * PAGE_BYTES, rec->bytes - at));
+			done += n;
+		}
+		if (r)
+			return err_set(e, r, "overlay on %s", rec->base);
+	}
+	return 0;
+}
+
+static int open_parts(struct store_reader *reader, struct opened_vm *o, struct err *e)
+{
+	struct vm_snapshot snapshot;
+	int r;
+
+	if (strcmp(store_reader_meta(reader)->kind, "vm"))
+		return err_say(e, -EINVAL, "this is a snapshot of kind \"%s\", not of a machine",
+			       store_reader_meta(reader)->kind);
+	r = rec_decode(store_reader_state(reader), &snapshot_type, &o->arena, &snapshot, e);
+	if (!r)
+		r = vm_peek(snapshot.machine, &o->ram_bytes, e);
+	if (r)
+		return r;
+	o->state = snapshot.machine;
+	LIST_EACH(&snapshot.disks, const struct disk_rec, d) {
+		r = restore_disk(d, store_reader_source(reader), &o->disk[o->n_disks++], e);
+		if (r)
+			return r;
+	}
+	o->ram_fd = ram_image(reader, o->state, o->ram_bytes, e);
+	return o->ram_fd < 0 ? o->ram_fd : 0;
+}
+
+int flow_open_vm(struct store *store, const char *name, struct opened_vm *out, struct err *e)
+{
+	AUTO(store_reader) struct store_reader *reader = NULL;
+	int r = store_reader_open(store, name, &reader, e);
+
+	*out = (struct opened_vm){.ram_fd = -1};
+	if (!r)
+		r = open_parts(reader, out, e);
+	if (r) {
+		opened_vm_finish(out);
+		return err_wrap(e, r, "%s", name);
+	}
+	return 0;
+}
+
+void opened_vm_finish(struct opened_vm *o)
+{
+	for (unsigned i = 0; i < o->n_disks; i++)
+		disk_close(o->disk[i].disk);
+	o->n_disks = 0;
+	if (o->ram_fd >= 0)
+		close(o->ram_fd);
+	o->ram_fd = -1;
+	arena_finish(&o->arena);
+}
