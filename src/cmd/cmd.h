@@ -27,9 +27,16 @@ struct verb_option {
 
 #define OPTIONS_MAX 24
 
+struct given_option {
+	int option; /* its place in the table */
+	const char *value;
+};
+
 struct args {
 	const struct verb *verb;
 	const char *values[OPTIONS_MAX]; /* by the option's place in the table; "" for a switch */
+	struct given_option *given;      /* all of them, in order, for options that may repeat */
+	int n_given;
 	char **operands;
 	int n_operands;
 };
@@ -47,6 +54,8 @@ struct verb {
 /* The value of an option, NULL if it was not given. */
 const char *arg_value(const struct args *args, const char *name);
 bool arg_is_set(const struct args *args, const char *name);
+/* The next value of an option that may repeat, from @*at on, which starts as 0; NULL at the end. */
+const char *arg_next(const struct args *args, const char *name, int *at);
 /* Print "wslx: ..." and return the exit code that fits the error. */
 int say_error(const struct err *e);
 /* Print what was used wrongly. Return: EXIT_USAGE. */
@@ -55,6 +64,7 @@ int say_usage(const struct args *args, const char *fmt, ...) PRINTF(2, 3);
 MUST_CHECK int cmd_open_store(struct store **out, struct err *e);
 
 extern const struct verb verb_snap_proc, verb_restore_proc, verb_diff_proc, verb_list, verb_show,
-	verb_rm, verb_verify, verb_gc, verb_formats, verb_diag_ready;
+	verb_rm, verb_verify, verb_gc, verb_formats, verb_diag_ready, verb_boot, verb_snap_vm,
+	verb_restore_vm;
 
 #endif

@@ -7,6 +7,7 @@
 static const struct verb *const verbs[] = {
 	&verb_snap_proc, &verb_restore_proc, &verb_diff_proc, &verb_list,   &verb_show,
 	&verb_rm,        &verb_verify,       &verb_gc,        &verb_formats, &verb_diag_ready,
+	&verb_boot,      &verb_snap_vm,      &verb_restore_vm,
 };
 
 /* ---- for the verbs ----------------------------------------------------------------------- */
@@ -30,6 +31,20 @@ const char *arg_value(const struct args *args, const char *name)
 bool arg_is_set(const struct args *args, const char *name)
 {
 	return arg_value(args, name) != NULL;
+}
+
+const char *arg_next(const struct args *args, const char *name, int *at)
+{
+	int i = option_index(args->verb, name, strlen(name));
+
+	assert(i >= 0);
+	while (*at < args->n_given) {
+		const struct given_option *g = &args->given[(*at)++];
+
+		if (g->option == i)
+			return g->value;
+	}
+	return NULL;
 }
 
 int say_error(const struct err *e)
@@ -126,6 +141,7 @@ static int parse(struct args *args, int argc, char **argv)
 	const struct verb *v = args->verb;
 
 	args->operands = xalloc((size_t)(argc + 1) * sizeof(char *));
+	args->given = xalloc((size_t)(argc + 1) * sizeof(*args->given));
 	for (int i = 0; i < argc; i++) {
 		const char *word = argv[i], *equals;
 		size_t len;
@@ -160,6 +176,8 @@ static int parse(struct args *args, int argc, char **argv)
 			args->values[option] = argv[++i];
 		else
 			return say_usage(args, "--%s needs a value", word);
+		args->given[args->n_given++] =
+			(struct given_option){option, args->values[option]};
 	}
 	for (size_t i = 0; i < v->n_options; i++)
 		if (v->options[i].required && !args->values[i])
@@ -191,6 +209,7 @@ int main(int argc, char **argv)
 		if (!r)
 			r = verbs[i]->run(&args);
 		free(args.operands);
+		free(args.given);
 		if (r < 0)
 			r = EXIT_DONE; /* help was asked for */
 		return fflush(stdout) ? EXIT_FAILED : r;

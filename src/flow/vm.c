@@ -204,8 +204,11 @@ static int ask_for_snapshot(const char *socket, int stream, struct control_messa
 
 	if (r)
 		return r;
+	if (strstr(answer->text, "\nraw "))
+		return err_say(e, OBSTACLE, "a disk of this machine is written in place and would change "
+					    "under the snapshot; start it with --disk FILE,cow");
 	for (const char *at = answer->text; (at = strstr(at, "\ncow ")); at++) {
-		if (strstr(answer->text, "\nraw ") || n == ARRAY_LEN(fds))
+		if (n == ARRAY_LEN(fds))
 			break;
 		fds[n] = temporary_file(e);
 		if (fds[n] < 0) {

@@ -7,7 +7,7 @@
 
 #include "x86/x86-int.h"
 
-#define TRACE_INSNS 96
+#define TRACE_INSNS 40
 
 struct trace_cache *x86_cache_create(uint64_t ram_pages);
 void x86_cache_destroy(struct trace_cache *cache);

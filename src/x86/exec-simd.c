@@ -132,6 +132,8 @@ INLINE bool run(struct x86_cpu *cpu, const struct op *op, const struct simd_row 
 	uint64_t linear = 0;
 	void *host = NULL;
 
+	if (memory && row.mod == SIMD_REG) /* there is no such handler */
+		return false;
 	if (row.flags & SIMD_MMX && UNLIKELY(x87_pending(&cpu->x87))) {
 		if (fast)
 			return false;

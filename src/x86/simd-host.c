@@ -11,5 +11,4 @@ const struct simd_row simd_rows[] = {
 #include "x86/simd-rows.h"
 #undef ROW
 };
-const size_t simd_row_count = ARRAY_LEN(simd_rows);
 #endif

@@ -7,11 +7,18 @@
 #ifndef WSLX_X86_SIMD_HOST_H
 #define WSLX_X86_SIMD_HOST_H
 
+/* clang-format off */
+
 #define HOST2(name)                                                                                \
 	SIMD_OP(name)                                                                              \
 	{                                                                                          \
 		__asm__ volatile(#name " %1, %0" : "+x"(dst->v) : "x"(src->v));                    \
 	}
+
+/* ---- moves ----------------------------------------------------------------------------- */
+
+HOST2(movss) HOST2(movsd) HOST2(movhlps) HOST2(movlhps)
+HOST2(movddup) HOST2(movsldup) HOST2(movshdup)
 
 /* ---- integer --------------------------------------------------------------------------- */
 
@@ -219,5 +226,6 @@ SIMD_OP(pcmpistri)
 {
 	simd_pcmpstr(dst, src, imm, env, false, false);
 }
+/* clang-format on */
 
 #endif

@@ -21,36 +21,9 @@ SIMD_OP(mov32z)
 {
 	dst->v = (simd_host_vec){src->d[0], 0};
 }
-SIMD_OP(movss)
+SIMD_OP(movhigh)
 {
-	dst->d[0] = src->d[0];
-}
-SIMD_OP(movsd)
-{
-	dst->q[0] = src->q[0];
-}
-SIMD_OP(movhlps)
-{
-	dst->q[0] = src->q[1];
-}
-SIMD_OP(movlhps)
-{
-	dst->q[1] = src->q[0];
-}
-SIMD_OP(movddup)
-{
-	dst->q[0] = src->q[0];
-	dst->q[1] = dst->q[0];
-}
-SIMD_OP(movsldup)
-{
-	dst->q[0] = src->d[0] * 0x100000001u;
-	dst->q[1] = src->d[2] * 0x100000001u;
-}
-SIMD_OP(movshdup)
-{
-	dst->q[0] = src->d[1] * 0x100000001u;
-	dst->q[1] = src->d[3] * 0x100000001u;
+	dst->v = (simd_host_vec){src->sq[1], 0};
 }
 SIMD_OP(pextrb)
 {
@@ -111,51 +84,43 @@ SIMD_OP(insertps_mem)
 
 /* ---- shuffles by immediate ------------------------------------------------------------- */
 
+typedef int simd_host_vec4 __attribute__((vector_size(16)));
+
 SIMD_OP(pshufd)
 {
-	const union x86_vec s = *src;
+	const simd_host_vec4 r = {src->sd[imm & 3], src->sd[imm >> 2 & 3], src->sd[imm >> 4 & 3],
+				  src->sd[imm >> 6]};
 
-	for (unsigned i = 0; i < 4; i++)
-		dst->d[i] = s.d[imm >> 2 * i & 3];
+	dst->v = (simd_host_vec)r;
+}
+
+static inline long long simd_four_words(const uint16_t w[4], uint8_t imm)
+{
+	return (long long)(w[imm & 3] | (uint64_t)w[imm >> 2 & 3] << 16 |
+			   (uint64_t)w[imm >> 4 & 3] << 32 | (uint64_t)w[imm >> 6] << 48);
 }
 SIMD_OP(pshuflw)
 {
-	const union x86_vec s = *src;
-
-	for (unsigned i = 0; i < 4; i++)
-		dst->w[i] = s.w[imm >> 2 * i & 3];
-	dst->q[1] = s.q[1];
+	dst->v = (simd_host_vec){simd_four_words(src->w, imm), src->sq[1]};
 }
 SIMD_OP(pshufhw)
 {
-	const union x86_vec s = *src;
-
-	dst->q[0] = s.q[0];
-	for (unsigned i = 0; i < 4; i++)
-		dst->w[4 + i] = s.w[4 + (imm >> 2 * i & 3)];
+	dst->v = (simd_host_vec){src->sq[0], simd_four_words(src->w + 4, imm)};
 }
 SIMD_OP(pshufw)
 {
-	const union x86_vec s = *src;
-
-	for (unsigned i = 0; i < 4; i++)
-		dst->w[i] = s.w[imm >> 2 * i & 3];
+	dst->v = (simd_host_vec){simd_four_words(src->w, imm), 0};
 }
 SIMD_OP(shufps)
 {
-	const union x86_vec s = *src, t = *dst;
+	const simd_host_vec4 r = {dst->sd[imm & 3], dst->sd[imm >> 2 & 3], src->sd[imm >> 4 & 3],
+				  src->sd[imm >> 6]};
 
-	dst->d[0] = t.d[imm & 3];
-	dst->d[1] = t.d[imm >> 2 & 3];
-	dst->d[2] = s.d[imm >> 4 & 3];
-	dst->d[3] = s.d[imm >> 6];
+	dst->v = (simd_host_vec)r;
 }
 SIMD_OP(shufpd)
 {
-	const uint64_t high = src->q[imm >> 1 & 1];
-
-	dst->q[0] = dst->q[imm & 1];
-	dst->q[1] = high;
+	dst->v = (simd_host_vec){dst->sq[imm & 1], src->sq[imm >> 1 & 1]};
 }
 SIMD_OP(blendps)
 {
@@ -175,30 +140,32 @@ SIMD_OP(pblendw)
 		if (imm >> i & 1)
 			dst->w[i] = src->w[i];
 }
+
+/* 16 bytes out of 48, from byte @from. */
+static inline simd_host_vec simd_window(simd_host_vec low, simd_host_vec middle, simd_host_vec high,
+					unsigned from)
+{
+	const simd_host_vec all[3] = {low, middle, high};
+	simd_host_vec r;
+
+	__builtin_memcpy(&r, (const char *)all + from, sizeof(r));
+	return r;
+}
 SIMD_OP(pslldq)
 {
-	const union x86_vec t = *dst;
+	const simd_host_vec zero = {0};
 
-	for (unsigned i = 0; i < 16; i++)
-		dst->b[i] = i >= imm ? t.b[i - imm] : 0;
+	dst->v = simd_window(zero, dst->v, zero, 16 - MIN(imm, 16u));
 }
 SIMD_OP(psrldq)
 {
-	const union x86_vec t = *dst;
+	const simd_host_vec zero = {0};
 
-	for (unsigned i = 0; i < 16; i++)
-		dst->b[i] = i + imm < 16 ? t.b[i + imm] : 0;
+	dst->v = simd_window(dst->v, zero, zero, MIN(imm, 16u));
 }
 SIMD_OP(palignr)
 {
-	uint8_t both[32];
-
-	for (unsigned i = 0; i < 16; i++) {
-		both[i] = src->b[i];
-		both[16 + i] = dst->b[i];
-	}
-	for (unsigned i = 0; i < 16; i++)
-		dst->b[i] = i + imm < 32 ? both[i + imm] : 0;
+	dst->v = simd_window(src->v, dst->v, (simd_host_vec){0}, MIN(imm, 32u));
 }
 SIMD_OP(mmx_palignr)
 {

@@ -8,6 +8,7 @@ const struct simd_row simd_portable_rows[] = {
 #include "x86/simd-rows.h"
 #undef ROW
 };
+const size_t simd_row_count = ARRAY_LEN(simd_portable_rows);
 
 /* ---- what SSE does with softfp --------------------------------------------------------- */
 

@@ -107,6 +107,39 @@ SHIFT(psllq, q, 64, uint64_t, x << n, 0)
 SHIFT(psraw, sw, 16, int16_t, x >> n, x >> 15)
 SHIFT(psrad, sd, 32, int32_t, x >> n, x >> 31)
 
+/* ---- moves ----------------------------------------------------------------------------- */
+
+SIMD_OP(movss)
+{
+	dst->d[0] = src->d[0];
+}
+SIMD_OP(movsd)
+{
+	dst->q[0] = src->q[0];
+}
+SIMD_OP(movhlps)
+{
+	dst->q[0] = src->q[1];
+}
+SIMD_OP(movlhps)
+{
+	dst->q[1] = src->q[0];
+}
+SIMD_OP(movddup)
+{
+	dst->q[0] = src->q[0];
+	dst->q[1] = dst->q[0];
+}
+SIMD_OP(movsldup)
+{
+	dst->q[0] = src->d[0] * 0x100000001u;
+	dst->q[1] = src->d[2] * 0x100000001u;
+}
+SIMD_OP(movshdup)
+{
+	dst->q[0] = src->d[1] * 0x100000001u;
+	dst->q[1] = src->d[3] * 0x100000001u;
+}
 /* ---- across lanes ---------------------------------------------------------------------- */
 
 SIMD_OP(pmaddwd)

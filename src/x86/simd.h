@@ -170,7 +170,11 @@ const struct simd_row *simd_lookup(enum simd_map map, enum simd_prefix prefix, u
 				   unsigned reg, bool memory, bool rex_w);
 
 /* All rows, ordered by map and opcode: what the host executes, and the portable functions. */
+#if X86_HOST_FP
 extern const struct simd_row simd_rows[];
+#else
+#define simd_rows simd_portable_rows
+#endif
 extern const struct simd_row simd_portable_rows[];
 extern const size_t simd_row_count;
 

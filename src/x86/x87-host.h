@@ -163,9 +163,6 @@ X87_HOST_UNARY2(xtract, "fxtract")
 X87_HOST_LOAD(from_f32, uint32_t, "flds")
 X87_HOST_LOAD(from_f64, uint64_t, "fldl")
 
-struct x87_bcd {
-	uint8_t b[10];
-};
 X87_HOST_LOAD(from_bcd, struct x87_bcd, "fbld")
 
 /* Stores: *m keeps its value when an unmasked exception suppresses the store. */

@@ -68,6 +68,11 @@ union x87_mem {
 	struct x86_f80 f80; /* ten bytes of it */
 } __attribute__((aligned(16)));
 
+/* Packed decimal: eighteen digits, two a byte, the least significant first, and a sign. */
+struct x87_bcd {
+	uint8_t b[10];
+};
+
 typedef bool (*x87_fn)(struct x87 *f, union x87_mem *m, unsigned i);
 
 #define X87_NO_WAIT 0x01u

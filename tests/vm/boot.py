@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Stock kernels boot, run a command, and hand its status over; what cannot boot says why."""
 import hashlib
-import subprocess
 import tempfile
 
-from machine import BOOT, Machine, boot_args, disk, kernel, run
+from machine import Machine, boot_args, disk, kernel, run, wslx
 
 SCRIPT = """#!/bin/sh
 echo "kernel $(uname -r)"
@@ -86,7 +85,7 @@ def a_disk_keeps_what_was_flushed_and_its_base_does_not_change():
 
 
 def debian_with_systemd_comes_up_and_goes_down():
-    m = Machine(["--kernel", kernel(), "--memory", "512M", "--disk", f"{disk()},cow",
+    m = Machine(["boot", "--kernel", kernel(), "--memory", "512M", "--disk", f"{disk()},cow",
                  "--append", "quiet wslx.root=/dev/vda"], patience=600)
     m.expect("wslx hvc0")
     m.expect("login: ")
@@ -103,7 +102,7 @@ def debian_with_systemd_comes_up_and_goes_down():
 
 
 def refused(args, sentence):
-    done = subprocess.run([BOOT, *args], capture_output=True, text=True, timeout=60)
+    done = wslx("boot", *args)
     assert done.returncode == 1, done
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1 and sentence in lines[0], done.stderr

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: MIT
 """What the machine's tests stand on: a machine on a pseudo-terminal, kernels, and TAP."""
 import glob
+import json
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
 KERNELS = os.environ.get("WSLX_KERNELS", "")
-BOOT = os.environ.get("WSLX_BOOT", "wslx-boot")
+WSLX = os.environ.get("WSLX", "wslx")
 BUSYBOX = "/bin/busybox"
 
 
@@ -34,7 +37,7 @@ def disk():
 
 def boot_args(flavour="cloud-amd64", tools=(), scripts=None, append="quiet"):
     """Options to boot busybox as /bin/sh and under the names of @tools."""
-    args = ["--kernel", kernel(flavour), "--append", append]
+    args = ["boot", "--kernel", kernel(flavour), "--append", append]
     for name in ("sh", "busybox", *tools):
         args += ["--add", f"{BUSYBOX}:/bin/{name}"]
     for path, name in (scripts or {}).items():
@@ -43,7 +46,7 @@ def boot_args(flavour="cloud-amd64", tools=(), scripts=None, append="quiet"):
 
 
 class Machine:
-    """wslx-boot on a pseudo-terminal; every wait is for something the machine says."""
+    """A verb of wslx on a pseudo-terminal; every wait is for something the machine says."""
 
     def __init__(self, args, patience=240):
         self.patience = patience
@@ -51,7 +54,7 @@ class Machine:
         self.started = time.monotonic()
         self.pid, self.fd = pty.fork()
         if not self.pid:
-            os.execvp(BOOT, [BOOT, *args])
+            os.execvp(WSLX, [WSLX, *args])
 
     def _read(self, seconds):
         if not select.select([self.fd], [], [], seconds)[0]:
@@ -95,11 +98,36 @@ class Machine:
         return int(fields[11]) + int(fields[12])
 
 
-def snap(socket, directory):
+class Work:
+    """A directory for sockets, disks, a store of its own and images of RAM."""
+
+    def __enter__(self):
+        self.path = tempfile.mkdtemp(prefix="wslx-vm-")
+        os.environ["WSLX_HOME"] = self / "store"
+        os.environ["XDG_RUNTIME_DIR"] = self.path
+        return self
+
+    def __exit__(self, *unused):
+        shutil.rmtree(self.path)
+
+    def __truediv__(self, name):
+        return f"{self.path}/{name}"
+
+
+def wslx(*args):
+    return subprocess.run([WSLX, *args], capture_output=True, text=True, timeout=600,
+                          stdin=subprocess.DEVNULL)
+
+
+def snap(socket, name, *more):
     """Snapshot the machine that listens at @socket. Return: its pause in milliseconds."""
-    done = subprocess.run([BOOT, "--snap", socket, directory], capture_output=True, text=True)
+    done = wslx("snap", "vm", "--machine", socket, "--name", name, "--json", *more)
     assert done.returncode == 0, done.stderr
-    return float(done.stderr.rsplit("for ", 1)[1].split()[0])
+    return json.loads(done.stdout)["pause_ms"]
+
+
+def restore(name, *more, patience=240):
+    return Machine(["restore", "vm", "--name", name, *more], patience=patience)
 
 
 def run(tests):

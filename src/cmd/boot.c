@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/* Start a kernel in a machine, on this terminal: the plain door to the machine. */
+#include "cmd/machine.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vm/initramfs.h"
+
+#define COMMAND_LINE "console=ttyS0 pci=off tsc=reliable panic=-1 rdinit=/init"
+#define DEFAULT_MEMORY (256u << 20)
+
+static const struct verb_option options[] = {
+	{"kernel", "FILE", "a bzImage or an ELF vmlinux", true},
+	{"initrd", "FILE", "its initramfs; by default one is made of the next three", false},
+	{"modules", "DIR", "lib/modules/VERSION of the kernel's package; found beside it", false},
+	{"guest", "FILE", "the program that is PID 1 there; found beside wslx", false},
+	{"add", "FILE:PATH", "also put a file of the host there; may repeat", false},
+	{"append", "TEXT", "more for the kernel's command line", false},
+	{"disk", "FILE[,HOW]", "a disk; HOW is ro, cow or cow=OVERLAY; may repeat", false},
+	{"memory", "SIZE", "RAM; 256M if it is not given", false},
+	{"control", "SOCKET", "listen there for requests, such as wslx snap vm", false},
+	{"write-initrd", "FILE", "write the initramfs there and do not start", false},
+	{"stats", NULL, "say at the end what the machine did", false},
+};
+
+static int map_file(const char *path, struct span *out, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), r = 0;
+	struct stat st;
+	void *at;
+
+	if (fd < 0)
+		return err_set(e, -errno, "%s", path);
+	if (fstat(fd, &st)) {
+		r = err_set(e, -errno, "%s", path);
+	} else if (!S_ISREG(st.st_mode)) {
+		r = err_say(e, -EINVAL, "%s: this is not a file", path);
+	} else if (st.st_size) {
+		at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (at == MAP_FAILED)
+			r = err_set(e, -errno, "%s", path);
+		else
+			*out = SPAN(at, (size_t)st.st_size);
+	}
+	close(fd);
+	return r;
+}
+
+/* An overlay that lives as long as this process. */
+static int temporary_overlay(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return open(dir && *dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+/* ---- disks -------------------------------------------------------------------------------- */
+
+/* "FILE", "FILE,ro", "FILE,cow" or "FILE,cow=OVERLAY". */
+struct disk_option {
+	char *path;
+	const char *overlay; /* NULL: in an unlinked file */
+	bool read_only, cow;
+};
+
+static int parse_disk(const char *text, struct disk_option *d, struct err *e)
+{
+	char *comma;
+
+	*d = (struct disk_option){.path = xstrdup(text)};
+	comma = strrchr(d->path, ',');
+	if (!comma)
+		return 0;
+	*comma++ = '\0';
+	d->read_only = !strcmp(comma, "ro");
+	d->cow = !strcmp(comma, "cow") || text_starts(comma, "cow=");
+	if (text_starts(comma, "cow="))
+		d->overlay = comma + 4;
+	if (d->read_only || d->cow)
+		return 0;
+	return err_say(e, -EINVAL, "--disk %s: \"%s\" is none of ro, cow, cow=OVERLAY", text, comma);
+}
+
+static struct disk *open_disk(const struct disk_option *o, struct err *e)
+{
+	bool writes = !o->read_only && !o->cow;
+	int fd = open(o->path, (writes ? O_RDWR : O_RDONLY) | O_CLOEXEC), overlay;
+	struct disk *base;
+
+	if (fd < 0) {
+		err_set(e, -errno, "disk %s", o->path);
+		return NULL;
+	}
+	base = disk_open_raw(fd, o->read_only, e);
+	if (!base || !o->cow)
+		return base;
+	overlay = o->overlay ? open(o->overlay, O_RDWR | O_CREAT | O_CLOEXEC, 0600)
+			     : temporary_overlay();
+	if (overlay < 0) {
+		err_set(e, -errno, "overlay %s", o->overlay ? o->overlay : "in TMPDIR");
+		disk_close(base);
+		return NULL;
+	}
+	return disk_open_overlay(base, overlay, false, e);
+}
+
+static int open_disks(const struct args *args, struct control *c, struct err *e)
+{
+	const char *text;
+	int at = 0;
+
+	while ((text = arg_next(args, "disk", &at))) {
+		struct control_disk *d = &c->disk[c->n_disks];
+		struct disk_option o;
+		int r;
+
+		if (c->n_disks == VM_DISKS_MAX)
+			return err_say(e, -EINVAL, "--disk: a machine has at most %d disks",
+				       VM_DISKS_MAX);
+		r = parse_disk(text, &o, e);
+		if (!r) {
+			d->base = realpath(o.path, NULL);
+			d->disk = open_disk(&o, e);
+			r = d->disk ? 0 : e->code;
+		}
+		free(o.path);
+		if (r)
+			return r;
+		c->n_disks++;
+	}
+	return 0;
+}
+
+/* ---- the initramfs ------------------------------------------------------------------------ */
+
+/* lib/modules/VERSION of the package that a kernel at ROOT/boot/vmlinuz-VERSION came from. */
+static char *modules_beside(const char *kernel)
+{
+	const char *name = strrchr(kernel, '/'), *version;
+
+	name = name ? name + 1 : kernel;
+	version = strchr(name, '-');
+	if (!version)
+		return NULL;
+	return xprintf("%.*s../lib/modules/%s", (int)(name - kernel), kernel, version + 1);
+}
+
+/* Beside this program, where it is installed, or in the build directory. */
+static char *guest_beside(void)
+{
+	static const char *const places[] = {"wslx-guest", "../libexec/wslx-guest",
+					     "src/guest/wslx-guest"};
+	char self[512], *slash, *path;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[MAX(n, 0)] = '\0';
+	slash = strrchr(self, '/');
+	for (size_t i = 0; slash && i < ARRAY_LEN(places); i++) {
+		path = xprintf("%.*s/%s", (int)(slash - self), self, places[i]);
+		if (!access(path, R_OK))
+			return path;
+		free(path);
+	}
+	return xstrdup(places[0]);
+}
+
+static int add_modules(const struct args *args, struct initramfs *i, struct err *e)
+{
+	/* Those from virtio_blk on are of use with a disk only. */
+	static const char *const modules[] = {
+		"virtio_mmio", "virtio_console", "virtio_rng", "virtio_balloon",
+		"button", "virtio_blk", "crc32c_generic", "ext4",
+	};
+	const char *given = arg_value(args, "modules");
+	AUTO(text) char *dir = given ? xstrdup(given) : modules_beside(arg_value(args, "kernel"));
+
+	if (!dir || (!given && access(dir, F_OK)))
+		return 0;
+	return initramfs_add_modules(i, dir, modules,
+				     arg_is_set(args, "disk") ? ARRAY_LEN(modules) : 5, e);
+}
+
+/* A file that is wanted under several names is there once: busybox and its tools. */
+static bool add_again(const struct args *args, struct initramfs *i, const char *text, size_t from)
+{
+	const char *earlier;
+	int at = 0;
+
+	while ((earlier = arg_next(args, "add", &at)) && earlier != text) {
+		AUTO(text) char *target = NULL;
+
+		if (strncmp(earlier, text, from + 1) != 0)
+			continue;
+		target = xprintf("/%s", earlier + from + 1 + (earlier[from + 1] == '/'));
+		initramfs_add_link(i, text + from + 1 + (text[from + 1] == '/'), target);
+		return true;
+	}
+	return false;
+}
+
+static int add_files(const struct args *args, struct initramfs *i, struct err *e)
+{
+	const char *text;
+	int at = 0;
+
+	while ((text = arg_next(args, "add", &at))) {
+		const char *colon = strchr(text, ':');
+		AUTO(text) char *path = NULL;
+		struct span data = {0};
+		int r;
+
+		if (!colon)
+			return err_say(e, -EINVAL, "--add %s: this is not FILE:PATH", text);
+		if (add_again(args, i, text, (size_t)(colon - text)))
+			continue;
+		path = xprintf("%.*s", (int)(colon - text), text);
+		r = map_file(path, &data, e);
+		if (r)
+			return r;
+		initramfs_add_file(i, colon + 1 + (colon[1] == '/'), 0755, data);
+	}
+	return 0;
+}
+
+static int build_initramfs(const struct args *args, struct initramfs *i, struct err *e)
+{
+	static const char *const dirs[] = {"bin",  "dev", "etc", "lib",  "lib/wslx", "proc", "root",
+					   "run", "sbin", "sys", "tmp", "usr", "usr/bin"};
+	const char *given = arg_value(args, "guest");
+	AUTO(text) char *guest = given ? xstrdup(given) : guest_beside();
+	struct span data = {0};
+	int r = map_file(guest, &data, e);
+
+	if (r)
+		return err_wrap(e, r, "guest program");
+	for (size_t n = 0; n < ARRAY_LEN(dirs); n++)
+		initramfs_add_dir(i, dirs[n]);
+	/* The kernel opens it for PID 1 before anything is mounted. */
+	initramfs_add_device(i, "dev/console", 5, 1);
+	initramfs_add_file(i, "init", 0755, data);
+	r = add_modules(args, i, e);
+	return r ? r : add_files(args, i, e);
+}
+
+/* ---- the verb ----------------------------------------------------------------------------- */
+
+static void write_command_line(const struct args *args, struct buf *out)
+{
+	const char *append = arg_value(args, "append");
+
+	buf_printf(out, "%s%s%s", COMMAND_LINE, append ? " " : "", append ? append : "");
+	/* The kernel hands what follows to PID 1, split at spaces. */
+	if (args->n_operands)
+		buf_add_text(out, " --");
+	for (int i = 0; i < args->n_operands; i++)
+		buf_printf(out, " %s", args->operands[i]);
+}
+
+static int write_file(const char *path, struct span data, struct err *e)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f)
+		return err_set(e, -errno, "%s", path);
+	if (fwrite(data.data, 1, data.len, f) != data.len) {
+		fclose(f);
+		return err_set(e, -EIO, "%s", path);
+	}
+	return fclose(f) ? err_set(e, -errno, "%s", path) : 0;
+}
+
+/* Fill in what vm_boot() wants. @made owns an initramfs of ours. */
+static int gather(const struct args *args, struct vm_boot *b, struct initramfs *made,
+		  struct err *e)
+{
+	const char *initrd = arg_value(args, "initrd");
+	int r = map_file(arg_value(args, "kernel"), &b->kernel, e);
+
+	if (r)
+		return r;
+	if (initrd)
+		return map_file(initrd, &b->initrd, e);
+	r = build_initramfs(args, made, e);
+	b->initrd = initramfs_end(made);
+	return r;
+}
+
+static int run(struct args *args)
+{
+	AUTO(initramfs) struct initramfs made = {0};
+	AUTO(buf) struct buf line = {0};
+	const char *memory = arg_value(args, "memory"), *write_to = arg_value(args, "write-initrd");
+	struct vm_config config = {.ram_bytes = DEFAULT_MEMORY, .ram_fd = -1};
+	struct vm_boot b = {0};
+	struct session s;
+	struct err e = {0};
+	int r, code;
+
+	if (memory && text_to_bytes(memory, VM_RAM_MAX, &config.ram_bytes))
+		return say_usage(args, "--memory %s: not a size; try 256M", memory);
+	session_config(&s, &config);
+	r = gather(args, &b, &made, &e);
+	if (!r && write_to)
+		r = write_file(write_to, b.initrd, &e);
+	if (r || write_to)
+		return r ? say_error(&e) : EXIT_DONE;
+	write_command_line(args, &line);
+	b.command_line = buf_text(&line);
+	r = open_disks(args, &s.control, &e);
+	for (unsigned i = 0; i < s.control.n_disks; i++)
+		config.disk[config.n_disks++] = s.control.disk[i].disk;
+	if (!r) {
+		s.vm = vm_create(&config, &e);
+		r = s.vm ? vm_boot(s.vm, &b, &e) : e.code;
+	}
+	code = r ? say_error(&e)
+		 : session_run(&s, arg_value(args, "control"), arg_is_set(args, "stats"));
+	vm_destroy(s.vm);
+	for (unsigned i = 0; i < s.control.n_disks; i++)
+		disk_close(s.control.disk[i].disk);
+	return code;
+}
+
+const struct verb verb_boot = {
+	.name = "boot",
+	.operands = "[-- COMMAND ARGUMENT...]",
+	.max_operands = 1000,
+	.summary = "Start a kernel in a machine, on this terminal",
+	.options = options,
+	.n_options = ARRAY_LEN(options),
+	.run = run,
+};

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* A machine on this terminal. */
+#include "cmd/machine.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ESCAPE 0x01 /* Ctrl-a */
+
+static struct termios saved_mode;
+static bool has_saved_mode;
+
+static void restore_terminal(void)
+{
+	if (has_saved_mode)
+		tcsetattr(0, TCSADRAIN, &saved_mode);
+	has_saved_mode = false;
+}
+
+static void raw_terminal(void)
+{
+	struct termios t;
+
+	if (!isatty(0) || tcgetattr(0, &saved_mode))
+		return;
+	has_saved_mode = true;
+	atexit(restore_terminal);
+	t = saved_mode;
+	cfmakeraw(&t);
+	tcsetattr(0, TCSADRAIN, &t);
+}
+
+/* ---- between the terminal and the machine ----------------------------------------------- */
+
+static void print(void *arg, const uint8_t *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(1, data, len);
+
+		if (n < 0 && errno != EINTR)
+			return; /* nobody reads any more; the guest need not care */
+		data += MAX(n, 0);
+		len -= (size_t)MAX(n, 0);
+	}
+}
+
+static void on_agent(void *arg, const char *line)
+{
+	struct session *s = arg;
+	int status;
+
+	if (sscanf(line, "exit %d", &status) == 1)
+		s->status = status & 0xff;
+}
+
+static void typed(struct session *s, uint8_t byte)
+{
+	if (s->escape) {
+		s->escape = false;
+		if (byte == 'x') {
+			vm_stop(s->vm);
+			return;
+		}
+		if (byte == 'p') {
+			vm_power_button(s->vm);
+			return;
+		}
+	} else if (byte == ESCAPE && has_saved_mode) {
+		s->escape = true;
+		return;
+	}
+	vm_console_input(s->vm, &byte, 1);
+}
+
+static void on_input(void *arg, int fd, short revents)
+{
+	struct session *s = arg;
+	uint8_t bytes[1024];
+	ssize_t n;
+
+	if (!vm_console_has_room(s->vm))
+		return;
+	n = read(fd, bytes, sizeof(bytes));
+	if (n < 0 && errno == EINTR)
+		return;
+	if (n <= 0) {
+		vm_unwatch(s->vm, fd);
+		return;
+	}
+	for (ssize_t i = 0; i < n; i++)
+		typed(s, bytes[i]);
+}
+
+static void resize(struct session *s)
+{
+	struct winsize w;
+
+	if (!ioctl(1, TIOCGWINSZ, &w) && w.ws_col && w.ws_row)
+		vm_console_resize(s->vm, w.ws_col, w.ws_row);
+}
+
+static void on_signal(void *arg, int fd, short revents)
+{
+	struct session *s = arg;
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGWINCH) {
+		resize(s);
+	} else {
+		vm_stop(s->vm);
+	}
+}
+
+static int watch_signals(struct session *s, struct err *e)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGWINCH);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_IGN); /* the copies that write snapshots */
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return err_set(e, -errno, "signalfd");
+	vm_watch(s->vm, fd, POLLIN, on_signal, s);
+	return 0;
+}
+
+void session_config(struct session *s, struct vm_config *config)
+{
+	*s = (struct session){.status = -1};
+	config->console = (struct byte_sink){.write = print};
+	config->agent = on_agent;
+	config->agent_arg = s;
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+static void say_stats(struct vm *vm)
+{
+	struct timespec t;
+	struct vm_stats s;
+	double busy;
+
+	vm_get_stats(vm, &s);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	busy = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	fprintf(stderr,
+		"wslx: %.3f s, idle for %.3f s, %.3f s of host CPU, %llu instructions (%.0f million a "
+		"second), %llu MiB reported free\n",
+		(double)s.machine_ns / 1e9, (double)s.idle_ns / 1e9, busy,
+		(unsigned long long)s.instructions, (double)s.instructions / busy / 1e6,
+		(unsigned long long)(s.reported_bytes >> 20));
+}
+
+static int say_outcome(struct session *s, enum vm_outcome outcome)
+{
+	switch (outcome) {
+	case VM_POWER_OFF:
+		return s->status < 0 ? EXIT_DONE : s->status;
+	case VM_STOPPED:
+		return EXIT_DONE;
+	case VM_RESET:
+		fprintf(stderr, "wslx: the guest wants to be started again; it panicked, or it was told "
+				"to\n");
+		return EXIT_FAILED;
+	case VM_HALTED:
+		fprintf(stderr, "wslx: the guest has halted for good\n");
+		return s->status < 0 ? EXIT_FAILED : s->status;
+	case VM_CRASHED:
+		fprintf(stderr, "wslx: %s\n", vm_error(s->vm));
+		return EXIT_FAILED;
+	}
+	return EXIT_FAILED;
+}
+
+int session_run(struct session *s, const char *socket, bool stats)
+{
+	enum vm_outcome outcome;
+	struct err e = {0};
+	int code;
+
+	s->control.vm = s->vm;
+	if (watch_signals(s, &e) || (socket && control_listen(&s->control, socket, &e)))
+		return say_error(&e);
+	vm_watch(s->vm, 0, POLLIN, on_input, s);
+	resize(s);
+	raw_terminal();
+	if (vm_sandbox(&e)) {
+		restore_terminal();
+		return say_error(&e);
+	}
+	outcome = vm_run(s->vm);
+	restore_terminal();
+	code = say_outcome(s, outcome);
+	if (stats)
+		say_stats(s->vm);
+	return code;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "flow/vm.h"
+
+static const struct verb_option options[] = {
+	{"machine", "SOCKET", "where the machine listens, as given to --control", true},
+	{"name", "NAME", "what to call the snapshot", true},
+	{"replace", NULL, "an existing snapshot of that name gives way", false},
+	{"small", NULL, "take more time to compress, for what will be distributed", false},
+	{"json", NULL, "say what was done as JSON", false},
+	{"quiet", NULL, "say nothing when it went well", false},
+};
+
+static int run(struct args *args)
+{
+	AUTO(store) struct store *store = NULL;
+	AUTO(buf) struct buf name = {0};
+	const struct snap_vm what = {
+		.socket = arg_value(args, "machine"),
+		.name = arg_value(args, "name"),
+		.replace = arg_is_set(args, "replace"),
+		.small = arg_is_set(args, "small"),
+	};
+	struct snap_vm_result result = {0};
+	struct err e = {0};
+	char size[16];
+	int r = cmd_open_store(&store, &e);
+
+	if (!r)
+		r = flow_snap_vm(store, &what, &result, &e);
+	if (r)
+		return say_error(&e);
+	if (arg_is_set(args, "json")) {
+		text_add_json_string(&name, what.name, strlen(what.name));
+		printf("{\"name\":%s,\"pages\":%llu,\"pause_ms\":%.3f,\"total_ms\":%.3f}\n",
+		       buf_text(&name), (unsigned long long)result.pages,
+		       (double)result.pause_ns / 1e6, (double)result.total_ns / 1e6);
+	} else if (!arg_is_set(args, "quiet")) {
+		printf("%s: %s of memory and disks, the machine stood still for %.2f ms\n", what.name,
+		       text_of_bytes(size, result.pages * PAGE_BYTES),
+		       (double)result.pause_ns / 1e6);
+	}
+	return EXIT_DONE;
+}
+
+const struct verb verb_snap_vm = {
+	.name = "snap vm",
+	.summary = "Take a snapshot of a machine, which runs on",
+	.options = options,
+	.n_options = ARRAY_LEN(options),
+	.run = run,
+};
