@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kernels, compressed data and machine records on any bytes. The first byte chooses the
+ * Kernels, compressed data, machine records and machine streams on any bytes. The first byte chooses the
  * parser.
  */
 #include "vm/vm-int.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -45,14 +48,39 @@ static void fuzz_record(struct span in)
 		assert(bytes >= VM_RAM_MIN && bytes <= VM_RAM_MAX);
 }
 
+static int check_page(void *arg, uint64_t page, const uint8_t *data, uint64_t count, struct err *e)
+{
+	uint64_t *next = arg;
+
+	assert(count && page >= *next && page + count <= VM_RAM_MAX / PAGE_BYTES);
+	*next = page + count;
+	return 0;
+}
+
+static void fuzz_stream(struct span in)
+{
+	AUTO(buf) struct buf state = {0};
+	uint64_t next = 0;
+	const struct vm_page_writer w = {check_page, &next};
+	int fd = memfd_create("stream", MFD_CLOEXEC);
+	struct err e = {0};
+
+	if (fd < 0 || write(fd, in.data, in.len) != (ssize_t)in.len || lseek(fd, 0, SEEK_SET))
+		abort();
+	if (vm_stream_read(fd, &w, &state, &e))
+		assert(*e.text);
+	close(fd);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const parsers[])(struct span) = {fuzz_kernel, fuzz_unpack, fuzz_record};
+	static void (*const parsers[])(struct span) = {fuzz_kernel, fuzz_unpack, fuzz_record,
+							   fuzz_stream};
 
 	if (!size)
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(parsers); i++) {
-		if (data[0] == "kur"[i])
+		if (data[0] == "kurs"[i])
 			parsers[i](SPAN(data + 1, size - 1));
 	}
 	return 0;

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Stock kernels boot, run a command, and hand its status over; what cannot boot says why."""
+import fcntl
 import hashlib
+import struct
 import tempfile
+import termios
 
 from machine import Machine, boot_args, disk, kernel, run, wslx
 
@@ -51,6 +54,15 @@ def an_idle_machine_uses_no_cpu():
     m.leave()
     assert used <= 30, f"{used} ticks in 10 s"
     return f"{used} ticks in 10 s"
+
+
+def the_console_follows_the_terminal():
+    m = Machine(boot_args(tools=("stty", "sleep")))
+    m.expect("/ # ")
+    fcntl.ioctl(m.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 132, 0, 0))
+    m.send('while [ "$(stty size)" != "50 132" ]; do sleep 1; done; echo resi\'\'zed\n')
+    m.expect("resized")
+    m.leave()
 
 
 def the_power_button_switches_it_off():
@@ -131,6 +143,7 @@ if __name__ == "__main__":
         the_cloud_kernel_boots_and_hands_the_status_over,
         the_generic_kernel_boots_and_hands_the_status_over,
         an_idle_machine_uses_no_cpu,
+        the_console_follows_the_terminal,
         the_power_button_switches_it_off,
         a_disk_keeps_what_was_flushed_and_its_base_does_not_change,
         debian_with_systemd_comes_up_and_goes_down,

@@ -97,6 +97,18 @@ def clones_have_the_right_time_and_different_random_numbers():
         assert len(seen) == 3, seen
 
 
+def a_kernel_that_knows_generations_reseeds_itself():
+    with Work() as w:
+        m = Machine([*boot_args("amd64", tools=("sleep", "dmesg", "grep")), "--control", w / "c"])
+        m.expect("/ # ")
+        snap(w / "c", "s")
+        m.leave()
+        m = restore("s")
+        m.send("until dmesg | grep 'reseeded due to virtual machine fork'; do sleep 1; done\n")
+        m.expect("crng reseeded due to virtual machine fork")
+        m.leave()
+
+
 LOAD = """
 set -e
 cd /root
@@ -215,6 +227,7 @@ if __name__ == "__main__":
         ten_restores_run_side_by_side,
         a_restored_machine_can_be_snapped_again,
         clones_have_the_right_time_and_different_random_numbers,
+        a_kernel_that_knows_generations_reseeds_itself,
         a_tampered_snapshot_is_refused_in_one_sentence,
         a_disk_that_is_written_in_place_is_an_obstacle,
         a_loaded_machine_ends_the_same_however_often_it_is_interrupted,
