@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "flow/vm.h"
 
 static const struct verb_option options[] = {
 	{"json", NULL, "as JSON", false},
@@ -14,6 +15,7 @@ static const struct {
 	const struct rec_type *type;
 } types[] = {
 	{"proc", &process_image_type},
+	{"vm", &vm_snapshot_type},
 };
 
 static int show(const struct args *args, struct store_reader *reader, struct buf *out,

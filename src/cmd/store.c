@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "cmd/cmd.h"
+#include "flow/vm.h"
 
 /* ---- list --------------------------------------------------------------------------------- */
 
@@ -113,12 +114,16 @@ static int run_rm(struct args *args)
 	AUTO(store) struct store *store = NULL;
 	struct err e = {0};
 	int r = cmd_open_store(&store, &e), code = EXIT_DONE;
+	uint64_t freed = 0;
 
 	if (r < 0)
 		return say_error(&e);
 	for (int i = 0; i < args->n_operands; i++)
 		if (store_remove(store, args->operands[i], &e) < 0)
 			code = say_error(&e);
+	/* Memory of machines must not outlive what it was restored from. */
+	if (flow_sweep_ram(store, &freed, &e) < 0)
+		code = say_error(&e);
 	return code;
 }
 
@@ -164,15 +169,21 @@ static int run_gc(struct args *args)
 	AUTO(store) struct store *store = NULL;
 	struct store_report report = {0};
 	struct err e = {0};
+	uint64_t memory = 0;
 	char size[16];
 	int r = cmd_open_store(&store, &e);
 
 	if (!r)
 		r = store_gc(store, &report, &e);
+	if (!r)
+		r = flow_sweep_ram(store, &memory, &e);
 	if (r < 0)
 		return say_error(&e);
-	printf("%llu blobs removed, %s freed\n", (unsigned long long)report.blobs,
+	printf("%llu blobs removed, %s freed", (unsigned long long)report.blobs,
 	       text_of_bytes(size, report.bytes));
+	if (memory)
+		printf(", and %s of memory", text_of_bytes(size, memory));
+	printf("\n");
 	return EXIT_DONE;
 }
 

@@ -9,12 +9,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "flow/flow.h"
+#include "flow/ram-image.h"
 #include "os/os.h"
 
 #define DISK_PAGES_MAX (UINT64_C(1) << 40)
@@ -73,7 +72,7 @@ static const struct field snapshot_fields[] = {
 	FIELD(struct vm_snapshot, machine, 1, 1 << 30, "the machine's own record"),
 	FIELD_LIST(struct vm_snapshot, disks, 2, &disk_type, VM_DISKS_MAX, "disks"),
 };
-static const struct rec_type snapshot_type =
+const struct rec_type vm_snapshot_type =
 	REC_TYPE(vm_snapshot, snapshot_fields, .doc = "machine snapshot");
 
 static int temporary_file(struct err *e)
@@ -245,7 +244,7 @@ static int store_machine(const struct snap_vm *what, struct store_writer *writer
 	if (r)
 		return r;
 	snapshot.machine = buf_span(&machine);
-	rec_encode(&state, &snapshot_type, &snapshot);
+	rec_encode(&state, &vm_snapshot_type, &snapshot);
 	result->pages = p.count;
 	return store_writer_commit(writer, what->name, buf_span(&state), NULL, e);
 }
@@ -281,86 +280,6 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */
-
-/*
- * A directory in memory that is only ours. Whoever may write there could hand us another
- * machine, so one that is not 0700 and our own is not used. Return: -1 if there is none.
- */
-static int memory_dir(void)
-{
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	AUTO(text) char *path = runtime && *runtime ? xprintf("%s/wslx", runtime)
-						    : xprintf("/dev/shm/wslx-%u", geteuid());
-	struct stat st;
-	int fd;
-
-	mkdir(path, 0700);
-	fd = open(path, O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && !fstat(fd, &st) && st.st_uid == geteuid() && !(st.st_mode & 077))
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
-static int write_page(void *arg, uint64_t page, const uint8_t *data, uint64_t count, struct err *e)
-{
-	const int *fd = arg;
-	off_t at = (off_t)(page * PAGE_BYTES);
-	size_t len = (size_t)count * PAGE_BYTES;
-
-	while (len) {
-		ssize_t n = pwrite(*fd, data, len, at);
-
-		if (n < 0 && errno != EINTR)
-			return err_set(e, -errno, "image of RAM");
-		n = MAX(n, 0);
-		data += n;
-		at += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int unpack_ram(struct span machine, struct page_source *pages, uint64_t bytes, int fd,
-		      struct err *e)
-{
-	const struct vm_page_writer w = {write_page, &fd};
-
-	if (ftruncate(fd, (off_t)bytes))
-		return err_set(e, -errno, "image of RAM");
-	return vm_unpack_ram(machine, pages, &w, e);
-}
-
-/* The snapshot's flat image of RAM: there already, or made now. Return: a descriptor. */
-static int ram_image(struct store_reader *reader, struct span machine, uint64_t bytes,
-		     struct err *e)
-{
-	const char *digest = store_reader_meta(reader)->digest;
-	AUTO(text) char *name = xprintf("%s.ram", strchr(digest, ':') ? strchr(digest, ':') + 1
-								      : digest);
-	AUTO(text) char *work = xprintf("%s.%d", name, (int)getpid());
-	AUTO(fd) int dir = memory_dir();
-	struct stat st;
-	int fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), r;
-
-	if (fd >= 0 && !fstat(fd, &st) && (uint64_t)st.st_size == bytes)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	fd = dir < 0 ? -1 : openat(dir, work, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0)
-		fd = memfd_create("wslx-ram", MFD_CLOEXEC);
-	if (fd < 0)
-		return err_set(e, -errno, "image of RAM");
-	r = unpack_ram(machine, store_reader_source(reader), bytes, fd, e);
-	if (dir >= 0 && (r || renameat(dir, work, dir, name)))
-		unlinkat(dir, work, 0);
-	if (!r)
-		return fd;
-	close(fd);
-	return r;
-}
 
 static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
 			struct control_disk *out, struct err *e)
@@ -404,7 +323,8 @@ static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
 	return 0;
 }
 
-static int open_parts(struct store_reader *reader, struct opened_vm *o, struct err *e)
+static int open_parts(struct store *store, struct store_reader *reader, struct opened_vm *o,
+		      struct err *e)
 {
 	struct vm_snapshot snapshot;
 	int r;
@@ -412,7 +332,7 @@ static int open_parts(struct store_reader *reader, struct opened_vm *o, struct e
 	if (strcmp(store_reader_meta(reader)->kind, "vm"))
 		return err_say(e, -EINVAL, "this is a snapshot of kind \"%s\", not of a machine",
 			       store_reader_meta(reader)->kind);
-	r = rec_decode(store_reader_state(reader), &snapshot_type, &o->arena, &snapshot, e);
+	r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &o->arena, &snapshot, e);
 	if (!r)
 		r = vm_peek(snapshot.machine, &o->ram_bytes, e);
 	if (r)
@@ -423,7 +343,7 @@ static int open_parts(struct store_reader *reader, struct opened_vm *o, struct e
 		if (r)
 			return r;
 	}
-	o->ram_fd = ram_image(reader, o->state, o->ram_bytes, e);
+	o->ram_fd = ram_image_open(store, reader, o->state, o->ram_bytes, e);
 	return o->ram_fd < 0 ? o->ram_fd : 0;
 }
 
@@ -434,7 +354,7 @@ int flow_open_vm(struct store *store, const char *name, struct opened_vm *out, s
 
 	*out = (struct opened_vm){.ram_fd = -1};
 	if (!r)
-		r = open_parts(reader, out, e);
+		r = open_parts(store, reader, out, e);
 	if (r) {
 		opened_vm_finish(out);
 		return err_wrap(e, r, "%s", name);

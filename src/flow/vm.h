@@ -6,6 +6,9 @@
 #include "store/store.h"
 #include "vm/control.h"
 
+/* The state of a snapshot of kind "vm". */
+extern const struct rec_type vm_snapshot_type;
+
 struct snap_vm {
 	const char *socket; /* where the machine listens */
 	const char *name;
@@ -34,7 +37,7 @@ struct opened_vm {
 	struct arena arena;
 	struct span state; /* the machine's record */
 	uint64_t ram_bytes;
-	int ram_fd; /* flat image of RAM */
+	int ram_fd; /* flat image of RAM, open for reading */
 	struct control_disk disk[VM_DISKS_MAX];
 	unsigned n_disks;
 };
@@ -42,12 +45,42 @@ struct opened_vm {
 /**
  * flow_open_vm() - open a machine snapshot, with fresh overlays on its disks
  *
- * The first time, RAM is unpacked to a flat image in memory (below $XDG_RUNTIME_DIR, else
- * /dev/shm), which is 0600 and shared by all restores of this snapshot; later ones map it.
+ * The first time, RAM is unpacked to a flat image in memory that all restores of this snapshot
+ * map (ram-image.c).
  * Return: 0; -ENOENT; -EBADMSG for a damaged snapshot; -ESTALE if a base has changed its size.
  */
 MUST_CHECK int flow_open_vm(struct store *store, const char *name, struct opened_vm *out,
 			    struct err *e);
 void opened_vm_finish(struct opened_vm *o);
+
+/**
+ * flow_sweep_ram() - remove the images of RAM of snapshots that the store does not have any more,
+ *                    and those of stores that are gone
+ * @freed: bytes of memory, added to
+ *
+ * Machines that run from an image keep it until they end. Return: 0 or negative errno.
+ */
+MUST_CHECK int flow_sweep_ram(struct store *store, uint64_t *freed, struct err *e);
+
+/* ---- machines by name --------------------------------------------------------------------- */
+
+/**
+ * flow_name_machine() - take a name for a machine that is about to run
+ * @socket: where it listens, for control_listen(); the caller frees it
+ * @lock:   the name is taken until this descriptor and its copies are closed
+ *
+ * Return: 0; -EEXIST if a running machine has it; -EINVAL if it is no name.
+ */
+MUST_CHECK int flow_name_machine(struct store *store, const char *name, char **socket, int *lock,
+				 struct err *e);
+
+/**
+ * flow_find_machine() - where a running machine listens
+ * @socket: the caller frees it
+ *
+ * Return: 0; -ENOENT if none of that name is running.
+ */
+MUST_CHECK int flow_find_machine(struct store *store, const char *name, char **socket,
+				 struct err *e);
 
 #endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names of running machines. The machine NAME listens at run/NAME.sock in the store's folder and
+ * holds a lock on run/NAME.lock until its process ends, however it ends. Both are left behind:
+ * the lock says whether there is a machine, the socket only where.
+ */
+#include "flow/vm.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "os/os.h"
+
+#define NAME_MAX_BYTES 64
+
+static int check_name(const char *name, struct err *e)
+{
+	size_t len = strlen(name);
+
+	if (!len || len > NAME_MAX_BYTES || name[0] == '.' ||
+	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != len)
+		return err_say(e, -EINVAL, "a machine's name has up to %u letters, digits and \"._-\", "
+					   "and no dot at its beginning", NAME_MAX_BYTES);
+	return 0;
+}
+
+/* Return: the lock's descriptor; -EWOULDBLOCK if a machine has it. */
+static int take_lock(const char *path, struct err *e)
+{
+	AUTO(fd) int fd = open(path, O_CREAT | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_set(e, -errno, "%s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return err_set(e, -errno, "%s", path);
+	return take_fd(&fd);
+}
+
+int flow_name_machine(struct store *store, const char *name, char **socket, int *lock,
+		      struct err *e)
+{
+	AUTO(text) char *dir = xprintf("%s/run", store_root(store));
+	AUTO(text) char *lock_path = xprintf("%s/%s.lock", dir, name);
+	int r = check_name(name, e), fd;
+
+	if (r)
+		return r;
+	r = os_make_dirs(dir, 0700);
+	if (r)
+		return err_set(e, r, "%s", dir);
+	fd = take_lock(lock_path, e);
+	if (fd == -EWOULDBLOCK)
+		return err_say(e, -EEXIST, "a machine named %s is running already", name);
+	if (fd < 0)
+		return fd;
+	*lock = fd;
+	*socket = xprintf("%s/%s.sock", dir, name);
+	return 0;
+}
+
+int flow_find_machine(struct store *store, const char *name, char **socket, struct err *e)
+{
+	AUTO(text) char *lock_path = xprintf("%s/run/%s.lock", store_root(store), name);
+	AUTO(fd) int fd = -1;
+	int r = check_name(name, e);
+
+	if (r)
+		return r;
+	/* Whoever can share the lock sees that nobody holds it. */
+	fd = open(lock_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 ? errno == ENOENT : !flock(fd, LOCK_SH | LOCK_NB))
+		return err_say(e, -ENOENT, "no machine named %s is running; wslx boot --name %s "
+					   "starts one", name, name);
+	if (fd < 0)
+		return err_set(e, -errno, "%s", lock_path);
+	*socket = xprintf("%s/run/%s.sock", store_root(store), name);
+	return 0;
+}
