@@ -188,6 +188,10 @@ struct soft soft_round(struct soft_env *env, const struct soft_format *f, bool s
 		rounded_exponent += 24576;
 		scaled = true;
 		env->flags |= SOFT_UE;
+		if (rounded_exponent < f->least) { /* too far for that: FSCALE */
+			env->flags |= SOFT_PE;
+			return soft_zero(sign);
+		}
 	} else if (rounded_exponent < f->least) {
 		const int keep = f->precision - (f->least - exponent);
 
@@ -216,6 +220,11 @@ struct soft soft_round(struct soft_env *env, const struct soft_format *f, bool s
 			return overflow(env, f, sign);
 		rounded_exponent -= 24576;
 		env->flags |= SOFT_OE;
+		if (rounded_exponent > f->most) {
+			env->flags |= SOFT_PE;
+			env->rounded_up = true;
+			return soft_infinity(sign);
+		}
 	}
 	if (!v)
 		return soft_zero(sign);

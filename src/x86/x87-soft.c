@@ -337,6 +337,8 @@ static uint16_t remainder_of(uint16_t cw, struct x86_f80 *r, const struct x86_f8
 
 		*r = pack(soft_round(&env, &soft_f80, sign, unit + 1 - (int)shift, mantissa, 0));
 	}
+	if (env.flags & ~(unsigned)cw & PRE_COMPUTATION)
+		codes = 0;
 	env.rounded_up = false;
 	return (uint16_t)(status(cw, &env) | codes);
 }
@@ -456,8 +458,12 @@ static bool stored(uint16_t cw, const struct soft_env *env)
 		} else {                                                                           \
 			x = soft_convert(&env, &soft_f##bits, x);                                  \
 		}                                                                                  \
-		if (stored(cw, &env))                                                              \
+		if (stored(cw, &env)) {                                                            \
 			*m = soft_to_f##bits(x);                                                   \
+		} else { /* nothing was rounded, then */                                           \
+			env.flags &= ~SOFT_PE;                                                     \
+			env.rounded_up = false;                                                    \
+		}                                                                                  \
 		return status(cw, &env);                                                           \
 	}
 TO_FLOAT(32)
@@ -566,7 +572,9 @@ uint16_t x87_soft_f2xm1(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a)
 	}
 	if (x.denormal)
 		env.flags |= SOFT_DE;
-	if (x.class == SOFT_ZERO || x.exponent > 0) /* beyond one it is undefined */
+	if (x.class == SOFT_FINITE && x.exponent > 0) /* beyond one it is undefined */
+		env.flags |= SOFT_PE;
+	if (x.class == SOFT_ZERO || x.exponent > 0)
 		return finish(cw, &env, x, r);
 	if (x.exponent == 0) { /* 2 - 1, 1/2 - 1, or undefined */
 		*r = x.mantissa != TOP_BIT ? *a
@@ -792,8 +800,10 @@ uint16_t x87_soft_yl2xp1(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a
 		return finish(cw, &env, soft_infinity(x.sign != y.sign), r);
 	if (x.class == SOFT_ZERO || y.class == SOFT_ZERO)
 		return finish(cw, &env, soft_zero(x.sign != y.sign), r);
-	if (x.sign && x.exponent >= 0) /* 1 + a <= 0 is undefined */
-		return finish(cw, &env, y, r);
+	if (x.sign && x.exponent >= 0) { /* 1 + a <= 0 is undefined */
+		env.flags |= SOFT_PE;
+		return finish(cw, &env, x, r);
+	}
 	return finish_wide(cw, &env,
 			   x87_wide_mul(x87_wide_log2p1(x87_wide_of(x)), x87_wide_of(y)), r);
 }
