@@ -23,6 +23,7 @@ static int run(struct args *args)
 	struct snap_vm what = {
 		.socket = arg_value(args, "machine"),
 		.name = arg_value(args, "name"),
+		.machine = distro,
 		.replace = arg_is_set(args, "replace"),
 		.small = arg_is_set(args, "small"),
 	};

@@ -223,6 +223,26 @@ static int ask_for_snapshot(const char *socket, int stream, struct control_messa
 	return r;
 }
 
+static int commit(struct store_writer *writer, const struct snap_vm *what,
+                  const struct buf *machine, struct span state, struct err *e)
+{
+	char ram[16] = "";
+	const struct store_label labels[] = {
+		{"command", what->machine ? what->machine : ""},
+		{"machine.ram", ram},
+		{"wslx", WSLX_VERSION},
+	};
+	const struct store_meta meta = {.labels = labels, .n_labels = ARRAY_LEN(labels)};
+	uint64_t bytes;
+	/* It comes from a process that runs untrusted code: what cannot be restored is not kept. */
+	int r = vm_peek(buf_span(machine), &bytes, e);
+
+	if (r)
+		return r;
+	text_of_bytes(ram, bytes);
+	return store_writer_commit(writer, what->name, state, &meta, e);
+}
+
 static int store_machine(const struct snap_vm *what, struct store_writer *writer, int stream,
                          struct control_message *answer, struct snap_vm_result *result,
                          struct err *e)
@@ -246,7 +266,7 @@ static int store_machine(const struct snap_vm *what, struct store_writer *writer
 	snapshot.machine = buf_span(&machine);
 	rec_encode(&state, &vm_snapshot_type, &snapshot);
 	result->pages = p.count;
-	return store_writer_commit(writer, what->name, buf_span(&state), NULL, e);
+	return commit(writer, what, &machine, buf_span(&state), e);
 }
 
 int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm_result *result,

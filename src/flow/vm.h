@@ -10,7 +10,8 @@
 extern const struct rec_type vm_snapshot_type;
 
 struct snap_vm {
-	const char *socket; /* where the machine listens */
+	const char *socket;  /* where the machine listens */
+	const char *machine; /* its name, for the snapshot's label; NULL: it has none */
 	const char *name;
 	bool replace;
 	bool small; /* compress for distribution */

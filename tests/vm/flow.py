@@ -171,7 +171,7 @@ def show_and_list_know_what_a_machine_snapshot_is():
     with Stored():
         assert json.loads(done("show", "s", "--json"))["machine"]
         listed = json.loads(done("list", "--json"))
-        assert [s["kind"] for s in listed] == ["vm"], listed
+        assert [(s["kind"], s["command"]) for s in listed] == [("vm", "work")], listed
         assert 'kind "vm"' in done("diag", "formats")
 
 
