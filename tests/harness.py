@@ -39,9 +39,22 @@ def need(condition, text):
         raise Failed(text)
 
 
-def become_subreaper():
-    """Restored processes have no parent of their own: make them ours, so that we can reap them."""
+def start_reaper():
+    """Go on in a child; the parent adopts and reaps whatever is orphaned, as init would.
+
+    Restored processes have no parent of their own, and not every first process of a container reaps.
+    """
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    runner = os.fork()
+    if not runner:
+        return
+    while True:
+        try:
+            pid, status = os.wait()
+        except KeyboardInterrupt:
+            continue
+        if pid == runner:
+            os._exit(os.waitstatus_to_exitcode(status) & 255)
 
 
 # ---- files that grow ----------------------------------------------------------------------------

@@ -120,13 +120,14 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 	va_list again;
 	int n;
 
+	assert(fmt);
 	va_copy(again, ap);
 	n = vsnprintf(NULL, 0, fmt, ap);
 	assert(n >= 0);
-	buf_reserve(b, (size_t)n + 1);
-	vsnprintf((char *)b->data + b->len, (size_t)n + 1, fmt, again);
+	/* The zero at the end is room that the next bytes take. */
+	vsnprintf((char *)buf_extend(b, (size_t)n + 1), (size_t)n + 1, fmt, again);
 	va_end(again);
-	b->len += (size_t)n;
+	b->len--;
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

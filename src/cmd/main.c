@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
@@ -191,6 +191,9 @@ static int parse(struct args *args, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	/* A reader that went away and a limit on file sizes are errors like others. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	if (argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "--help")) {
 		print_help(argc < 2 ? stderr : stdout);
 		return argc < 2 ? EXIT_USAGE : EXIT_DONE;

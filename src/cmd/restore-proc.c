@@ -9,7 +9,7 @@
 
 static const struct verb_option options[] = {
 	{"name", "NAME", "the snapshot", true},
-	{"pidns", NULL, "in a new pid namespace: pids that are taken here do not matter", false},
+	{"pidns", NULL, "in a new pid namespace; always so without root", false},
 	{"tty", NULL, "give it this terminal, and wait for it", false},
 	{"changed-files", NULL, "accept files whose size or time changed since", false},
 	{"json", NULL, "say what was done as JSON", false},
@@ -46,6 +46,9 @@ static int run(struct args *args)
 	struct err e = {0};
 	int r;
 
+	/* Choosing pids is a right; in a namespace of one's own everybody has it. */
+	if (geteuid() != 0)
+		what.options.pidns = true;
 	if (arg_is_set(args, "tty")) {
 		if (!isatty(0))
 			return say_usage(args, "--tty: standard input is not a terminal");

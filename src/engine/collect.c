@@ -47,6 +47,7 @@ static int read_stat(struct dtask *t, struct err *e)
 	return proc_parse_stat(buf_span(&text), &t->stat, e);
 }
 
+/* Attach to a thread and ask it to stop. Return: 0; -ESRCH if it has ended meanwhile. */
 static int seize_thread(struct dtask *t, pid_t tid, struct err *e)
 {
 	int r;
@@ -58,7 +59,10 @@ static int seize_thread(struct dtask *t, pid_t tid, struct err *e)
 	r = tracee_seize(&t->threads[t->n_threads], tid, 0, e);
 	if (r == -EPERM)
 		r = e->code = OBSTACLE; /* another tracer, or not ours to trace: not a failure */
-	return r;
+	if (r < 0)
+		return r;
+	r = tracee_interrupt(&t->threads[t->n_threads++], e);
+	return r == -ESRCH ? 0 : r; /* seen when it is waited for */
 }
 
 static bool has_thread(const struct dtask *t, pid_t tid)
@@ -73,11 +77,15 @@ static bool has_thread(const struct dtask *t, pid_t tid)
 static int stop_threads(struct dump *d, struct dtask *t, struct err *e)
 {
 	size_t stopped = 0;
+	/* The leader is first, also when numbers have wrapped and its threads have lower ones. */
+	int r = seize_thread(t, t->pid, e);
 
+	if (r < 0)
+		return r;
 	for (;;) {
 		struct list tids = {0};
-		int r = os_list_numbers_at(t->proc, "task", &d->arena, &tids);
 
+		r = os_list_numbers_at(t->proc, "task", &d->arena, &tids);
 		if (r < 0)
 			return err_set(e, r, "process %d: its threads", t->pid);
 		LIST_EACH(&tids, uint64_t, tid) {
@@ -85,12 +93,6 @@ static int stop_threads(struct dump *d, struct dtask *t, struct err *e)
 			if (has_thread(t, (pid_t)*tid))
 				continue;
 			r = seize_thread(t, (pid_t)*tid, e);
-			if (r == -ESRCH && *tid != (uint64_t)t->pid)
-				continue; /* ended meanwhile */
-			if (r < 0)
-				return r;
-			t->n_threads++;
-			r = tracee_interrupt(&t->threads[t->n_threads - 1], e);
 			if (r < 0 && r != -ESRCH)
 				return r;
 		}

@@ -57,7 +57,7 @@ static const uint8_t witness_elf[] = {
 	0xb8, 34,   0,    0,   0,  0x0f, 0x05, 0xeb, 0xf7, /* pause; jmp */
 };
 
-static _Noreturn void witness_main(const struct proc_status *st, int elf, int failed)
+static _Noreturn void witness_main(const struct proc_status *st, int elf, int failed, pid_t dump)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2] = {0};
@@ -70,6 +70,10 @@ static _Noreturn void witness_main(const struct proc_status *st, int elf, int fa
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		prctl(PR_SET_SECUREBITS, SECBIT_NOROOT);
 		syscall(SYS_capset, &head, none);
+		/* Last, because a change of credentials takes it back. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != dump)
+			_exit(1);
 		fexecve(elf, argv, envp);
 	}
 	(void)!write(failed, "f", 1);
@@ -90,6 +94,7 @@ static int start_witness(struct dump *d, const struct dtask *t, struct err *e)
 	AUTO(fd) int elf = -1;
 	int failed[2];
 	char byte;
+	pid_t dump = getpid();
 
 	if (d->witness && d->witness_uid == t->status.uid[0])
 		return 0;
@@ -100,7 +105,7 @@ static int start_witness(struct dump *d, const struct dtask *t, struct err *e)
 		return err_set(e, -errno, "witness");
 	d->witness = fork();
 	if (!d->witness)
-		witness_main(&t->status, elf, failed[1]);
+		witness_main(&t->status, elf, failed[1], dump);
 	close(failed[1]);
 	d->witness_uid = t->status.uid[0];
 	if (d->witness < 0)

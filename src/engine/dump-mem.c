@@ -90,15 +90,17 @@ static int mapped_inode(struct dump *d, struct dtask *t, const struct proc_vma *
 	AUTO(fd) int fd = -1;
 
 	/* A program's segments stand side by side: most mappings are of the file before. */
-	if (before && rec_before->inode && before->inode == v->inode &&
+	if (before && rec_before->inode && !v->deleted && before->inode == v->inode &&
 	    before->dev_major == v->dev_major && before->dev_minor == v->dev_minor)
 		return (int)rec_before->inode;
 	fd = open_mapped(t, v);
 	if (fd < 0) {
+		if (v->deleted && v->shared)
+			return dump_inode_mapped(d, t->pid, v);
 		if (v->deleted)
 			dump_obstacle(d, t->pid,
-				      "mapping %" PRIx64 " is of a file without a name (%s): only a "
-				      "caller with CAP_CHECKPOINT_RESTORE can read it",
+				      "mapping %" PRIx64 " is a private one of a deleted file (%s): only "
+				      "a caller with CAP_CHECKPOINT_RESTORE can read that",
 				      v->start, v->name);
 		else
 			dump_obstacle(d, t->pid, "mapping %" PRIx64 ": the file %s is not there",

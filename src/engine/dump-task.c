@@ -360,7 +360,9 @@ static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
 static int dump_other_thread(struct dump *d, struct dtask *t, size_t index,
 			     const struct remote *leader, struct thread_rec *rec, struct err *e)
 {
-	const struct remote_place place = {.gate = t->place.gate, .page = leader->page};
+	const struct remote_place place = {.gate = t->place.gate,
+					   .page = leader->page,
+					   .no_code = leader->borrowed != NULL};
 	struct remote scope;
 	int r = remote_begin(&scope, &t->threads[index], &place, e);
 

@@ -15,6 +15,7 @@
  *	restore-task.c	state of threads and processes
  *	restore-fd.c	descriptions, and their way into the tasks
  *	inode.c		files by path, by content, memfds, shared memory: both directions
+ *	outside.c	what processes outside of the tree hold
  *	kind-*.c	one sort of description each: both directions
  */
 #ifndef WSLX_ENGINE_INT_H
@@ -89,6 +90,10 @@ struct dump {
 	struct list file_users; /* by file id - 1: struct file_user */
 	struct list inode_keys; /* by inode id - 1: struct inode_key */
 	struct list pipe_keys, tty_keys, sock_keys; /* struct object_key */
+	struct list outside;    /* what other processes hold, see outside.c */
+	bool outside_known;
+	struct list unix_seen;  /* struct unix_seen: all UNIX sockets of the host, by inode number */
+	struct list fresh;      /* struct fresh_options: of sockets that were just made */
 	pid_t witness; /* a process with the rights of the tree and without restrictions; 0 */
 	uint32_t witness_uid;
 	struct err ignored; /* where errors go that the caller does not want */
@@ -158,6 +163,8 @@ extern const struct kind kind_inode, kind_device, kind_proc, kind_pipe, kind_fif
 
 /* A process outside of the tree that has a file with this link text open; 0: none. */
 pid_t dump_outside_holder(struct dump *d, const char *link);
+/* Any process but us. */
+pid_t holder_of_link(const char *link);
 /* The description behind a descriptor of a task; 0 if it is not in the image. */
 uint32_t dump_file_of(struct dump *d, pid_t pid, int fd);
 /* A local descriptor for a description that was dumped; the caller closes it. -errno. */
@@ -173,6 +180,8 @@ int dump_file_open(struct dump *d, uint32_t file, struct fd_view *view, struct e
  * Return: id; 0 if it cannot be snapshotted (an obstacle was noted); negative errno.
  */
 int dump_inode(struct dump *d, pid_t pid, int local, const char *path, struct err *e);
+/* The same for a mapped file without a name that we have no right to open. */
+int dump_inode_mapped(struct dump *d, pid_t pid, const struct proc_vma *v);
 /* Content of ghosts, memfds and shared memory. */
 MUST_CHECK int dump_inode_pages(struct dump *d, struct page_sink *sink, struct err *e);
 /* A new description of an inode, with O_* flags. */
@@ -280,7 +289,7 @@ MUST_CHECK int dump_ttys_late(struct dump *d, struct err *e);
 MUST_CHECK int tty_hold(int master, int terminal, pid_t *holder, struct err *e);
 
 struct rtask *restore_find(struct restore *r, uint32_t pid);
-/* The pid by which we know a task of the tree. 0: not in it. */
+/* The number by which we know a process or thread of the tree. 0: not in it. */
 pid_t restore_pid_here(struct restore *r, uint32_t pid);
 
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 
 #include "engine/engine-int.h"
 
@@ -22,7 +23,14 @@
 
 struct inode_key {
 	uint64_t dev, ino;
-	int content; /* descriptor to read content from; -1 for what has a path */
+	int content;      /* descriptor to read content from; -1 for what has a path */
+	struct list seen; /* struct window: when there is no descriptor, where it is mapped */
+};
+
+/* A mapping of a file that we may not open: its content is read through the task. */
+struct window {
+	pid_t pid;
+	uint64_t address, offset, bytes;
 };
 
 static int64_t mtime_of(const struct stat *st)
@@ -98,6 +106,65 @@ static int dump_named(struct dump *d, pid_t pid, const char *path, const struct 
 	return 1;
 }
 
+/* What was known by its mappings only turns out to be open as well: now all of it is in reach. */
+static void take_descriptor(struct dump *d, struct inode_key *key, uint32_t id, int local,
+			    const struct stat *st)
+{
+	struct inode_rec *rec = LIST_AT(&d->image.inodes, struct inode_rec, id - 1);
+	int seals;
+
+	key->content = reopen(local, O_RDONLY);
+	if (key->content < 0)
+		return;
+	seals = fcntl(key->content, F_GET_SEALS);
+	rec->seals = rec->kind == INODE_MEMFD && seals > 0 ? (uint32_t)seals : 0;
+	rec->mode = st->st_mode;
+	rec->size = (uint64_t)st->st_size;
+	rec->mtime_ns = mtime_of(st);
+}
+
+int dump_inode_mapped(struct dump *d, pid_t pid, const struct proc_vma *v)
+{
+	uint64_t dev = makedev(v->dev_major, v->dev_minor), end = v->offset + v->end - v->start;
+	struct window window = {pid, v->start, v->offset, v->end - v->start};
+	struct inode_rec *rec = NULL;
+	struct inode_key *key;
+	uint32_t id = 0;
+
+	LIST_EACH(&d->inode_keys, struct inode_key, known) {
+		id++;
+		if (known->ino != v->inode || known->dev != dev)
+			continue;
+		rec = LIST_AT(&d->image.inodes, struct inode_rec, id - 1);
+		*LIST_ADD(&known->seen, &d->arena, struct window) = window;
+		if (known->content < 0)
+			rec->size = MAX(rec->size, end);
+		return (int)id;
+	}
+	key = LIST_ADD(&d->inode_keys, &d->arena, struct inode_key);
+	*key = (struct inode_key){.dev = dev, .ino = v->inode, .content = -1};
+	*LIST_ADD(&key->seen, &d->arena, struct window) = window;
+	rec = LIST_ADD(&d->image.inodes, &d->arena, struct inode_rec);
+	*rec = (struct inode_rec){.id = id + 1,
+				  .kind = INODE_GHOST,
+				  .path = v->name,
+				  .dev_major = v->dev_major,
+				  .dev_minor = v->dev_minor,
+				  .ino = v->inode,
+				  .mode = S_IFREG | 0600,
+				  .uid = geteuid(),
+				  .gid = getegid(),
+				  .size = end};
+	if (text_starts(v->name, "/memfd:")) {
+		rec->kind = INODE_MEMFD;
+		rec->path = v->name + strlen("/memfd:");
+		rec->mode = S_IFREG | 0777;
+	} else if (!strcmp(v->name, "/dev/zero")) {
+		rec->kind = INODE_SHMEM;
+	}
+	return (int)rec->id;
+}
+
 int dump_inode(struct dump *d, pid_t pid, int local, const char *path, struct err *e)
 {
 	struct inode_rec rec = {0};
@@ -114,8 +181,11 @@ int dump_inode(struct dump *d, pid_t pid, int local, const char *path, struct er
 	}
 	LIST_EACH(&d->inode_keys, struct inode_key, known) {
 		id++;
-		if (known->ino == st.st_ino && known->dev == st.st_dev)
-			return (int)id;
+		if (known->ino != st.st_ino || known->dev != st.st_dev)
+			continue;
+		if (known->seen.count && known->content < 0)
+			take_descriptor(d, known, id, local, &st);
+		return (int)id;
 	}
 	if (!S_ISREG(st.st_mode) || (st.st_nlink && !text_ends(path, DELETED)))
 		r = path[0] == '/' ? dump_named(d, pid, path, &st, &rec) : 0;
@@ -187,6 +257,31 @@ static int dump_content(struct dump *d, struct page_sink *sink, int fd, struct i
 	return 0;
 }
 
+static int dump_windows(struct dump *d, struct page_sink *sink, const struct inode_key *key,
+			struct inode_rec *rec, uint8_t *chunk, struct err *e)
+{
+	LIST_EACH(&key->seen, struct window, w)
+		for (uint64_t done = 0; done < w->bytes; done += CHUNK_BYTES) {
+			size_t len = MIN((size_t)CHUNK_BYTES, (size_t)(w->bytes - done));
+			struct iovec here = {chunk, len};
+			struct iovec there = {(void *)(uintptr_t)(w->address + done), len};
+			uint64_t at = w->offset + done;
+			bool known = false;
+			int r;
+
+			LIST_EACH(&rec->runs, struct run_rec, run)
+				known |= at >= run->at && at < run->at + run->pages * PAGE_BYTES;
+			if (known)
+				continue; /* another task has it mapped as well */
+			if (process_vm_readv(w->pid, &here, 1, &there, 1, 0) != (ssize_t)len)
+				return err_set(e, -EIO, "%s: content", rec->path);
+			r = dump_add_pages(d, sink, &rec->runs, at, chunk, len / PAGE_BYTES, e);
+			if (r < 0)
+				return r;
+		}
+	return 0;
+}
+
 int dump_inode_pages(struct dump *d, struct page_sink *sink, struct err *e)
 {
 	uint8_t *chunk = xalloc(CHUNK_BYTES);
@@ -195,9 +290,12 @@ int dump_inode_pages(struct dump *d, struct page_sink *sink, struct err *e)
 	for (size_t i = 0; !r && i < d->image.inodes.count; i++) {
 		struct inode_key *key = LIST_AT(&d->inode_keys, struct inode_key, i);
 
+		struct inode_rec *rec = LIST_AT(&d->image.inodes, struct inode_rec, i);
+
 		if (key->content >= 0)
-			r = dump_content(d, sink, key->content,
-					 LIST_AT(&d->image.inodes, struct inode_rec, i), chunk, e);
+			r = dump_content(d, sink, key->content, rec, chunk, e);
+		else if (key->seen.count)
+			r = dump_windows(d, sink, key, rec, chunk, e);
 	}
 	free(chunk);
 	return r;

@@ -267,7 +267,7 @@ static int add(struct restore *r, struct remote *in, int epoll, const struct tab
  * without a partner and is helped with a byte. A file that is not ready at all stays armed for
  * errors alone, which timers, signals and processes do not have.
  */
-static void spend(struct restore *r, int epoll, const struct epoll_target_rec *t)
+static int spend(struct restore *r, int epoll, const struct epoll_target_rec *t, struct err *e)
 {
 	const struct file_rec *f = LIST_AT(&r->image->files, struct file_rec, t->file - 1);
 	AUTO(fd) int read_end = -1, write_end = -1;
@@ -275,15 +275,14 @@ static void spend(struct restore *r, int epoll, const struct epoll_target_rec *t
 	char path[32], byte = 0;
 
 	if (epoll_wait(epoll, &event, 1, 0) > 0 || (f->kind != FILE_PIPE && f->kind != FILE_FIFO))
-		return;
+		return 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->files[t->file - 1]);
 	read_end = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	write_end = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-	if (read_end < 0 || write_end < 0 || write(write_end, &byte, 1) != 1)
-		return;
-	epoll_wait(epoll, &event, 1, 0);
-	if (read(read_end, &byte, 1) != 1)
-		assert(!"the byte that was just written is gone");
+	if (read_end < 0 || write_end < 0 || write(write_end, &byte, 1) != 1 ||
+	    epoll_wait(epoll, &event, 1, 0) < 0 || read(read_end, &byte, 1) != 1)
+		return err_set(e, -errno, "epoll: a watch that has fired, on a pipe");
+	return 0;
 }
 
 static int epoll_restore_late(struct restore *r, struct remote *in, const struct file_rec *f,
@@ -300,7 +299,7 @@ static int epoll_restore_late(struct restore *r, struct remote *in, const struct
 		if (!ret)
 			ret = run(in, e);
 		if (!ret)
-			spend(r, r->files[f->id - 1], t);
+			ret = spend(r, r->files[f->id - 1], t, e);
 	}
 	LIST_EACH(&f->epoll.targets, struct epoll_target_rec, t)
 		if (!ret && !is_spent(t))

@@ -117,7 +117,9 @@ static int proc_restore(struct restore *r, const struct file_rec *f, int *out, s
 	AUTO(text) char *path = NULL;
 	size_t digits = strspn(f->path, "0123456789");
 
-	if (digits)
+	if (r->options->pidns)
+		path = xprintf("/proc/%d/root/proc/%s", r->init.tid, f->path);
+	else if (digits)
 		path = xprintf("/proc/%d%s",
 			       restore_pid_here(r, (uint32_t)strtoul(f->path, NULL, 10)),
 			       f->path + digits);

@@ -181,6 +181,8 @@ static int add_watch(struct restore *r, int fd, const struct watch_rec *w, struc
 
 	if (ret < 0)
 		return ret;
+	if (w->wd > WD_MAX)
+		return err_say(e, -EBADMSG, "inotify: watch number %u is too large", w->wd);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", inode);
 	for (;;) {
 		int wd = inotify_add_watch(fd, path, w->mask);

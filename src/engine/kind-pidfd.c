@@ -7,9 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "engine/engine-int.h"
@@ -83,22 +87,59 @@ static void end_like(int status)
 	_exit(WEXITSTATUS(status));
 }
 
-static int open_gone(const struct file_rec *f, int *out, struct err *e)
+/* Into the namespaces of the tree: a pidfd of a process elsewhere tells nothing about it. */
+static void enter_tree(pid_t init)
 {
-	AUTO(fd) int fd = -1;
-	pid_t child = fork();
+	static const char *const names[] = {"user", "pid"};
 
-	if (child < 0)
-		return err_set(e, -errno, "pidfd: a process that ends");
-	if (!child)
-		end_like((int)f->status);
-	/* It may have ended already, but its number is taken until it is waited for. */
-	fd = os_pidfd_open(child, f->flags & PIDFD_FLAGS);
-	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		;
-	if (fd < 0)
-		return err_set(e, fd, "pidfd of a process that has ended");
-	*out = take_fd(&fd);
+	for (size_t i = 0; init > 0 && i < ARRAY_LEN(names); i++) {
+		char path[64];
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", init, names[i]);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		/* Without a user namespace of the tree we are in it already, which is an error. */
+		if (fd >= 0)
+			setns(fd, 0);
+		os_close(&fd);
+	}
+}
+
+/* A child of a child, because a namespace is entered by those who are born after it. */
+static int open_gone(struct restore *r, const struct file_rec *f, int *out, struct err *e)
+{
+	int *answer = mmap(NULL, sizeof(*answer), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t init = r->init.state == TRACEE_GONE ? 0 : r->init.tid;
+	long helper, ended;
+	int ret;
+
+	if (answer == MAP_FAILED)
+		return err_set(e, -errno, "pidfd");
+	*answer = -ECHILD;
+	/* Both have our descriptor table, where the pidfd is to be. */
+	helper = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	if (!helper) {
+		enter_tree(init);
+		ended = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+		if (!ended)
+			end_like((int)f->status);
+		/* Its number is taken until it is waited for, even if it has ended already. */
+		if (ended > 0)
+			*answer = os_pidfd_open((pid_t)ended, f->flags & PIDFD_FLAGS);
+		syscall(SYS_wait4, ended, NULL, 0, NULL);
+		_exit(0);
+	}
+	ret = helper < 0 ? -errno : 0;
+	while (!ret && waitpid((pid_t)helper, NULL, 0) < 0)
+		if (errno != EINTR)
+			ret = -errno;
+	if (!ret)
+		ret = *answer;
+	munmap(answer, sizeof(*answer));
+	if (ret < 0)
+		return err_set(e, ret, "pidfd of a process that has ended");
+	*out = ret;
 	return 0;
 }
 
@@ -122,7 +163,7 @@ static int pidfd_restore(struct restore *r, const struct file_rec *f, int *out, 
 	int fd;
 
 	if (!f->count)
-		return open_gone(f, out, e);
+		return open_gone(r, f, out, e);
 	tid = tid_here(r, f->count);
 	if (!tid)
 		return err_say(e, -EBADMSG, "a pidfd names task %" PRIu64 ", which is not there",

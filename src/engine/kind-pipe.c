@@ -6,7 +6,6 @@
  * A pipe whose other end is held by somebody outside of the tree is an obstacle; one whose
  * other end is closed comes back with it closed.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,52 +18,6 @@
 #include "engine/engine-int.h"
 
 #define KERNEL_O_LARGEFILE 0100000 /* glibc says 0 on x86-64 */
-
-/* ---- who else holds it ------------------------------------------------------------------ */
-
-/* Does a process have an open file with this link text? */
-static bool has_link(const char *pid, const char *link)
-{
-	char path[64], text[64];
-	struct dirent *entry;
-	bool found = false;
-	DIR *fds;
-
-	snprintf(path, sizeof(path), "/proc/%.16s/fd", pid);
-	fds = opendir(path);
-	if (!fds)
-		return false;
-	while (!found && (entry = readdir(fds))) {
-		ssize_t n = readlinkat(dirfd(fds), entry->d_name, text, sizeof(text) - 1);
-
-		if (n <= 0)
-			continue;
-		text[n] = 0;
-		found = !strcmp(text, link);
-	}
-	closedir(fds);
-	return found;
-}
-
-pid_t dump_outside_holder(struct dump *d, const char *link)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	pid_t holder = 0;
-
-	while (proc && !holder && (entry = readdir(proc))) {
-		uint64_t pid;
-
-		if (text_to_u64(entry->d_name, 10, INT32_MAX, &pid) < 0 ||
-		    pid == (uint64_t)getpid() || collect_find(d, (pid_t)pid))
-			continue;
-		if (has_link(entry->d_name, link))
-			holder = (pid_t)pid;
-	}
-	if (proc)
-		closedir(proc);
-	return holder;
-}
 
 /* ---- dump ------------------------------------------------------------------------------ */
 

@@ -36,7 +36,7 @@ static int set_flags(struct restore *r, const struct file_rec *f, int fd, struct
 		return err_set(e, -errno, "F_SETSIG");
 	if (!f->owner)
 		return 0;
-	if (owner.type != F_OWNER_PGRP && restore_pid_here(r, (uint32_t)f->owner))
+	if (restore_pid_here(r, (uint32_t)f->owner))
 		owner.pid = restore_pid_here(r, (uint32_t)f->owner);
 	if (fcntl(fd, F_SETOWN_EX, &owner) < 0)
 		return err_set(e, -errno, "F_SETOWN");

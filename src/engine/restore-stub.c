@@ -365,9 +365,14 @@ int stub_spawn(struct restore *r, const struct task_rec *root, int there, struct
 
 void stub_release_init(struct restore *r)
 {
+	uint8_t byte;
+
 	if (r->init_control < 0)
 		return;
 	tracee_release(&r->init);
 	(void)!write(r->init_control, "g", 1);
 	os_close(&r->init_control);
+	/* It would die with us until it has taken note; then it closes its end, as all others did. */
+	while (recv(r->transport, &byte, 1, 0) > 0 || errno == EINTR)
+		errno = 0;
 }

@@ -519,6 +519,7 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 	const struct mm_rec *mm = LIST_AT(&r->image->mms, struct mm_rec, t->rec->mm - 1);
 	struct steps *s = xalloc(sizeof(*s));
 	bool leader = th == t->threads;
+	int64_t result;
 	int ret = check_rights(r, rec, e);
 
 	s->r = r;
@@ -548,15 +549,16 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 		if (leader)
 			queue_limits(s, t->rec);
 		queue_thread_rights(s, rec);
-		if (leader)
-			STEP(s, "PR_SET_DUMPABLE", SYS_prctl, U(PR_SET_DUMPABLE),
-			     U(mm->dumpable == 1));
 		ret = run_steps(s, e);
 	}
 	if (!ret && xstate_in_use(rec) >> XFEATURE_AMX_TILES & 1)
 		ret = remote_touch_amx(&s->in, e);
 	if (!ret && rec->regs.eflags & EFLAGS_ID)
 		ret = remote_load_flags(&s->in, rec->regs.eflags & (EFLAGS_ID | 2), e);
+	/* Alone: afterwards its memory may be out of our reach, registers are not. */
+	if (!ret && leader)
+		ret = REMOTE_CALL(&s->in, &result, e, SYS_prctl, U(PR_SET_DUMPABLE),
+				  U(mm->dumpable == 1));
 	if (!ret) {
 		ret = load_registers(th, e);
 		s->in.saved = th->tracee.regs;
@@ -603,6 +605,7 @@ int restore_states(struct restore *r, struct err *e)
 static int end_as(struct restore *r, struct rtask *t, uint32_t status, struct err *e)
 {
 	struct tracee *task = &t->threads[0].tracee;
+	const struct rlimit no_core = {0};
 	struct remote in;
 	int64_t result;
 	int ret = remote_begin(&in, task, &r->place, e);
@@ -612,7 +615,8 @@ static int end_as(struct restore *r, struct rtask *t, uint32_t status, struct er
 	REMOTE_QUEUE(&in, SYS_prctl, U(PR_SET_NAME), remote_in(&in, t->rec->comm,
 							       strlen(t->rec->comm) + 1));
 	/* No core file, whatever it was then. */
-	REMOTE_QUEUE(&in, SYS_prctl, U(PR_SET_DUMPABLE), U(0));
+	REMOTE_QUEUE(&in, SYS_setrlimit, U(RLIMIT_CORE),
+		     remote_in(&in, &no_core, sizeof(no_core)));
 	ret = remote_run(&in, e);
 	if (!ret && !WIFSIGNALED(status)) {
 		ret = REMOTE_CALL(&in, &result, NULL, SYS_exit_group, U(WEXITSTATUS(status)));

@@ -18,6 +18,8 @@
 
 #include "engine/engine-int.h"
 
+#define OWN_FDS_MAX 255
+
 struct rtask *restore_find(struct restore *r, uint32_t pid)
 {
 	for (size_t i = 0; i < r->n_tasks; i++)
@@ -30,7 +32,13 @@ pid_t restore_pid_here(struct restore *r, uint32_t pid)
 {
 	const struct rtask *t = restore_find(r, pid);
 
-	return t ? t->pid : 0;
+	if (t)
+		return t->pid;
+	for (size_t i = 0; i < r->n_tasks; i++)
+		for (size_t n = 0; n < r->tasks[i].n_threads; n++)
+			if (r->tasks[i].threads[n].rec && r->tasks[i].threads[n].rec->tid == pid)
+				return r->tasks[i].threads[n].tracee.tid;
+	return 0;
 }
 
 static int *fd_array(struct restore *r, size_t n)
@@ -103,7 +111,8 @@ static int check_host(const struct restore *r, struct err *e)
 static int raise_fd_limit(struct restore *r, struct err *e)
 {
 	struct rlimit limit;
-	uint32_t highest = 2;
+	/* Above what we have open ourselves, too: a stub begins with our table. */
+	uint32_t highest = OWN_FDS_MAX;
 
 	LIST_EACH(&r->image->tables, struct table_rec, table)
 		LIST_EACH(&table->fds, struct fd_rec, fd)

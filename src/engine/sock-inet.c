@@ -24,13 +24,15 @@
 
 #define ADDRESS_TEXT 80
 
-static const char *address_text(const void *address, char out[ADDRESS_TEXT])
+static const char *address_text(struct span address, char out[ADDRESS_TEXT])
 {
-	const struct sockaddr_in *v4 = address;
-	const struct sockaddr_in6 *v6 = address;
+	struct sockaddr_storage any = {0};
+	const struct sockaddr_in *v4 = (const void *)&any;
+	const struct sockaddr_in6 *v6 = (const void *)&any;
 	char host[INET6_ADDRSTRLEN] = "?";
 
-	if (v4->sin_family == AF_INET) {
+	memcpy(&any, address.data, MIN(address.len, sizeof(any)));
+	if (any.ss_family == AF_INET) {
 		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
 		snprintf(out, ADDRESS_TEXT, "%s:%u", host, ntohs(v4->sin_port));
 	} else {
@@ -100,7 +102,7 @@ static void look_at_tcp(struct dump *d, const struct fd_view *v, struct sock_rec
 		break;
 	default:
 		if (getpeername(v->local, (struct sockaddr *)&peer, &len) == 0)
-			address_text(&peer, text);
+			address_text(SPAN(&peer, len), text);
 		dump_obstacle(d, v->task->pid,
 			      "descriptor %d is a TCP connection to %s (%s): connections cannot be "
 			      "snapshotted yet; close it first",
@@ -237,13 +239,13 @@ static int bind_again(const struct sock_rec *s, int fd, struct err *e)
 		return err_say(e, OBSTACLE,
 			       "the address %s that the program had is in use: end who uses it "
 			       "(ss -lntup)",
-			       address_text(s->local.data, text));
+			       address_text(s->local, text));
 	if (ret == -EADDRNOTAVAIL)
 		return err_say(e, OBSTACLE,
 			       "the address %s that the program had is not one of this host",
-			       address_text(s->local.data, text));
+			       address_text(s->local, text));
 	if (ret < 0)
-		return err_set(e, ret, "the address %s", address_text(s->local.data, text));
+		return err_set(e, ret, "the address %s", address_text(s->local, text));
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &before, sizeof(before)) < 0)
 		return err_set(e, -errno, "socket: SO_REUSEADDR");
 	return 0;
@@ -264,10 +266,10 @@ int sock_inet_restore(struct restore *r, const struct sock_rec *s, struct err *e
 	if (ret < 0)
 		return ret;
 	if (s->listening && listen(fd, (int)s->backlog) < 0)
-		return err_set(e, -errno, "listening at %s", address_text(s->local.data, text));
+		return err_set(e, -errno, "listening at %s", address_text(s->local, text));
 	if (s->remote.len && connect(fd, (const struct sockaddr *)s->remote.data,
 				     (socklen_t)s->remote.len) < 0)
-		return err_set(e, -errno, "UDP to %s", address_text(s->remote.data, text));
+		return err_set(e, -errno, "UDP to %s", address_text(s->remote, text));
 	r->sock_fds[s->id - 1] = take_fd(&fd);
 	return 0;
 }

@@ -246,29 +246,64 @@ static int set(int fd, const struct option *o, struct span value)
 	}
 }
 
+/* What a socket of one sort has when it is new: asked once per dump. */
+struct fresh_options {
+	uint32_t family, type, protocol;
+	struct span values[ARRAY_LEN(options)];
+};
+
+static int fresh_of(struct dump *d, const struct sock_rec *s, const struct fresh_options **out,
+		    struct err *e)
+{
+	struct fresh_options *f;
+	AUTO(fd) int fd = -1;
+	int r;
+
+	LIST_EACH(&d->fresh, struct fresh_options, known) {
+		*out = known;
+		if (known->family == s->family && known->type == s->type &&
+		    known->protocol == s->protocol)
+			return 0;
+	}
+	r = sock_open(s, &fd, e);
+	if (r < 0)
+		return r;
+	f = LIST_ADD(&d->fresh, &d->arena, struct fresh_options);
+	*out = f;
+	f->family = s->family;
+	f->type = s->type;
+	f->protocol = s->protocol;
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		uint8_t value[VALUE_MAX];
+		int len = is_of(&options[i], s) ? get(fd, &options[i], value, sizeof(value)) : -1;
+
+		if (len > 0)
+			f->values[i] = SPAN(arena_copy(&d->arena, value, (size_t)len), (size_t)len);
+	}
+	return 0;
+}
+
 int sock_options_dump(struct dump *d, const struct fd_view *v, struct sock_rec *s, struct err *e)
 {
-	size_t room = FILTER_MAX * sizeof(struct sock_filter);
-	uint8_t *value = xalloc(room), fresh[VALUE_MAX];
-	AUTO(fd) int other = -1;
-	int ret = sock_open(s, &other, e);
+	uint8_t value[FILTER_MAX * sizeof(struct sock_filter)];
+	const struct fresh_options *fresh = NULL;
+	int ret = fresh_of(d, s, &fresh, e);
 
-	for (size_t i = 0; !ret && i < ARRAY_LEN(options); i++) {
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		const struct option *o = &options[i];
-		int len, fresh_len;
+		int len;
 
 		if (!is_of(o, s))
 			continue;
-		len = get(v->local, o, value, o->how == FILTER ? room : VALUE_MAX);
+		len = get(v->local, o, value, o->how == FILTER ? sizeof(value) : VALUE_MAX);
 		if (len == -EACCES)
 			dump_obstacle(d, v->task->pid,
 				      "descriptor %d is a socket with an eBPF filter, which nobody "
 				      "may read",
 				      v->fd);
-		if (len <= 0)
-			continue;
-		fresh_len = get(other, o, fresh, sizeof(fresh));
-		if (fresh_len == len && !memcmp(value, fresh, (size_t)len))
+		if (len <= 0 || span_equal(SPAN(value, (size_t)len), fresh->values[i]))
 			continue;
 		*LIST_ADD(&s->options, &d->arena, struct sockopt_rec) = (struct sockopt_rec){
 			.level = (uint32_t)o->level,
@@ -276,8 +311,7 @@ int sock_options_dump(struct dump *d, const struct fd_view *v, struct sock_rec *
 			.value = SPAN(arena_copy(&d->arena, value, (size_t)len), (size_t)len),
 		};
 	}
-	free(value);
-	return ret;
+	return 0;
 }
 
 int sock_options_restore(const struct sock_rec *s, int fd, struct err *e)

@@ -13,6 +13,7 @@
 #include "engine/sock-unix.h"
 
 #define ANSWER_BYTES 32768
+#define SHOW_ALL (UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN)
 
 static int ask(int flags, uint32_t ino, uint32_t show, int *out, struct err *e)
 {
@@ -77,13 +78,13 @@ static void parse(const struct nlmsghdr *head, struct unix_seen *out)
 	}
 }
 
-int unix_ask(uint64_t ino, struct unix_seen *out, struct err *e)
+static int ask_one(uint64_t ino, struct unix_seen *out, struct err *e)
 {
 	uint32_t room[ANSWER_BYTES / sizeof(uint32_t)];
 	const struct nlmsghdr *head = (const void *)room;
 	AUTO(fd) int fd = -1;
 	ssize_t n;
-	int r = ask(0, (uint32_t)ino, UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN, &fd, e);
+	int r = ask(0, (uint32_t)ino, SHOW_ALL, &fd, e);
 
 	if (r < 0)
 		return r;
@@ -100,31 +101,74 @@ int unix_ask(uint64_t ino, struct unix_seen *out, struct err *e)
 	return 0;
 }
 
-uint64_t unix_file_user(dev_t dev, ino_t ino)
+/* All sockets that are there, in no order. */
+static int ask_all(uint32_t show, struct arena *a, struct list *out, struct err *e)
 {
 	uint32_t room[ANSWER_BYTES / sizeof(uint32_t)];
 	AUTO(fd) int fd = -1;
-	uint64_t user = 0;
+	int r = ask(NLM_F_DUMP, 0, show, &fd, e);
 
-	if (ask(NLM_F_DUMP, 0, UDIAG_SHOW_VFS, &fd, NULL) < 0)
-		return 0;
-	for (;;) {
+	while (!r) {
 		ssize_t n = recv(fd, room, sizeof(room), 0);
 		size_t left = n < 0 ? 0 : (size_t)n;
 
 		if (n <= 0)
-			return user;
+			return err_set(e, n ? -errno : -EBADMSG, "sock_diag");
 		for (const struct nlmsghdr *head = (const void *)room; NLMSG_OK(head, left);
 		     head = NLMSG_NEXT(head, left)) {
-			struct unix_seen seen;
-
+			if (head->nlmsg_type == NLMSG_DONE)
+				return 0;
 			if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY)
-				return user; /* the end, or an error */
-			parse(head, &seen);
-			/* The kernel's own dev_t: 12 bits major, 20 bits minor; inodes cut to 32. */
-			if (seen.file_ino == (uint32_t)ino && seen.file_dev >> 20 == major(dev) &&
-			    (seen.file_dev & 0xfffff) == minor(dev))
-				user = seen.ino;
+				return err_say(e, -EBADMSG, "sock_diag answers with an error");
+			parse(head, LIST_ADD(out, a, struct unix_seen));
 		}
 	}
+	return r;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct unix_seen *left = a, *right = b;
+
+	return left->ino < right->ino ? -1 : left->ino > right->ino;
+}
+
+int unix_ask(struct dump *d, uint64_t ino, struct unix_seen *out, struct err *e)
+{
+	struct unix_seen key = {.ino = (uint32_t)ino};
+	const struct unix_seen *found;
+
+	if (!d)
+		return ask_one(ino, out, e);
+	if (!d->unix_seen.count) {
+		int r = ask_all(SHOW_ALL, &d->arena, &d->unix_seen, e);
+
+		if (r < 0)
+			return r;
+		if (d->unix_seen.count)
+			qsort(d->unix_seen.items, d->unix_seen.count, sizeof(key), compare);
+	}
+	found = d->unix_seen.count ? bsearch(&key, d->unix_seen.items, d->unix_seen.count,
+					     sizeof(key), compare)
+				   : NULL;
+	/* Not among them: closed meanwhile, or one that a dump in parts has missed. */
+	if (!found)
+		return ask_one(ino, out, e);
+	*out = *found;
+	return 0;
+}
+
+uint64_t unix_file_user(dev_t dev, ino_t ino)
+{
+	AUTO(arena) struct arena a = {0};
+	struct list all = {0};
+
+	if (ask_all(UDIAG_SHOW_VFS, &a, &all, NULL) < 0)
+		return 0;
+	/* The kernel's own dev_t: 12 bits major, 20 bits minor; inode numbers cut to 32 bits. */
+	LIST_EACH(&all, struct unix_seen, s)
+		if (s->file_ino == (uint32_t)ino && s->file_dev >> 20 == major(dev) &&
+		    (s->file_dev & 0xfffff) == minor(dev))
+			return s->ino;
+	return 0;
 }

@@ -224,7 +224,6 @@ static int bind_from(const struct sock_rec *s, int fd)
 static int make_way(const struct sock_rec *s, const char *path, bool keep, char *aside,
 		    size_t aside_room, struct err *e)
 {
-	static const struct dump nobody;
 	struct stat st;
 	uint64_t user;
 	char link[32];
@@ -240,7 +239,7 @@ static int make_way(const struct sock_rec *s, const char *path, bool keep, char 
 	user = unix_file_user(st.st_dev, st.st_ino);
 	if (user) {
 		snprintf(link, sizeof(link), "socket:[%" PRIu64 "]", user);
-		holder = dump_outside_holder((struct dump *)(uintptr_t)&nobody, link);
+		holder = holder_of_link(link);
 		return err_say(e, OBSTACLE,
 			       "the program had a socket at %s, which process %d uses now: end that "
 			       "one first",
@@ -449,7 +448,7 @@ static int connect_accept(struct restore *r, const struct sock_rec *server, int 
 
 		if (got < 0 || fstat(got, &st) < 0)
 			return err_set(e, -errno, "socket: accept");
-		ret = unix_ask(st.st_ino, &seen, e);
+		ret = unix_ask(NULL, st.st_ino, &seen, e);
 		if (ret < 0)
 			return ret;
 		if (seen.peer == (uint32_t)ours.st_ino) {

@@ -99,7 +99,7 @@ int sock_unix_dump(struct dump *d, const struct fd_view *v, struct sock_rec *s, 
 	socklen_t len = sizeof(local), creds_len = sizeof(struct ucred);
 	struct ucred creds = {0};
 	struct unix_seen seen;
-	int r = unix_ask(s->ino, &seen, e);
+	int r = unix_ask(d, s->ino, &seen, e);
 
 	if (r < 0)
 		return r;
@@ -310,7 +310,7 @@ static int dump_outside_peer(struct dump *d, const struct fd_view *v, uint32_t p
 static int dump_peer(struct dump *d, const struct fd_view *v, struct sock_rec *s, struct err *e)
 {
 	struct unix_seen seen, back;
-	int r = unix_ask(s->ino, &seen, e);
+	int r = unix_ask(d, s->ino, &seen, e);
 
 	if (r < 0 || !seen.has_peer)
 		return r;
@@ -327,7 +327,7 @@ static int dump_peer(struct dump *d, const struct fd_view *v, struct sock_rec *s
 	if (!s->peer)
 		return dump_outside_peer(d, v, seen.peer, s, e);
 	/* Datagrams can be sent to one who does not send back: it is found by its name then. */
-	r = unix_ask(seen.peer, &back, e);
+	r = unix_ask(d, seen.peer, &back, e);
 	if (r < 0)
 		return r;
 	if (s->type == SOCK_DGRAM && back.peer != s->ino &&

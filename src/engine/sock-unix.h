@@ -25,8 +25,12 @@ struct unix_seen {
 	uint32_t file_dev, file_ino; /* bound to this file, as the kernel numbers it */
 };
 
-/* One socket by its inode number. Return: 0; -ENOENT: not in our network namespace. */
-MUST_CHECK int unix_ask(uint64_t ino, struct unix_seen *out, struct err *e);
+/**
+ * unix_ask() - one socket by its inode number
+ * @d: a dump, during which nothing changes, and so all sockets are asked for at once; or NULL
+ * Return: 0; -ENOENT: not in our network namespace.
+ */
+MUST_CHECK int unix_ask(struct dump *d, uint64_t ino, struct unix_seen *out, struct err *e);
 /* The inode number of a socket that is bound to a file; 0: nobody is. */
 uint64_t unix_file_user(dev_t dev, ino_t ino);
 

@@ -83,10 +83,25 @@ static int set_regs(struct remote *r, const struct user_regs_struct *regs, struc
 	return 0;
 }
 
-/* A SIGSTOP or SIGKILL from elsewhere cannot be kept out by the mask: send it again later. */
+/* A SIGSTOP from elsewhere cannot be kept out by the mask: send it again later. */
 static void send_again(struct remote *r, int sig)
 {
 	syscall(SYS_tkill, r->t->tid, sig);
+}
+
+/*
+ * Did our breakpoint raise it, and not somebody else? One that is sent while a batch runs merges
+ * with the breakpoint's or comes before it: where the task stands tells.
+ */
+static bool is_breakpoint(struct remote *r)
+{
+	struct user_regs_struct regs;
+	uint64_t offset;
+
+	if (ptrace(PTRACE_GETREGS, r->t->tid, 0, &regs) < 0)
+		return false;
+	offset = regs.rip - 1 - r->page.at;
+	return offset < sizeof(remote_code) && remote_code[offset] == 0xcc;
 }
 
 /* Resume with @request and wait for a stop that @want accepts. */
@@ -106,12 +121,12 @@ static int go_until(struct remote *r, int request, enum want want, struct err *e
 		sig = WSTOPSIG(status);
 		event = status >> 16;
 		if ((want == WANT_SYSCALL && sig == (SIGTRAP | 0x80)) ||
-		    (want == WANT_BREAKPOINT && sig == SIGTRAP && !event) ||
+		    (want == WANT_BREAKPOINT && sig == SIGTRAP && !event && is_breakpoint(r)) ||
 		    (want == WANT_EVENT && event == PTRACE_EVENT_STOP))
 			break;
 		if (event && event != PTRACE_EVENT_STOP)
 			ptrace(PTRACE_GETEVENTMSG, r->t->tid, 0, &r->event_message);
-		if (!event && sig != (SIGTRAP | 0x80) && sig != SIGTRAP)
+		if (!event && sig != (SIGTRAP | 0x80))
 			late = sig;
 	}
 	if (late)
@@ -222,7 +237,7 @@ static int borrow_page(struct remote *r, struct err *e)
 	}
 	r->page = r->place.borrow;
 	r->stepwise = true;
-	return 0;
+	return tracee_set_sigmask(r->t, MASK_ALL, e);
 }
 
 int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *place,
@@ -236,8 +251,8 @@ int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *
 	ret = tracee_get_sigmask(t, &r->saved_mask, e);
 	if (ret < 0)
 		goto fail;
-	r->stepwise = breakpoint_would_disturb(t);
-	ret = tracee_set_sigmask(t, MASK_ALL & ~MASK_BIT(SIGTRAP), e);
+	r->stepwise = place->no_code || breakpoint_would_disturb(t);
+	ret = tracee_set_sigmask(t, r->stepwise ? MASK_ALL : MASK_ALL & ~MASK_BIT(SIGTRAP), e);
 	if (ret < 0)
 		goto fail;
 	t->state = TRACEE_CALLING;
@@ -260,7 +275,7 @@ fail:
 
 int remote_end(struct remote *r, struct err *e)
 {
-	int ret = 0;
+	int undone = 0, ret = 0;
 
 	if (!r->calls)
 		return 0;
@@ -268,13 +283,14 @@ int remote_end(struct remote *r, struct err *e)
 	r->calls = NULL;
 	buf_finish(&r->data);
 	if (r->borrowed && r->t->state == TRACEE_CALLING)
-		ret = tracee_write(r->t, r->page, r->borrowed, REMOTE_PAGE_BYTES, e);
+		undone = tracee_write(r->t, r->page, r->borrowed, REMOTE_PAGE_BYTES, e);
 	free(r->borrowed);
 	r->borrowed = NULL;
 	if (r->t->state == TRACEE_CALLING && r->own_page) {
 		int64_t result;
 
-		ret = REMOTE_CALL(r, &result, e, SYS_munmap, U(r->page.at), U(REMOTE_PAGE_BYTES));
+		undone = REMOTE_CALL(r, &result, e, SYS_munmap, U(r->page.at),
+				     U(REMOTE_PAGE_BYTES));
 	}
 	if (r->t->state == TRACEE_CALLING) {
 		ret = set_regs(r, &r->saved, e);
@@ -291,7 +307,7 @@ int remote_end(struct remote *r, struct err *e)
 			r->t->state = TRACEE_STOPPED;
 	}
 	arena_finish(&r->arena);
-	return ret;
+	return undone < 0 ? undone : ret;
 }
 
 /* ---- batches --------------------------------------------------------------------------- */

@@ -123,7 +123,8 @@ struct call {
 /* Where remote calls find what they need in a task. */
 struct remote_place {
 	remote_t gate; /* a syscall instruction (remote_find_gate()) */
-	remote_t page; /* an area of REMOTE_PAGE_BYTES that is ours already (restore); 0: map one */
+	remote_t page; /* an area of REMOTE_PAGE_BYTES that is ours already; 0: map one */
+	bool no_code;  /* the page holds no code of ours: calls go stepwise */
 	/*
 	 * Writable memory of REMOTE_PAGE_BYTES that the task has: used, and put back as it was,
 	 * when a limit of the task's does not let us map our own. 0: there is none.

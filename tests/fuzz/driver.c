@@ -78,7 +78,7 @@ static void mutate(size_t *len, struct span other)
 		*len += n;
 		break;
 	case 4: /* overwrite with a piece of another one */
-		n = MIN(draw_below(other.len + 1), INPUT_MAX - at);
+		n = draw_below(MIN(other.len, INPUT_MAX - at) + 1);
 		from = draw_below(other.len - n + 1);
 		if (n)
 			memcpy(input + at, other.data + from, n);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=restore */
+/* zoo: expect=restore unprivileged=obstacle */
 /* inotify: watches with their descriptors' numbers (with gaps) and masks; nothing queued. */
 #include "zoo.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=either */
+/* zoo: expect=either skip=pidns,user */
 /* A pidfd of a child that was already waited for: it must stay a pidfd of nobody. */
 #include "zoo.h"
 

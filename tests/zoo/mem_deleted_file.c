@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=restore */
+/* zoo: expect=restore unprivileged=obstacle */
 /* Mappings of a file that has no name any more: shared ones stay one file, private ones a copy. */
 #include "zoo.h"
 

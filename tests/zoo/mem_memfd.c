@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=restore */
+/* zoo: expect=restore unprivileged=obstacle */
 /* memfd: name, content, size, seals, and that a mapping and the descriptor are one file. */
 #include "zoo.h"
 

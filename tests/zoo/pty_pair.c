@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=restore */
+/* zoo: expect=restore unprivileged=obstacle */
 /* A pty pair: number, settings, window size, bytes waiting on both sides, packet mode, lock. */
 #include "zoo.h"
 

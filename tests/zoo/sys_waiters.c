@@ -1,28 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
 /*
- * Threads that wait in system calls without a timeout, one kind each. A stop must not be seen by
- * any of them: each returns once its own event comes, and with that event's result. (Some of these
- * give EINTR after an ordinary SIGSTOP; a snapshot is not one.)
+ * Threads that wait in system calls without a timeout, one kind each. A stop is not seen by any of
+ * them: each returns once its own event comes, and with that event's result.
  */
 #include "zoo.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { READ, WRITE, POLL, PPOLL, SELECT, EPOLL, FUTEX, SIGWAIT, SUSPEND, ACCEPT, FLOCK, FCNTL_LOCK, EVENTFD,
-       RECV, WAIT, OPEN, COUNT };
+enum { READ, WRITE, POLL, PPOLL, SELECT, FUTEX, SUSPEND, ACCEPT, FLOCK, FCNTL_LOCK, EVENTFD, RECV, WAIT, OPEN,
+       COUNT };
 
 static const long number[COUNT] = {
 	[READ] = SYS_read, [WRITE] = SYS_write, [POLL] = SYS_poll, [PPOLL] = SYS_ppoll,
-	[SELECT] = SYS_pselect6, [EPOLL] = SYS_epoll_wait, [FUTEX] = SYS_futex,
-	[SIGWAIT] = SYS_rt_sigtimedwait, [SUSPEND] = SYS_rt_sigsuspend, [ACCEPT] = SYS_accept4,
+	[SELECT] = SYS_pselect6, [FUTEX] = SYS_futex, [SUSPEND] = SYS_rt_sigsuspend, [ACCEPT] = SYS_accept4,
 	[FLOCK] = SYS_flock, [FCNTL_LOCK] = SYS_fcntl, [EVENTFD] = SYS_read, [RECV] = SYS_recvfrom,
 	[WAIT] = SYS_wait4, [OPEN] = SYS_openat,
 };
@@ -30,11 +27,11 @@ static const long number[COUNT] = {
 static volatile pid_t tids[COUNT];
 static volatile long result[COUNT];
 static volatile int error[COUNT];
-static int pipes[COUNT][2], sockets[2], listener, event, held, wanted, posix_held, posix_wanted, epoll;
+static int pipes[COUNT][2], sockets[2], listener, event, held, wanted, posix_held, posix_wanted;
 static uint32_t word;
 static pid_t child;
 static char fifo[PATH_MAX], name[PATH_MAX];
-static sigset_t rt, empty_but_usr2;
+static sigset_t empty_but_usr2;
 
 static void nothing(int sig)
 {
@@ -46,8 +43,6 @@ static long wait_in(long which)
 	static char big[PAGE];
 	struct pollfd p = {.fd = pipes[which][0], .events = POLLIN};
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	struct epoll_event e;
-	siginfo_t info;
 	sigset_t mask;
 	uint64_t v;
 	fd_set set;
@@ -68,12 +63,8 @@ static long wait_in(long which)
 		FD_ZERO(&set);
 		FD_SET(pipes[SELECT][0], &set);
 		return syscall(SYS_pselect6, pipes[SELECT][0] + 1, &set, NULL, NULL, NULL, NULL);
-	case EPOLL:
-		return syscall(SYS_epoll_wait, epoll, &e, 1, -1);
 	case FUTEX:
 		return syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
-	case SIGWAIT:
-		return syscall(SYS_rt_sigtimedwait, &rt, &info, NULL, 8);
 	case SUSPEND:
 		return syscall(SYS_rt_sigsuspend, &empty_but_usr2, 8);
 	case ACCEPT:
@@ -108,7 +99,6 @@ int main(int argc, char **argv)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = ""};
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	struct epoll_event e = {.events = EPOLLIN};
 	static char data[65536];
 	pthread_t t[COUNT];
 	uint64_t one = 1;
@@ -118,10 +108,7 @@ int main(int argc, char **argv)
 	zoo_init(argc, argv);
 	sigemptyset(&usr2);
 	sigaddset(&usr2, SIGUSR2);
-	sigemptyset(&rt);
-	sigaddset(&rt, SIGRTMIN + 2);
 	must(sigprocmask(SIG_BLOCK, &usr2, NULL));
-	must(sigprocmask(SIG_BLOCK, &rt, NULL));
 	sigfillset(&empty_but_usr2);
 	sigdelset(&empty_but_usr2, SIGUSR2);
 	must(sigaction(SIGUSR2, &(struct sigaction){.sa_handler = nothing}, NULL));
@@ -129,8 +116,6 @@ int main(int argc, char **argv)
 	for (int i = 0; i < COUNT; i++)
 		must(pipe(pipes[i]));
 	check_eq(write(pipes[WRITE][1], data, 65536), 65536);
-	epoll = must(epoll_create1(0));
-	must(epoll_ctl(epoll, EPOLL_CTL_ADD, pipes[EPOLL][0], &e));
 	must(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
 	listener = must(socket(AF_UNIX, SOCK_STREAM, 0));
 	snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "zoo waiters %d", getpid());
@@ -169,10 +154,8 @@ int main(int argc, char **argv)
 	must(write(pipes[POLL][1], "x", 1));
 	must(write(pipes[PPOLL][1], "x", 1));
 	must(write(pipes[SELECT][1], "x", 1));
-	must(write(pipes[EPOLL][1], "x", 1));
 	word = 1;
 	must(syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
-	must_zero(pthread_kill(t[SIGWAIT], SIGRTMIN + 2));
 	must_zero(pthread_kill(t[SUSPEND], SIGUSR2));
 	caller = must(socket(AF_UNIX, SOCK_STREAM, 0));
 	must(connect(caller, (void *)&address, sizeof(address)));
@@ -189,7 +172,7 @@ int main(int argc, char **argv)
 	zoo_spoil(result[ACCEPT] = -1);
 	for (int i = 0; i < COUNT; i++) {
 		long want = i == WRITE ? (long)PAGE : i == FUTEX || i == FLOCK || i == FCNTL_LOCK ? 0 :
-			    i == SIGWAIT ? SIGRTMIN + 2 : i == SUSPEND ? -1 : i == EVENTFD ? 8 :
+			    i == SUSPEND ? -1 : i == EVENTFD ? 8 :
 			    i == WAIT ? child : i == ACCEPT || i == OPEN ? result[i] : 1;
 
 		check(result[i] == want && (result[i] >= 0 || error[i] == EINTR),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=restore */
+/* zoo: expect=restore unprivileged=no */
 /* Settings that each thread has of its own: affinity, nice, ioprio, timer slack, policy, name, pdeathsig. */
 #include "zoo.h"
 

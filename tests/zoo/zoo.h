@@ -288,7 +288,10 @@ static ZOO_UNUSED const char *zoo_status(pid_t tid, const char *key)
 	return p;
 }
 
-/* Wait until a thread sleeps in a system call: there is no event for that, so look again and again. */
+/*
+ * Wait until a thread sleeps in a system call: there is no event for that, so look again and again.
+ * A call that was stopped goes on as restart_syscall().
+ */
 static ZOO_UNUSED void zoo_await_syscall(pid_t tid, long number)
 {
 	char path[64], text[256];
@@ -297,7 +300,8 @@ static ZOO_UNUSED void zoo_await_syscall(pid_t tid, long number)
 	for (;;) {
 		if (zoo_read_file(path, text, sizeof(text)) < 0)
 			zoo_fail("%s: %s", path, strerror(errno));
-		if (text[0] >= '0' && text[0] <= '9' && atol(text) == number)
+		if (text[0] >= '0' && text[0] <= '9' &&
+		    (atol(text) == number || atol(text) == SYS_restart_syscall))
 			return;
 		sched_yield();
 	}
