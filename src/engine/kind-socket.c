@@ -14,7 +14,7 @@ static const struct family {
 	int family;
 	int (*dump)(struct dump *d, const struct fd_view *v, struct sock_rec *s, struct err *e);
 	int (*dump_late)(struct dump *d, const struct fd_view *v, struct sock_rec *s,
-			 struct err *e);
+	                 struct err *e);
 	int (*restore)(struct restore *r, const struct sock_rec *s, struct err *e);
 } families[] = {
 	{AF_UNIX, sock_unix_dump, sock_unix_dump_late, sock_unix_restore},
@@ -103,22 +103,23 @@ static int socket_dump(struct dump *d, const struct fd_view *v, struct file_rec 
 			dump_obstacle(d, v->task->pid, "descriptor %d is %s", v->fd, name);
 		else
 			dump_obstacle(d, v->task->pid,
-				      "descriptor %d is a socket of a family that wslx does not "
-				      "know (%u)",
-				      v->fd, s->family);
+			              "descriptor %d is a socket of a family that wslx does not "
+			              "know (%u)",
+			              v->fd, s->family);
 		return 0;
 	}
 	/* Asking for the error would take it. A UNIX stream is looked at when its peer is known. */
 	if (s->family != AF_UNIX && poll(&p, 1, 0) > 0 && p.revents & POLLERR)
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a socket with an error that the program has not seen "
-			      "yet: let it read the error, or close the socket",
-			      v->fd);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a socket with an error that the program has not seen "
+			"yet: let it read the error, or close the socket",
+			v->fd);
 	return family->dump(d, v, s, e);
 }
 
 static int socket_dump_late(struct dump *d, const struct fd_view *v, struct file_rec *f,
-			    struct err *e)
+                            struct err *e)
 {
 	struct sock_rec *s = LIST_AT(&d->image.socks, struct sock_rec, f->object - 1);
 	const struct family *family = family_of(s->family);
