@@ -16,11 +16,12 @@ static const struct family {
 	int (*dump_late)(struct dump *d, const struct fd_view *v, struct sock_rec *s,
 	                 struct err *e);
 	int (*restore)(struct restore *r, const struct sock_rec *s, struct err *e);
+	int (*restore_late)(struct restore *r, const struct sock_rec *s, struct err *e);
 } families[] = {
-	{AF_UNIX, sock_unix_dump, sock_unix_dump_late, sock_unix_restore},
-	{AF_INET, sock_inet_dump, NULL, sock_inet_restore},
-	{AF_INET6, sock_inet_dump, NULL, sock_inet_restore},
-	{AF_NETLINK, sock_netlink_dump, NULL, sock_netlink_restore},
+	{AF_UNIX, sock_unix_dump, sock_unix_dump_late, sock_unix_restore, sock_unix_restore_late},
+	{AF_INET, sock_inet_dump, NULL, sock_inet_restore, NULL},
+	{AF_INET6, sock_inet_dump, NULL, sock_inet_restore, NULL},
+	{AF_NETLINK, sock_netlink_dump, NULL, sock_netlink_restore, NULL},
 };
 
 static const struct family *family_of(uint32_t number)
@@ -158,6 +159,15 @@ static int socket_restore(struct restore *r, const struct file_rec *f, int *out,
 	return *out < 0 ? err_set(e, -errno, "socket") : 0;
 }
 
+static int socket_restore_late(struct restore *r, struct remote *in, const struct file_rec *f,
+                               int at, struct err *e)
+{
+	const struct sock_rec *s = sock_rec_of(r, f->object);
+	const struct family *family = family_of(s->family);
+
+	return family && family->restore_late ? family->restore_late(r, s, e) : 0;
+}
+
 const struct kind kind_socket = {
 	.name = "socket",
 	.kind = FILE_SOCKET,
@@ -165,4 +175,5 @@ const struct kind kind_socket = {
 	.dump = socket_dump,
 	.dump_late = socket_dump_late,
 	.restore = socket_restore,
+	.restore_late = socket_restore_late,
 };

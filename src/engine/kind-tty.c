@@ -655,6 +655,7 @@ static int restore_queue(struct restore *r, const struct tty_rec *t, struct err 
 static int restore_tty(struct restore *r, const struct tty_rec *t, struct err *e)
 {
 	int *master = &r->tty_masters[t->id - 1], on = 1, ret = 0;
+	struct winsize size;
 
 	if (is_callers(r, t))
 		return restore_callers(r, t, e);
@@ -678,13 +679,11 @@ static int restore_tty(struct restore *r, const struct tty_rec *t, struct err *e
 		return err_set(e, -errno, "terminal %s: lock", t->path);
 	if (!t->external)
 		return 0;
-	/* With the caller's terminal behind it, its size is the caller's. */
-	if (r->options->tty >= 0) {
-		struct winsize size;
-
-		if (ioctl(r->options->tty, TIOCGWINSZ, &size) == 0)
-			ioctl(*master, TIOCSWINSZ, &size);
-	}
+	/* The caller's terminal is behind one of them, which has its size then. */
+	if (r->options->tty < 0 || r->tty_holder)
+		return tty_hold(*master, -1, NULL, e);
+	if (ioctl(r->options->tty, TIOCGWINSZ, &size) == 0)
+		ioctl(*master, TIOCSWINSZ, &size);
 	return tty_hold(*master, r->options->tty, &r->tty_holder, e);
 }
 

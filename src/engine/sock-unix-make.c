@@ -9,7 +9,8 @@
  * Order of a socket: name, queue, connection of datagrams, options, shutdown. A connected pair is
  * made at once, with both queues, when the first of the two is asked for. A socket that
  * accept(2) gave has the name of the listener: it is made by connecting to that listener, or to
- * one that stands there for a moment.
+ * one that stands there for a moment. Datagram sockets that send to others by name are filled
+ * and connected late, when all names are there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -616,9 +617,7 @@ static int fill_datagrams(struct restore *r, const struct sock_rec *s, struct er
 			return ret;
 		if (m->from.len && !sender)
 			return err_say(e, -EBADMSG, "a datagram's sender is not there");
-		if (sender)
-			ret = sock_unix_restore(r, sender, e);
-		else if (nameless < 0)
+		if (!sender && nameless < 0)
 			ret = sock_open(s, &nameless, e);
 		if (ret < 0)
 			return ret;
@@ -679,15 +678,12 @@ static int connect_datagrams(struct restore *r, const struct sock_rec *s, int fd
 	struct sockaddr_un to;
 	socklen_t len;
 	char name[UNIX_NAME_TEXT];
-	int ret = 0;
+	int ret;
 
 	if (s->peer_closed)
 		return connect_to_nobody(fd, e);
 	if (s->peer) {
-		if (s->peer != s->id)
-			ret = sock_unix_restore(r, sock_rec_of(r, s->peer), e);
-		if (!ret)
-			ret = reach(sock_rec_of(r, s->peer), &to, &len, e);
+		ret = reach(sock_rec_of(r, s->peer), &to, &len, e);
 		if (!ret && connect(fd, (struct sockaddr *)&to, len) < 0)
 			ret = err_set(e, -errno, "socket: its peer");
 		return ret;
@@ -699,6 +695,36 @@ static int connect_datagrams(struct restore *r, const struct sock_rec *s, int fd
 	return 0;
 }
 
+/* A closed partner that had no name: what it sent is sent before it goes. */
+static int make_half_pair(struct restore *r, const struct sock_rec *s, struct err *e)
+{
+	struct deed deed = {.what = MAKE_PAIR, .creator = s, .type = SOCK_DGRAM};
+	AUTO(fd) int fd = -1, gone = -1;
+	int ret = deed_do(r, &deed, e);
+
+	fd = deed.pair[0];
+	gone = deed.pair[1];
+	if (!ret)
+		ret = fill_from(r, s, gone, e);
+	if (!ret)
+		ret = finish(s, fd, e);
+	if (!ret)
+		r->sock_fds[s->id - 1] = take_fd(&fd);
+	return ret;
+}
+
+/* Connected to each other, and so made together. */
+static bool is_pair(struct restore *r, const struct sock_rec *s)
+{
+	return s->peer && s->peer != s->id && sock_rec_of(r, s->peer)->peer == s->id;
+}
+
+/* Is the name all that it has until the others are there? */
+static bool is_loose(struct restore *r, const struct sock_rec *s)
+{
+	return s->type == SOCK_DGRAM && !is_pair(r, s) && (!s->peer_closed || s->local.len);
+}
+
 static int make_datagrams(struct restore *r, const struct sock_rec *s, struct err *e)
 {
 	const struct sock_rec *peer = s->peer ? sock_rec_of(r, s->peer) : NULL;
@@ -707,35 +733,25 @@ static int make_datagrams(struct restore *r, const struct sock_rec *s, struct er
 
 	if (peer && (peer->family != AF_UNIX || peer->type != SOCK_DGRAM))
 		return err_say(e, -EBADMSG, "socket %u: its peer is not its peer", s->id);
-	if (peer && peer != s && peer->peer == s->id)
+	if (is_pair(r, s))
 		return make_datagram_pair(r, s, peer, e);
-	/* A closed partner that had no name: what it sent is sent before it goes. */
-	if (s->peer_closed && !s->local.len) {
-		struct deed deed = {.what = MAKE_PAIR, .creator = s, .type = SOCK_DGRAM};
-		AUTO(fd) int gone = -1;
-
-		ret = deed_do(r, &deed, e);
-		fd = deed.pair[0];
-		gone = deed.pair[1];
-		if (!ret)
-			ret = fill_from(r, s, gone, e);
-		if (!ret)
-			ret = finish(s, fd, e);
-		if (!ret)
-			r->sock_fds[s->id - 1] = take_fd(&fd);
-		return ret;
-	}
+	if (!is_loose(r, s))
+		return make_half_pair(r, s, e);
 	ret = sock_open(s, &fd, e);
 	if (!ret)
 		ret = bind_name(s, fd, e);
-	if (ret < 0)
-		return ret;
-	/* From here on others may need it, as it may need them. */
-	r->sock_fds[s->id - 1] = take_fd(&fd);
-	fd = fcntl(r->sock_fds[s->id - 1], F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return err_set(e, -errno, "socket");
-	/* Before it is connected: then only its peer may send to it. */
+	if (!ret)
+		r->sock_fds[s->id - 1] = take_fd(&fd);
+	return ret;
+}
+
+/* All sockets have their names now: queues first, for then only the peer may send. */
+int sock_unix_restore_late(struct restore *r, const struct sock_rec *s, struct err *e)
+{
+	int fd = r->sock_fds[s->id - 1], ret = 0;
+
+	if (!is_loose(r, s))
+		return 0;
 	if (s->queue.count)
 		ret = fill_datagrams(r, s, e);
 	if (!ret)

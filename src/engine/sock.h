@@ -32,6 +32,7 @@ MUST_CHECK int sock_netlink_dump(struct dump *d, const struct fd_view *v, struct
 
 /* Make the socket, and what it hangs together with, in r->sock_fds. */
 MUST_CHECK int sock_unix_restore(struct restore *r, const struct sock_rec *s, struct err *e);
+MUST_CHECK int sock_unix_restore_late(struct restore *r, const struct sock_rec *s, struct err *e);
 MUST_CHECK int sock_inet_restore(struct restore *r, const struct sock_rec *s, struct err *e);
 MUST_CHECK int sock_netlink_restore(struct restore *r, const struct sock_rec *s, struct err *e);
 
