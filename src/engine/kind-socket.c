@@ -143,6 +143,31 @@ int sock_restore_owner(const struct sock_rec *s, int fd, struct err *e)
 	return 0;
 }
 
+/* Files are made in the order of their numbers: after this one there may be no socket. */
+static bool is_last(const struct restore *r, const struct file_rec *f)
+{
+	for (size_t i = f->id; i < r->image->files.count; i++)
+		if (LIST_AT(&r->image->files, struct file_rec, i)->kind == FILE_SOCKET)
+			return false;
+	return true;
+}
+
+/* What needs all sockets to be there. */
+static int restore_rest(struct restore *r, struct err *e)
+{
+	LIST_EACH(&r->image->socks, struct sock_rec, s) {
+		const struct family *family = family_of(s->family);
+		int ret;
+
+		if (!family || !family->restore_late || r->sock_fds[s->id - 1] < 0)
+			continue;
+		ret = family->restore_late(r, s, e);
+		if (ret < 0)
+			return err_wrap(e, ret, "socket %u", s->id);
+	}
+	return 0;
+}
+
 static int socket_restore(struct restore *r, const struct file_rec *f, int *out, struct err *e)
 {
 	const struct sock_rec *s = sock_rec_of(r, f->object);
@@ -152,20 +177,13 @@ static int socket_restore(struct restore *r, const struct file_rec *f, int *out,
 	if (!family)
 		return err_say(e, -EBADMSG, "a socket of family %u", s->family);
 	ret = family->restore(r, s, e);
+	if (!ret && is_last(r, f))
+		ret = restore_rest(r, e);
 	if (ret < 0)
 		return ret;
 	/* It may be needed here by another one: a listener, a sender. */
 	*out = fcntl(r->sock_fds[s->id - 1], F_DUPFD_CLOEXEC, 0);
 	return *out < 0 ? err_set(e, -errno, "socket") : 0;
-}
-
-static int socket_restore_late(struct restore *r, struct remote *in, const struct file_rec *f,
-                               int at, struct err *e)
-{
-	const struct sock_rec *s = sock_rec_of(r, f->object);
-	const struct family *family = family_of(s->family);
-
-	return family && family->restore_late ? family->restore_late(r, s, e) : 0;
 }
 
 const struct kind kind_socket = {
@@ -175,5 +193,4 @@ const struct kind kind_socket = {
 	.dump = socket_dump,
 	.dump_late = socket_dump_late,
 	.restore = socket_restore,
-	.restore_late = socket_restore_late,
 };
