@@ -45,9 +45,9 @@ static int epoll_dump(struct dump *d, const struct fd_view *v, struct file_rec *
 	if (ioctl(v->local, EPIOCGPARAMS, &params) == 0 &&
 	    (params.busy_poll_usecs || params.busy_poll_budget || params.prefer_busy_poll))
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is an epoll that polls network devices busily "
-			      "(EPIOCSPARAMS), which is not restored",
-			      v->fd);
+		              "descriptor %d is an epoll that polls network devices busily "
+		              "(EPIOCSPARAMS), which is not restored",
+		              v->fd);
 	return 0;
 }
 
@@ -69,7 +69,7 @@ static const struct table_rec *table_of(const struct dump *d, const struct threa
  * Return: its id; 0: not there; negative errno.
  */
 static int find_in(const struct dump *d, const struct thread_rec *th, int number,
-		   const struct kcmp_epoll_slot *slot)
+                   const struct kcmp_epoll_slot *slot)
 {
 	LIST_EACH(&table_of(d, th)->fds, struct fd_rec, fd) {
 		int r;
@@ -88,9 +88,8 @@ static int find_target(struct dump *d, const struct fd_view *v, const struct kcm
 	/* Where it was surely added from, if nothing was closed since. */
 	LIST_EACH(&d->image.tasks, struct task_rec, t) {
 		LIST_EACH(&t->threads, struct thread_rec, th) {
-			int r = th->tid == (uint32_t)v->tid
-					? find_in(d, th, (int)slot->tfd, slot)
-					: 0;
+			int r = th->tid == (uint32_t)v->tid ? find_in(d, th, (int)slot->tfd, slot)
+			                                    : 0;
 
 			if (r)
 				return r;
@@ -112,7 +111,7 @@ static int find_target(struct dump *d, const struct fd_view *v, const struct kcm
 }
 
 static int epoll_dump_late(struct dump *d, const struct fd_view *v, struct file_rec *f,
-			   struct err *e)
+                           struct err *e)
 {
 	const struct list *seen = &v->info.epoll;
 
@@ -128,10 +127,11 @@ static int epoll_dump_late(struct dump *d, const struct fd_view *v, struct file_
 		if (file < 0)
 			return err_set(e, file, "epoll: what it watches as descriptor %d", t->fd);
 		if (!file) {
-			dump_obstacle(d, v->task->pid,
-				      "descriptor %d is an epoll that watches a file (added as "
-				      "descriptor %d) which no process of the tree has open any more",
-				      v->fd, t->fd);
+			dump_obstacle(
+				d, v->task->pid,
+				"descriptor %d is an epoll that watches a file (added as "
+				"descriptor %d) which no process of the tree has open any more",
+				v->fd, t->fd);
 			continue;
 		}
 		*LIST_ADD(&f->epoll.targets, &d->arena, struct epoll_target_rec) =
@@ -170,7 +170,7 @@ static const struct table_rec *table_in(const struct restore *r, const struct re
 
 			if (&th->tracee == in->t)
 				return LIST_AT(&r->image->tables, struct table_rec,
-					       th->rec->table - 1);
+				               th->rec->table - 1);
 		}
 	return NULL;
 }
@@ -207,17 +207,17 @@ static int run(struct remote *in, struct err *e)
 }
 
 static void queue_add(struct remote *in, int epoll, const struct epoll_target_rec *t,
-		      uint32_t events)
+                      uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.u64 = t->data};
 
 	REMOTE_QUEUE(in, SYS_epoll_ctl, U(epoll), U(EPOLL_CTL_ADD), U(t->fd),
-		     remote_in(in, &event, sizeof(event)));
+	             remote_in(in, &event, sizeof(event)));
 }
 
 /* The number is another file's in this task, or nobody's: it is the target's for a moment. */
-static int add_as(struct restore *r, struct remote *in, int epoll,
-		  const struct epoll_target_rec *t, uint32_t events, struct err *e)
+static int add_as(struct restore *r, struct remote *in, int epoll, const struct epoll_target_rec *t,
+                  uint32_t events, struct err *e)
 {
 	int64_t flags, saved = -1, done;
 	int there = -1, ret;
@@ -248,7 +248,7 @@ static int add_as(struct restore *r, struct remote *in, int epoll,
 }
 
 static int add(struct restore *r, struct remote *in, int epoll, const struct table_rec *table,
-	       const struct epoll_target_rec *t, uint32_t events, struct err *e)
+               const struct epoll_target_rec *t, uint32_t events, struct err *e)
 {
 	int ret = 0;
 
@@ -286,7 +286,7 @@ static int spend(struct restore *r, int epoll, const struct epoll_target_rec *t,
 }
 
 static int epoll_restore_late(struct restore *r, struct remote *in, const struct file_rec *f,
-			      int at, struct err *e)
+                              int at, struct err *e)
 {
 	const struct table_rec *table = table_in(r, in);
 	int ret = 0;

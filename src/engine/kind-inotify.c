@@ -40,8 +40,8 @@ static int open_handle(const struct list *mounts, const struct proc_inotify_watc
 	union {
 		struct file_handle head;
 		uint8_t room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-	} handle = {.head = {.handle_bytes = (unsigned)w->handle.len,
-			     .handle_type = w->handle_type}};
+	} handle = {
+		.head = {.handle_bytes = (unsigned)w->handle.len, .handle_type = w->handle_type}};
 	int last = -ENODEV;
 
 	if (!w->handle.len || w->handle.len > MAX_HANDLE_SZ)
@@ -65,7 +65,7 @@ static int open_handle(const struct list *mounts, const struct proc_inotify_watc
 }
 
 static int dump_watch(struct dump *d, const struct fd_view *v, const struct list *mounts,
-		      const struct proc_inotify_watch *w, struct file_rec *f, struct err *e)
+                      const struct proc_inotify_watch *w, struct file_rec *f, struct err *e)
 {
 	AUTO(fd) int fd = open_handle(mounts, w);
 	const char *path = "";
@@ -75,17 +75,17 @@ static int dump_watch(struct dump *d, const struct fd_view *v, const struct list
 
 	if (w->wd > WD_MAX) {
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d has an inotify watch numbered %d: numbers over %d "
-			      "cannot be reached again",
-			      v->fd, w->wd, WD_MAX);
+		              "descriptor %d has an inotify watch numbered %d: numbers over %d "
+		              "cannot be reached again",
+		              v->fd, w->wd, WD_MAX);
 		return 0;
 	}
 	if (fd < 0) {
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d has an inotify watch (%d) on inode %" PRIu64
-			      ", whose path cannot be found: %s",
-			      v->fd, w->wd, w->inode,
-			      fd == -EPERM ? "that needs CAP_DAC_READ_SEARCH" : strerror(-fd));
+		              "descriptor %d has an inotify watch (%d) on inode %" PRIu64
+		              ", whose path cannot be found: %s",
+		              v->fd, w->wd, w->inode,
+		              fd == -EPERM ? "that needs CAP_DAC_READ_SEARCH" : strerror(-fd));
 		return 0;
 	}
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
@@ -96,15 +96,16 @@ static int dump_watch(struct dump *d, const struct fd_view *v, const struct list
 	if (st.st_nlink && !text_ends(path, " (deleted)") &&
 	    (stat(path, &now) < 0 || now.st_ino != st.st_ino || now.st_dev != st.st_dev)) {
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d has an inotify watch (%d) on inode %" PRIu64
-			      ", which is not found under the path %s",
-			      v->fd, w->wd, w->inode, path);
+		              "descriptor %d has an inotify watch (%d) on inode %" PRIu64
+		              ", which is not found under the path %s",
+		              v->fd, w->wd, w->inode, path);
 		return 0;
 	}
 	if (S_ISDIR(st.st_mode) && text_ends(path, " (deleted)")) {
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d has an inotify watch on a directory that was deleted: %s",
-			      v->fd, path);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d has an inotify watch on a directory that was deleted: %s",
+			v->fd, path);
 		return 0;
 	}
 	inode = dump_inode(d, v->task->pid, fd, path, e);
@@ -132,10 +133,11 @@ static int inotify_dump(struct dump *d, const struct fd_view *v, struct file_rec
 	if (ioctl(v->local, FIONREAD, &queued) < 0)
 		return err_set(e, -errno, "inotify: FIONREAD");
 	if (queued)
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d has %d bytes of inotify events that were not read yet: "
-			      "let the program read them first",
-			      v->fd, queued);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d has %d bytes of inotify events that were not read yet: "
+			"let the program read them first",
+			v->fd, queued);
 	r = os_read_file_at(AT_FDCWD, "/proc/self/mountinfo", &text);
 	if (r < 0)
 		return err_set(e, r, "mountinfo");
@@ -144,8 +146,8 @@ static int inotify_dump(struct dump *d, const struct fd_view *v, struct file_rec
 		if (!r)
 			r = dump_watch(d, v, &mounts, w, f, e);
 	if (!r && f->inotify.watches.count)
-		qsort(f->inotify.watches.items, f->inotify.watches.count,
-		      sizeof(struct watch_rec), compare_watches);
+		qsort(f->inotify.watches.items, f->inotify.watches.count, sizeof(struct watch_rec),
+		      compare_watches);
 	return r;
 }
 
@@ -188,15 +190,15 @@ static int add_watch(struct restore *r, int fd, const struct watch_rec *w, struc
 		int wd = inotify_add_watch(fd, path, w->mask);
 
 		if (wd < 0)
-			return err_set(e, -errno, "inotify: watch %u on %s", w->wd,
-				       LIST_AT(&r->image->inodes, struct inode_rec, w->inode - 1)
-					       ->path);
+			return err_set(
+				e, -errno, "inotify: watch %u on %s", w->wd,
+				LIST_AT(&r->image->inodes, struct inode_rec, w->inode - 1)->path);
 		if ((uint32_t)wd == w->wd)
 			return 0;
 		/* Numbers ascend: one that is past ours, or a file that is watched twice. */
 		if ((uint32_t)wd > w->wd)
 			return err_say(e, -EBADMSG, "inotify: watch %u cannot be had (got %d)",
-				       w->wd, wd);
+			               w->wd, wd);
 		if (inotify_rm_watch(fd, wd) < 0)
 			return err_set(e, -errno, "inotify: watch %d", wd);
 		if (!(++tries % 1024)) {
@@ -208,7 +210,7 @@ static int add_watch(struct restore *r, int fd, const struct watch_rec *w, struc
 }
 
 static int inotify_restore_late(struct restore *r, struct remote *in, const struct file_rec *f,
-				int at, struct err *e)
+                                int at, struct err *e)
 {
 	int fd = r->files[f->id - 1], ret = 0;
 

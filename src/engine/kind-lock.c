@@ -41,18 +41,17 @@ static int refuse(struct restore *r, const struct lock_rec *l, int code, struct 
 	if (l->kind != LOCK_FLOCK && fcntl(fd, F_GETLK, &other) == 0 && other.l_type != F_UNLCK &&
 	    other.l_pid > 0)
 		return err_say(e, OBSTACLE, "the lock that it had on %s is held by process %d now",
-			       path_of(r, l), other.l_pid);
+		               path_of(r, l), other.l_pid);
 	return err_say(e, OBSTACLE, "the lock that it had on %s is held by somebody else now",
-		       path_of(r, l));
+	               path_of(r, l));
 }
 
 static int lock_description(struct restore *r, const struct lock_rec *l, struct err *e)
 {
 	struct flock range = range_of(l);
 	int fd = r->files[l->file - 1];
-	int ret = l->kind == LOCK_FLOCK
-			  ? flock(fd, (l->write ? LOCK_EX : LOCK_SH) | LOCK_NB)
-			  : fcntl(fd, F_OFD_SETLK, &range);
+	int ret = l->kind == LOCK_FLOCK ? flock(fd, (l->write ? LOCK_EX : LOCK_SH) | LOCK_NB)
+	                                : fcntl(fd, F_OFD_SETLK, &range);
 
 	return ret < 0 ? refuse(r, l, -errno, e) : 0;
 }
@@ -63,7 +62,7 @@ static int64_t number_in(const struct restore *r, const struct rtask *t, uint32_
 	const struct thread_rec *th = LIST_AT(&t->rec->threads, struct thread_rec, 0);
 
 	LIST_EACH(&LIST_AT(&r->image->tables, struct table_rec, th->table - 1)->fds, struct fd_rec,
-		  fd)
+	          fd)
 		if (fd->file == file)
 			return fd->fd;
 	return -1;
@@ -79,16 +78,15 @@ static int lock_process(struct restore *r, const struct lock_rec *l, struct err 
 
 	if (!t || t->rec->state == TASK_ZOMBIE)
 		return err_say(e, -EBADMSG, "a lock is owned by process %d, which is not there",
-			       l->pid);
+		               l->pid);
 	fd = number_in(r, t, l->file);
 	if (fd < 0)
 		return err_say(e, -EBADMSG, "process %d has a lock on a file that it has not open",
-			       l->pid);
+		               l->pid);
 	ret = remote_begin(&in, &t->threads[0].tracee, &r->place, e);
 	if (ret < 0)
 		return ret;
-	remote_queue(&in, SYS_fcntl, 3, U(fd), U(F_SETLK),
-		     remote_in(&in, &range, sizeof(range)));
+	remote_queue(&in, SYS_fcntl, 3, U(fd), U(F_SETLK), remote_in(&in, &range, sizeof(range)));
 	ret = remote_run(&in, e);
 	if (!ret)
 		result = remote_result(&in, 0);

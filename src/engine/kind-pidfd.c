@@ -59,14 +59,15 @@ static int pidfd_dump(struct dump *d, const struct fd_view *v, struct file_rec *
 	f->count = (uint64_t)pid;
 	if (!pid)
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a pidfd of a process that cannot be seen from here "
-			      "(another pid namespace)",
-			      v->fd);
+		              "descriptor %d is a pidfd of a process that cannot be seen from here "
+		              "(another pid namespace)",
+		              v->fd);
 	else if (!collect_find(d, pid) && !is_thread(d, pid))
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a pidfd of process %d, which is outside of the tree: "
-			      "close it, or snapshot a parent of both",
-			      v->fd, pid);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a pidfd of process %d, which is outside of the tree: "
+			"close it, or snapshot a parent of both",
+			v->fd, pid);
 	return 0;
 }
 
@@ -109,7 +110,7 @@ static void enter_tree(pid_t init)
 static int open_gone(struct restore *r, const struct file_rec *f, int *out, struct err *e)
 {
 	int *answer = mmap(NULL, sizeof(*answer), PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t init = r->init.state == TRACEE_GONE ? 0 : r->init.tid;
 	long helper, ended;
 	int ret;
@@ -167,7 +168,7 @@ static int pidfd_restore(struct restore *r, const struct file_rec *f, int *out, 
 	tid = tid_here(r, f->count);
 	if (!tid)
 		return err_say(e, -EBADMSG, "a pidfd names task %" PRIu64 ", which is not there",
-			       f->count);
+		               f->count);
 	fd = os_pidfd_open(tid, flags);
 	if (fd < 0)
 		return err_set(e, fd, "pidfd of task %" PRIu64, f->count);

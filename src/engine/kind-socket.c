@@ -14,13 +14,14 @@ static const struct family {
 	int family;
 	int (*dump)(struct dump *d, const struct fd_view *v, struct sock_rec *s, struct err *e);
 	int (*dump_late)(struct dump *d, const struct fd_view *v, struct sock_rec *s,
-			 struct err *e);
+	                 struct err *e);
 	int (*restore)(struct restore *r, const struct sock_rec *s, struct err *e);
+	int (*restore_late)(struct restore *r, const struct sock_rec *s, struct err *e);
 } families[] = {
-	{AF_UNIX, sock_unix_dump, sock_unix_dump_late, sock_unix_restore},
-	{AF_INET, sock_inet_dump, NULL, sock_inet_restore},
-	{AF_INET6, sock_inet_dump, NULL, sock_inet_restore},
-	{AF_NETLINK, sock_netlink_dump, NULL, sock_netlink_restore},
+	{AF_UNIX, sock_unix_dump, sock_unix_dump_late, sock_unix_restore, sock_unix_restore_late},
+	{AF_INET, sock_inet_dump, NULL, sock_inet_restore, NULL},
+	{AF_INET6, sock_inet_dump, NULL, sock_inet_restore, NULL},
+	{AF_NETLINK, sock_netlink_dump, NULL, sock_netlink_restore, NULL},
 };
 
 static const struct family *family_of(uint32_t number)
@@ -103,22 +104,23 @@ static int socket_dump(struct dump *d, const struct fd_view *v, struct file_rec 
 			dump_obstacle(d, v->task->pid, "descriptor %d is %s", v->fd, name);
 		else
 			dump_obstacle(d, v->task->pid,
-				      "descriptor %d is a socket of a family that wslx does not "
-				      "know (%u)",
-				      v->fd, s->family);
+			              "descriptor %d is a socket of a family that wslx does not "
+			              "know (%u)",
+			              v->fd, s->family);
 		return 0;
 	}
 	/* Asking for the error would take it. A UNIX stream is looked at when its peer is known. */
 	if (s->family != AF_UNIX && poll(&p, 1, 0) > 0 && p.revents & POLLERR)
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a socket with an error that the program has not seen "
-			      "yet: let it read the error, or close the socket",
-			      v->fd);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a socket with an error that the program has not seen "
+			"yet: let it read the error, or close the socket",
+			v->fd);
 	return family->dump(d, v, s, e);
 }
 
 static int socket_dump_late(struct dump *d, const struct fd_view *v, struct file_rec *f,
-			    struct err *e)
+                            struct err *e)
 {
 	struct sock_rec *s = LIST_AT(&d->image.socks, struct sock_rec, f->object - 1);
 	const struct family *family = family_of(s->family);
@@ -141,6 +143,31 @@ int sock_restore_owner(const struct sock_rec *s, int fd, struct err *e)
 	return 0;
 }
 
+/* Files are made in the order of their numbers: after this one there may be no socket. */
+static bool is_last(const struct restore *r, const struct file_rec *f)
+{
+	for (size_t i = f->id; i < r->image->files.count; i++)
+		if (LIST_AT(&r->image->files, struct file_rec, i)->kind == FILE_SOCKET)
+			return false;
+	return true;
+}
+
+/* What needs all sockets to be there. */
+static int restore_rest(struct restore *r, struct err *e)
+{
+	LIST_EACH(&r->image->socks, struct sock_rec, s) {
+		const struct family *family = family_of(s->family);
+		int ret;
+
+		if (!family || !family->restore_late || r->sock_fds[s->id - 1] < 0)
+			continue;
+		ret = family->restore_late(r, s, e);
+		if (ret < 0)
+			return err_wrap(e, ret, "socket %u", s->id);
+	}
+	return 0;
+}
+
 static int socket_restore(struct restore *r, const struct file_rec *f, int *out, struct err *e)
 {
 	const struct sock_rec *s = sock_rec_of(r, f->object);
@@ -150,6 +177,8 @@ static int socket_restore(struct restore *r, const struct file_rec *f, int *out,
 	if (!family)
 		return err_say(e, -EBADMSG, "a socket of family %u", s->family);
 	ret = family->restore(r, s, e);
+	if (!ret && is_last(r, f))
+		ret = restore_rest(r, e);
 	if (ret < 0)
 		return ret;
 	/* It may be needed here by another one: a listener, a sender. */

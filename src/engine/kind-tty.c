@@ -68,7 +68,7 @@ static const char *path_of(struct dump *d, uint32_t dev)
 
 	if (is_pts(dev))
 		return arena_printf(&d->arena, "/dev/pts/%u",
-				    (major_of(dev) - PTS_MAJOR) * 256 + minor_of(dev));
+		                    (major_of(dev) - PTS_MAJOR) * 256 + minor_of(dev));
 	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u", major_of(dev), minor_of(dev));
 	if (os_readlink_at(AT_FDCWD, link, &d->arena, &target) < 0)
 		return arena_printf(&d->arena, "terminal %u:%u", major_of(dev), minor_of(dev));
@@ -91,8 +91,8 @@ static void dump_settings(struct dump *d, pid_t pid, int local, struct tty_rec *
 	if (local < 0)
 		return;
 	if (ioctl(local, TCGETS2, &termios) == 0)
-		t->termios = SPAN(arena_copy(&d->arena, &termios, sizeof(termios)),
-				  sizeof(termios));
+		t->termios =
+			SPAN(arena_copy(&d->arena, &termios, sizeof(termios)), sizeof(termios));
 	if (ioctl(local, TIOCGWINSZ, &size) == 0) {
 		t->rows = size.ws_row;
 		t->cols = size.ws_col;
@@ -100,9 +100,10 @@ static void dump_settings(struct dump *d, pid_t pid, int local, struct tty_rec *
 		t->ypixel = size.ws_ypixel;
 	}
 	if (ioctl(local, TIOCGETD, &number) == 0 && number != N_TTY)
-		dump_obstacle(d, pid, "the terminal %s has line discipline %d (a network or serial "
-				      "protocol)",
-			      t->path, number);
+		dump_obstacle(d, pid,
+		              "the terminal %s has line discipline %d (a network or serial "
+		              "protocol)",
+		              t->path, number);
 }
 
 static struct tty_rec *tty_add(struct dump *d, uint32_t dev)
@@ -197,17 +198,19 @@ static int dump_queue(struct dump *d, const struct fd_view *v, struct tty_rec *t
 
 	/* Asking brings what is on its way to where it is counted. */
 	if (poll(&p, 1, 0) > 0 && p.revents & POLLPRI) {
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a terminal's master in packet mode with news that the "
-			      "program has not read yet: let it read them first",
-			      v->fd);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a terminal's master in packet mode with news that the "
+			"program has not read yet: let it read them first",
+			v->fd);
 		return 0;
 	}
 	if (waiting(v->local) >= TTY_QUEUE_MAX) {
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is the master of a pseudo terminal (%s) that is full of "
-			      "output: let the program read it first",
-			      v->fd, t->path);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is the master of a pseudo terminal (%s) that is full of "
+			"output: let the program read it first",
+			v->fd, t->path);
 		return 0;
 	}
 	r = tty_queue_look(v->local, has_slave, &q);
@@ -222,8 +225,7 @@ static int dump_queue(struct dump *d, const struct fd_view *v, struct tty_rec *t
 	return 0;
 }
 
-static int tty_dump_late(struct dump *d, const struct fd_view *v, struct file_rec *f,
-			 struct err *e)
+static int tty_dump_late(struct dump *d, const struct fd_view *v, struct file_rec *f, struct err *e)
 {
 	struct tty_rec *t = LIST_AT(&d->image.ttys, struct tty_rec, f->object - 1);
 	pid_t holder;
@@ -239,16 +241,18 @@ static int tty_dump_late(struct dump *d, const struct fd_view *v, struct file_re
 	if (r < 0)
 		return r;
 	if (waiting(v->local) && !tty_queue_allowed())
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a pseudo terminal (%s) with %d bytes that were not read "
-			      "yet: copying them needs CAP_SYS_ADMIN",
-			      v->fd, t->path, waiting(v->local));
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a pseudo terminal (%s) with %d bytes that were not read "
+			"yet: copying them needs CAP_SYS_ADMIN",
+			v->fd, t->path, waiting(v->local));
 	holder = f->end == 1 ? dump_outside_holder(d, t->path) : 0;
 	if (holder)
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is the master of a pseudo terminal (%s) that process %d "
-			      "uses, outside of the tree: snapshot a parent of both",
-			      v->fd, t->path, holder);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is the master of a pseudo terminal (%s) that process %d "
+			"uses, outside of the tree: snapshot a parent of both",
+			v->fd, t->path, holder);
 	return 0;
 }
 
@@ -337,7 +341,7 @@ static int master_flags(const struct restore *r, uint32_t id)
 static int apply_settings(const struct tty_rec *t, int fd, bool size_too, struct err *e)
 {
 	struct winsize size = {(unsigned short)t->rows, (unsigned short)t->cols,
-			       (unsigned short)t->xpixel, (unsigned short)t->ypixel};
+	                       (unsigned short)t->xpixel, (unsigned short)t->ypixel};
 
 	if (t->termios.len == sizeof(struct termios2) && ioctl(fd, TCSETS2, t->termios.data) < 0)
 		return err_set(e, -errno, "terminal %s: settings", t->path);
@@ -449,8 +453,8 @@ static int open_via_ctty(struct restore *r, const struct file_rec *f, int *out, 
 	ret = remote_begin(&in, &t->threads[0].tracee, &r->place, e);
 	if (ret < 0)
 		return ret;
-	REMOTE_QUEUE(&in, SYS_open, remote_in(&in, path, sizeof(path)),
-		     U(f->flags & O_ACCMODE), U(0));
+	REMOTE_QUEUE(&in, SYS_open, remote_in(&in, path, sizeof(path)), U(f->flags & O_ACCMODE),
+	             U(0));
 	ret = remote_run(&in, e);
 	if (!ret) {
 		there = remote_result(&in, 0);
@@ -509,7 +513,7 @@ static int tty_restore(struct restore *r, const struct file_rec *f, int *out, st
 
 /* One ioctl(2) on a terminal inside of a task. Return: what it returned, or negative errno. */
 static int ioctl_in(struct restore *r, struct tracee *t, int fd, unsigned request,
-		    const uint32_t *arg, struct err *e)
+                    const uint32_t *arg, struct err *e)
 {
 	struct remote in;
 	size_t call;
@@ -521,7 +525,7 @@ static int ioctl_in(struct restore *r, struct tracee *t, int fd, unsigned reques
 	ret = restore_send_fds(r, &in, &fd, 1, &there, e);
 	if (!ret) {
 		call = REMOTE_QUEUE(&in, SYS_ioctl, U(there), U(request),
-				    arg ? remote_in(&in, arg, sizeof(*arg)) : U(0));
+		                    arg ? remote_in(&in, arg, sizeof(*arg)) : U(0));
 		REMOTE_QUEUE(&in, SYS_close, U(there));
 		ret = remote_run(&in, e);
 		if (!ret)
@@ -626,8 +630,8 @@ static int restore_queue(struct restore *r, const struct tty_rec *t, struct err 
 {
 	bool slave = t->to_slave.len || t->line_ends.count;
 	struct tty_queue q = {.n_slave = t->to_slave.len,
-			      .n_master = t->to_master.len,
-			      .n_ends = t->line_ends.count};
+	                      .n_master = t->to_master.len,
+	                      .n_ends = t->line_ends.count};
 	uint64_t last = 0;
 	int fd = slave ? any_slave(r, t->id, e) : -1, ret;
 
@@ -641,7 +645,7 @@ static int restore_queue(struct restore *r, const struct tty_rec *t, struct err 
 		q.ends[i] = *LIST_AT(&t->line_ends, uint64_t, i);
 		if (q.ends[i] / 2 < last || q.ends[i] / 2 > q.n_slave)
 			return err_say(e, -EBADMSG, "terminal %s: its lines are out of order",
-				       t->path);
+			               t->path);
 		last = q.ends[i] / 2;
 	}
 	ret = tty_queue_put(&q, r->tty_masters[t->id - 1], fd);
@@ -651,6 +655,7 @@ static int restore_queue(struct restore *r, const struct tty_rec *t, struct err 
 static int restore_tty(struct restore *r, const struct tty_rec *t, struct err *e)
 {
 	int *master = &r->tty_masters[t->id - 1], on = 1, ret = 0;
+	struct winsize size;
 
 	if (is_callers(r, t))
 		return restore_callers(r, t, e);
@@ -667,20 +672,18 @@ static int restore_tty(struct restore *r, const struct tty_rec *t, struct err *e
 		if (ret < 0)
 			return ret;
 	}
-	if (t->exclusive && (any_slave(r, t->id, e) < 0 ||
-			     ioctl(r->tty_slaves[t->id - 1], TIOCEXCL) < 0))
+	if (t->exclusive &&
+	    (any_slave(r, t->id, e) < 0 || ioctl(r->tty_slaves[t->id - 1], TIOCEXCL) < 0))
 		return err_set(e, -errno, "terminal %s: exclusive use", t->path);
 	if (t->locked && ioctl(*master, TIOCSPTLCK, &on) < 0)
 		return err_set(e, -errno, "terminal %s: lock", t->path);
 	if (!t->external)
 		return 0;
-	/* With the caller's terminal behind it, its size is the caller's. */
-	if (r->options->tty >= 0) {
-		struct winsize size;
-
-		if (ioctl(r->options->tty, TIOCGWINSZ, &size) == 0)
-			ioctl(*master, TIOCSWINSZ, &size);
-	}
+	/* The caller's terminal is behind one of them, which has its size then. */
+	if (r->options->tty < 0 || r->tty_holder)
+		return tty_hold(*master, -1, NULL, e);
+	if (ioctl(r->options->tty, TIOCGWINSZ, &size) == 0)
+		ioctl(*master, TIOCSWINSZ, &size);
 	return tty_hold(*master, r->options->tty, &r->tty_holder, e);
 }
 

@@ -58,11 +58,15 @@ static bool is_bound(const struct sockaddr_storage *address)
 static const char *tcp_state(unsigned state)
 {
 	static const char *const names[] = {
-		[TCP_ESTABLISHED] = "established", [TCP_SYN_SENT] = "being opened",
-		[TCP_SYN_RECV] = "being opened",   [TCP_FIN_WAIT1] = "closed on this side",
+		[TCP_ESTABLISHED] = "established",
+		[TCP_SYN_SENT] = "being opened",
+		[TCP_SYN_RECV] = "being opened",
+		[TCP_FIN_WAIT1] = "closed on this side",
 		[TCP_FIN_WAIT2] = "closed on this side",
-		[TCP_TIME_WAIT] = "closed",	   [TCP_CLOSE_WAIT] = "closed by its peer",
-		[TCP_LAST_ACK] = "closed",	   [TCP_CLOSING] = "closed",
+		[TCP_TIME_WAIT] = "closed",
+		[TCP_CLOSE_WAIT] = "closed by its peer",
+		[TCP_LAST_ACK] = "closed",
+		[TCP_CLOSING] = "closed",
 	};
 
 	return state < ARRAY_LEN(names) && names[state] ? names[state] : "in an unknown state";
@@ -78,35 +82,37 @@ static void look_at_tcp(struct dump *d, const struct fd_view *v, struct sock_rec
 	struct pollfd p = {.fd = v->local, .events = POLLRDHUP};
 
 	if (getsockopt(v->local, IPPROTO_TCP, TCP_INFO, &info, &info_len) < 0) {
-		dump_obstacle(d, v->task->pid, "descriptor %d is a TCP socket that says nothing "
-					       "about itself (TCP_INFO)",
-			      v->fd);
+		dump_obstacle(d, v->task->pid,
+		              "descriptor %d is a TCP socket that says nothing "
+		              "about itself (TCP_INFO)",
+		              v->fd);
 		return;
 	}
 	switch (info.tcpi_state) {
 	case TCP_LISTEN:
 		s->backlog = info.tcpi_sacked;
 		if (info.tcpi_unacked)
-			dump_obstacle(d, v->task->pid,
-				      "descriptor %d is a listening TCP socket with %u connections "
-				      "that the program has not accepted yet: let it accept them first",
-				      v->fd, info.tcpi_unacked);
+			dump_obstacle(
+				d, v->task->pid,
+				"descriptor %d is a listening TCP socket with %u connections "
+				"that the program has not accepted yet: let it accept them first",
+				v->fd, info.tcpi_unacked);
 		break;
 	case TCP_CLOSE:
 		/* A socket that was never connected has not been shut down either. */
 		if (poll(&p, 1, 0) > 0 && p.revents & POLLRDHUP)
 			dump_obstacle(d, v->task->pid,
-				      "descriptor %d is a TCP connection that has ended: let the "
-				      "program close it",
-				      v->fd);
+			              "descriptor %d is a TCP connection that has ended: let the "
+			              "program close it",
+			              v->fd);
 		break;
 	default:
 		if (getpeername(v->local, (struct sockaddr *)&peer, &len) == 0)
 			address_text(SPAN(&peer, len), text);
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a TCP connection to %s (%s): connections cannot be "
-			      "snapshotted yet; close it first",
-			      v->fd, text, tcp_state(info.tcpi_state));
+		              "descriptor %d is a TCP connection to %s (%s): connections cannot be "
+		              "snapshotted yet; close it first",
+		              v->fd, text, tcp_state(info.tcpi_state));
 	}
 }
 
@@ -177,15 +183,16 @@ static void look_at_udp(struct dump *d, const struct fd_view *v, struct sock_rec
 	if (getpeername(v->local, (struct sockaddr *)&peer, &len) == 0)
 		s->remote = SPAN(arena_copy(&d->arena, &peer, len), len);
 	if (poll(&p, 1, 0) > 0 && p.revents & POLLIN)
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a UDP socket with datagrams that the program has not "
-			      "read yet: let it read them first",
-			      v->fd);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a UDP socket with datagrams that the program has not "
+			"read yet: let it read them first",
+			v->fd);
 	if (is_member_v4(v->local) || (s->family == AF_INET6 && is_member_v6(v->local)))
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a UDP socket in a multicast group, which is not "
-			      "restored",
-			      v->fd);
+		              "descriptor %d is a UDP socket in a multicast group, which is not "
+		              "restored",
+		              v->fd);
 }
 
 int sock_inet_dump(struct dump *d, const struct fd_view *v, struct sock_rec *s, struct err *e)
@@ -196,17 +203,16 @@ int sock_inet_dump(struct dump *d, const struct fd_view *v, struct sock_rec *s, 
 	bool udp = s->type == SOCK_DGRAM && s->protocol == IPPROTO_UDP;
 
 	if (!tcp && !udp) {
-		const char *what = s->type == SOCK_RAW		  ? "a raw socket"
-				   : s->protocol == IPPROTO_ICMP ||
-						     s->protocol == IPPROTO_ICMPV6
-					   ? "a ping socket"
-				   : s->protocol == IPPROTO_MPTCP ? "a Multipath TCP socket"
-				   : s->protocol == IPPROTO_SCTP  ? "an SCTP socket"
-								  : "an internet socket";
+		const char *what = s->type == SOCK_RAW ? "a raw socket"
+		                   : s->protocol == IPPROTO_ICMP || s->protocol == IPPROTO_ICMPV6
+		                           ? "a ping socket"
+		                   : s->protocol == IPPROTO_MPTCP ? "a Multipath TCP socket"
+		                   : s->protocol == IPPROTO_SCTP  ? "an SCTP socket"
+		                                                  : "an internet socket";
 
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is %s (type %u, protocol %u), which is not restored",
-			      v->fd, what, s->type, s->protocol);
+		              "descriptor %d is %s (type %u, protocol %u), which is not restored",
+		              v->fd, what, s->type, s->protocol);
 		return 0;
 	}
 	if (getsockname(v->local, (struct sockaddr *)&local, &len) < 0)
@@ -234,16 +240,16 @@ static int bind_again(const struct sock_rec *s, int fd, struct err *e)
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
 		return err_set(e, -errno, "socket: SO_REUSEADDR");
 	ret = bind(fd, (const struct sockaddr *)s->local.data, (socklen_t)s->local.len) < 0 ? -errno
-											     : 0;
+	                                                                                    : 0;
 	if (ret == -EADDRINUSE)
 		return err_say(e, OBSTACLE,
-			       "the address %s that the program had is in use: end who uses it "
-			       "(ss -lntup)",
-			       address_text(s->local, text));
+		               "the address %s that the program had is in use: end who uses it "
+		               "(ss -lntup)",
+		               address_text(s->local, text));
 	if (ret == -EADDRNOTAVAIL)
 		return err_say(e, OBSTACLE,
-			       "the address %s that the program had is not one of this host",
-			       address_text(s->local, text));
+		               "the address %s that the program had is not one of this host",
+		               address_text(s->local, text));
 	if (ret < 0)
 		return err_set(e, ret, "the address %s", address_text(s->local, text));
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &before, sizeof(before)) < 0)
@@ -267,8 +273,8 @@ int sock_inet_restore(struct restore *r, const struct sock_rec *s, struct err *e
 		return ret;
 	if (s->listening && listen(fd, (int)s->backlog) < 0)
 		return err_set(e, -errno, "listening at %s", address_text(s->local, text));
-	if (s->remote.len && connect(fd, (const struct sockaddr *)s->remote.data,
-				     (socklen_t)s->remote.len) < 0)
+	if (s->remote.len &&
+	    connect(fd, (const struct sockaddr *)s->remote.data, (socklen_t)s->remote.len) < 0)
 		return err_set(e, -errno, "UDP to %s", address_text(s->remote, text));
 	r->sock_fds[s->id - 1] = take_fd(&fd);
 	return 0;
@@ -307,10 +313,11 @@ int sock_netlink_dump(struct dump *d, const struct fd_view *v, struct sock_rec *
 	if (peer.nl_pid || peer.nl_groups)
 		s->remote = SPAN(arena_copy(&d->arena, &peer, sizeof(peer)), sizeof(peer));
 	if (poll(&p, 1, 0) > 0 && p.revents & POLLIN)
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a netlink socket with messages of the kernel that the "
-			      "program has not read yet: let it read them first",
-			      v->fd);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a netlink socket with messages of the kernel that the "
+			"program has not read yet: let it read them first",
+			v->fd);
 	r = groups_of(d, v, s, e);
 	return r ? r : sock_options_dump(d, v, s, e);
 }
@@ -326,17 +333,18 @@ int sock_netlink_restore(struct restore *r, const struct sock_rec *s, struct err
 		ret = sock_options_restore(s, fd, e);
 	if (ret < 0)
 		return ret;
-	if (s->local.len && bind(fd, (const struct sockaddr *)s->local.data,
-				 (socklen_t)s->local.len) < 0)
+	if (s->local.len &&
+	    bind(fd, (const struct sockaddr *)s->local.data, (socklen_t)s->local.len) < 0)
 		return err_set(e, -errno, "netlink: its address");
 	LIST_EACH(&s->groups, uint64_t, group) {
 		int number = (int)*group;
 
-		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &number, sizeof(number)) < 0)
+		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &number, sizeof(number)) <
+		    0)
 			return err_set(e, -errno, "netlink: group %d", number);
 	}
-	if (s->remote.len && connect(fd, (const struct sockaddr *)s->remote.data,
-				     (socklen_t)s->remote.len) < 0)
+	if (s->remote.len &&
+	    connect(fd, (const struct sockaddr *)s->remote.data, (socklen_t)s->remote.len) < 0)
 		return err_set(e, -errno, "netlink: its peer");
 	r->sock_fds[s->id - 1] = take_fd(&fd);
 	return 0;

@@ -23,12 +23,12 @@
 
 /* Newer than Debian 12's headers. */
 enum {
-	OPT_SO_RCVMARK = 75,	   /* 5.19 */
-	OPT_SO_PASSPIDFD = 76,	   /* 6.5 */
-	OPT_SO_RCVPRIORITY = 82,   /* 6.14 */
-	OPT_SO_PASSRIGHTS = 83,	   /* 6.16 */
+	OPT_SO_RCVMARK = 75,          /* 5.19 */
+	OPT_SO_PASSPIDFD = 76,        /* 6.5 */
+	OPT_SO_RCVPRIORITY = 82,      /* 6.14 */
+	OPT_SO_PASSRIGHTS = 83,       /* 6.16 */
 	OPT_IP_LOCAL_PORT_RANGE = 51, /* 6.3 */
-	OPT_TCP_RTO_MAX_MS = 44,   /* 6.15 */
+	OPT_TCP_RTO_MAX_MS = 44,      /* 6.15 */
 };
 
 enum how {
@@ -42,7 +42,10 @@ static const struct option {
 	enum how how;
 	const char *text;
 } options[] = {
-#define OPT(level, name) {level, name, PLAIN, #name}
+#define OPT(level, name)                                                                           \
+	{                                                                                          \
+		level, name, PLAIN, #name                                                          \
+	}
 	{SOL_SOCKET, SO_RCVBUF, BUFFER, "SO_RCVBUF"},
 	{SOL_SOCKET, SO_SNDBUF, BUFFER, "SO_SNDBUF"},
 	OPT(SOL_SOCKET, SO_BUF_LOCK), /* behind the two that set it */
@@ -229,8 +232,8 @@ static int set(int fd, const struct option *o, struct span value)
 		memcpy(&bytes, value.data, sizeof(bytes));
 		bytes /= 2;
 		if (!setsockopt(fd, SOL_SOCKET,
-				o->name == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, &bytes,
-				sizeof(bytes)))
+		                o->name == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, &bytes,
+		                sizeof(bytes)))
 			return 0;
 		return setsockopt(fd, SOL_SOCKET, o->name, &bytes, sizeof(bytes)) < 0 ? -errno : 0;
 	case FILTER:
@@ -238,11 +241,12 @@ static int set(int fd, const struct option *o, struct span value)
 		program.filter = (struct sock_filter *)(uintptr_t)value.data;
 		if (!program.len)
 			return 0;
-		return setsockopt(fd, o->level, o->name, &program, sizeof(program)) < 0 ? -errno : 0;
+		return setsockopt(fd, o->level, o->name, &program, sizeof(program)) < 0 ? -errno
+		                                                                        : 0;
 	default:
 		return setsockopt(fd, o->level, o->name, value.data, (socklen_t)value.len) < 0
-			       ? -errno
-			       : 0;
+		               ? -errno
+		               : 0;
 	}
 }
 
@@ -253,7 +257,7 @@ struct fresh_options {
 };
 
 static int fresh_of(struct dump *d, const struct sock_rec *s, const struct fresh_options **out,
-		    struct err *e)
+                    struct err *e)
 {
 	struct fresh_options *f;
 	AUTO(fd) int fd = -1;
@@ -300,9 +304,9 @@ int sock_options_dump(struct dump *d, const struct fd_view *v, struct sock_rec *
 		len = get(v->local, o, value, o->how == FILTER ? sizeof(value) : VALUE_MAX);
 		if (len == -EACCES)
 			dump_obstacle(d, v->task->pid,
-				      "descriptor %d is a socket with an eBPF filter, which nobody "
-				      "may read",
-				      v->fd);
+			              "descriptor %d is a socket with an eBPF filter, which nobody "
+			              "may read",
+			              v->fd);
 		if (len <= 0 || span_equal(SPAN(value, (size_t)len), fresh->values[i]))
 			continue;
 		*LIST_ADD(&s->options, &d->arena, struct sockopt_rec) = (struct sockopt_rec){
@@ -323,7 +327,7 @@ int sock_options_restore(const struct sock_rec *s, int fd, struct err *e)
 
 		if (!o)
 			return err_say(e, -EBADMSG, "socket: option %u of level %u is not known",
-				       rec->name, rec->level);
+			               rec->name, rec->level);
 		len = o->how == FILTER ? -1 : get(fd, o, now, sizeof(now));
 		if (len >= 0 && (size_t)len == rec->value.len &&
 		    !memcmp(now, rec->value.data, (size_t)len))

@@ -22,13 +22,13 @@ static int ask(int flags, uint32_t ino, uint32_t show, int *out, struct err *e)
 		struct unix_diag_req body;
 	} request = {
 		.head = {.nlmsg_len = sizeof(request),
-			 .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			 .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)},
+	                 .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+	                 .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)},
 		.body = {.sdiag_family = AF_UNIX,
-			 .udiag_states = UINT32_MAX,
-			 .udiag_ino = ino,
-			 .udiag_show = show,
-			 .udiag_cookie = {UINT32_MAX, UINT32_MAX}},
+	                 .udiag_states = UINT32_MAX,
+	                 .udiag_ino = ino,
+	                 .udiag_show = show,
+	                 .udiag_cookie = {UINT32_MAX, UINT32_MAX}},
 	};
 	AUTO(fd) int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
@@ -41,7 +41,8 @@ static int ask(int flags, uint32_t ino, uint32_t show, int *out, struct err *e)
 static void parse(const struct nlmsghdr *head, struct unix_seen *out)
 {
 	const struct unix_diag_msg *msg = NLMSG_DATA(head);
-	const uint8_t *at = (const uint8_t *)(msg + 1), *end = (const uint8_t *)head + head->nlmsg_len;
+	const uint8_t *at = (const uint8_t *)(msg + 1),
+		      *end = (const uint8_t *)head + head->nlmsg_len;
 
 	*out = (struct unix_seen){.ino = msg->udiag_ino};
 	for (struct rtattr a; end - at >= (ptrdiff_t)sizeof(a); at += RTA_ALIGN(a.rta_len)) {
@@ -149,8 +150,8 @@ int unix_ask(struct dump *d, uint64_t ino, struct unix_seen *out, struct err *e)
 			qsort(d->unix_seen.items, d->unix_seen.count, sizeof(key), compare);
 	}
 	found = d->unix_seen.count ? bsearch(&key, d->unix_seen.items, d->unix_seen.count,
-					     sizeof(key), compare)
-				   : NULL;
+	                                     sizeof(key), compare)
+	                           : NULL;
 	/* Not among them: closed meanwhile, or one that a dump in parts has missed. */
 	if (!found)
 		return ask_one(ino, out, e);

@@ -9,7 +9,8 @@
  * Order of a socket: name, queue, connection of datagrams, options, shutdown. A connected pair is
  * made at once, with both queues, when the first of the two is asked for. A socket that
  * accept(2) gave has the name of the listener: it is made by connecting to that listener, or to
- * one that stands there for a moment.
+ * one that stands there for a moment. Datagram sockets that send to others by name are filled
+ * and connected late, when all names are there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -55,8 +56,8 @@ static int deed_by_stranger(struct deed *deed, struct err *e)
 {
 	struct answer {
 		int result, pair[2];
-	} *answer = mmap(NULL, sizeof(*answer), PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	} *answer = mmap(NULL, sizeof(*answer), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+	                 -1, 0);
 	long child;
 	int ret;
 
@@ -109,13 +110,13 @@ static int deed_in(struct restore *r, struct rtask *t, struct deed *deed, struct
 	}
 	if (deed->what == MAKE_PAIR)
 		call = REMOTE_QUEUE(&in, SYS_socketpair, U(AF_UNIX), U(deed->type | SOCK_CLOEXEC),
-				    U(0), remote_out(&in, pair, sizeof(pair)));
+		                    U(0), remote_out(&in, pair, sizeof(pair)));
 	else if (deed->what == LISTEN)
 		call = REMOTE_QUEUE(&in, SYS_listen, U(there), U(deed->backlog));
 	else
 		call = REMOTE_QUEUE(&in, SYS_connect, U(there),
-				    remote_in(&in, deed->address, deed->address_len),
-				    U(deed->address_len));
+		                    remote_in(&in, deed->address, deed->address_len),
+		                    U(deed->address_len));
 	if (other) {
 		REMOTE_QUEUE(&in, SYS_setresuid, U(-1), U(geteuid()), U(-1));
 		REMOTE_QUEUE(&in, SYS_setresgid, U(-1), U(getegid()), U(-1));
@@ -155,7 +156,7 @@ static int deed_do(struct restore *r, struct deed *deed, struct err *e)
 		ret = deed_by_stranger(deed, e);
 	if (ret < 0)
 		return err_set(e, ret, "UNIX socket of process %u (user %u)",
-			       deed->creator->creator, deed->creator->creator_uid);
+		               deed->creator->creator, deed->creator->creator_uid);
 	return 0;
 }
 
@@ -189,7 +190,7 @@ static int reach(const struct sock_rec *s, struct sockaddr_un *out, socklen_t *l
 	}
 	if (strlen(full) >= sizeof(out->sun_path))
 		return err_say(e, OBSTACLE, "the path of a socket is too long to connect to: %s",
-			       full);
+		               full);
 	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
 	memcpy(out->sun_path, full, strlen(full));
 	*len = sizeof(*out);
@@ -199,8 +200,8 @@ static int reach(const struct sock_rec *s, struct sockaddr_un *out, socklen_t *l
 static int bind_here(const struct sock_rec *s, int fd)
 {
 	return bind(fd, (const struct sockaddr *)s->local.data, (socklen_t)s->local.len) < 0
-		       ? -errno
-		       : 0;
+	               ? -errno
+	               : 0;
 }
 
 /* A relative name is bound where it was bound. */
@@ -222,7 +223,7 @@ static int bind_from(const struct sock_rec *s, int fd)
  * Something is at the path: whose is it? @keep: it must be there afterwards, and waits aside.
  */
 static int make_way(const struct sock_rec *s, const char *path, bool keep, char *aside,
-		    size_t aside_room, struct err *e)
+                    size_t aside_room, struct err *e)
 {
 	struct stat st;
 	uint64_t user;
@@ -232,18 +233,20 @@ static int make_way(const struct sock_rec *s, const char *path, bool keep, char 
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : err_set(e, -errno, "%s", path);
 	if (!S_ISSOCK(st.st_mode))
-		return err_say(e, OBSTACLE,
-			       "the program had a socket at %s, where something else is now: move it "
-			       "away",
-			       path);
+		return err_say(
+			e, OBSTACLE,
+			"the program had a socket at %s, where something else is now: move it "
+			"away",
+			path);
 	user = unix_file_user(st.st_dev, st.st_ino);
 	if (user) {
 		snprintf(link, sizeof(link), "socket:[%" PRIu64 "]", user);
 		holder = holder_of_link(link);
-		return err_say(e, OBSTACLE,
-			       "the program had a socket at %s, which process %d uses now: end that "
-			       "one first",
-			       path, holder);
+		return err_say(
+			e, OBSTACLE,
+			"the program had a socket at %s, which process %d uses now: end that "
+			"one first",
+			path, holder);
 	}
 	/* A file that nobody listens at any more: the program's own, if it had not removed it. */
 	if (!keep)
@@ -256,7 +259,7 @@ static int make_way(const struct sock_rec *s, const char *path, bool keep, char 
 struct naming {
 	char path[IMAGE_PATH_MAX + 256];  /* "": not in the file system */
 	char aside[IMAGE_PATH_MAX + 300]; /* where the file waits that must be there afterwards */
-	bool passing;			  /* nothing of ours stays at the path */
+	bool passing;                     /* nothing of ours stays at the path */
 };
 
 /* Afterwards the path is as it was, or ours. */
@@ -273,7 +276,7 @@ static int settle(struct naming *n, struct err *e)
 
 /* @uid, @gid, @mode: of the file, if there will be one. On success settle() is due. */
 static int take_name(const struct sock_rec *s, int fd, struct naming *n, uint32_t uid, uint32_t gid,
-		     uint32_t mode, struct err *e)
+                     uint32_t mode, struct err *e)
 {
 	char name[UNIX_NAME_TEXT];
 	mode_t mask;
@@ -284,10 +287,10 @@ static int take_name(const struct sock_rec *s, int fd, struct naming *n, uint32_
 		ret = bind_here(s, fd);
 		if (ret == -EADDRINUSE)
 			return err_say(e, OBSTACLE,
-				       "the socket name %s that the program had is in use",
-				       unix_name_text(s->local, name));
+			               "the socket name %s that the program had is in use",
+			               unix_name_text(s->local, name));
 		return ret < 0 ? err_set(e, ret, "socket name %s", unix_name_text(s->local, name))
-			       : 0;
+		               : 0;
 	}
 	ret = make_way(s, n->path, n->passing, n->aside, sizeof(n->aside), e);
 	if (ret < 0)
@@ -325,20 +328,20 @@ static int bind_name(const struct sock_rec *s, int fd, struct err *e)
 /* ---- queues ------------------------------------------------------------------------------ */
 
 static int send_one(struct restore *r, int from, const struct message_rec *m,
-		    const struct sockaddr_un *to, socklen_t to_len, struct err *e)
+                    const struct sockaddr_un *to, socklen_t to_len, struct err *e)
 {
 	union {
 		struct cmsghdr head;
 		uint8_t bytes[CMSG_SPACE(sizeof(struct ucred))];
 	} control = {.head = {.cmsg_len = CMSG_LEN(sizeof(struct ucred)),
-			      .cmsg_level = SOL_SOCKET,
-			      .cmsg_type = SCM_CREDENTIALS}};
+	                      .cmsg_level = SOL_SOCKET,
+	                      .cmsg_type = SCM_CREDENTIALS}};
 	struct ucred creds = {.uid = m->uid, .gid = m->gid};
 	struct iovec iov = {(void *)(uintptr_t)m->data.data, m->data.len};
 	struct msghdr msg = {.msg_name = (void *)(uintptr_t)to,
-			     .msg_namelen = to_len,
-			     .msg_iov = &iov,
-			     .msg_iovlen = 1};
+	                     .msg_namelen = to_len,
+	                     .msg_iov = &iov,
+	                     .msg_iovlen = 1};
 	ssize_t n;
 
 	if (m->has_creds) {
@@ -428,7 +431,7 @@ static const struct sock_rec *find_listener(struct restore *r, const struct sock
  * there is turned away, as by a server that starts again.
  */
 static int connect_accept(struct restore *r, const struct sock_rec *server, int listener, int fd,
-			  int *accepted, struct err *e)
+                          int *accepted, struct err *e)
 {
 	struct sockaddr_un address = {0};
 	struct deed deed = {.what = CONNECT, .creator = server, .fd = fd, .address = &address};
@@ -463,7 +466,7 @@ static int connect_accept(struct restore *r, const struct sock_rec *server, int 
  * @client: the record of the other end; NULL if that is closed.
  */
 static int connect_to_name(struct restore *r, const struct sock_rec *server,
-			   const struct sock_rec *client, int out[2], struct err *e)
+                           const struct sock_rec *client, int out[2], struct err *e)
 {
 	const struct sock_rec *listener = find_listener(r, server);
 	struct naming n = {.passing = true};
@@ -480,12 +483,12 @@ static int connect_to_name(struct restore *r, const struct sock_rec *server,
 		ret = sock_unix_restore(r, listener, e);
 		if (!ret)
 			ret = connect_accept(r, server, r->sock_fds[listener->id - 1], fd, &out[0],
-					     e);
+			                     e);
 	} else {
 		ret = sock_open(server, &passing, e);
 		if (!ret)
 			ret = take_name(server, passing, &n, server->creator_uid,
-					server->creator_gid, 0600, e);
+			                server->creator_gid, 0600, e);
 		if (ret < 0)
 			return ret;
 		deed.fd = passing;
@@ -502,7 +505,7 @@ static int connect_to_name(struct restore *r, const struct sock_rec *server,
 
 /* Both ends: out[0] is @a, out[1] is @b, or its stand-in if that is closed. */
 static int make_ends(struct restore *r, const struct sock_rec *a, const struct sock_rec *b,
-		     int out[2], struct err *e)
+                     int out[2], struct err *e)
 {
 	struct deed deed = {.what = MAKE_PAIR, .creator = a, .type = (int)a->type};
 	bool a_accepted = a->local.len && (!b || !b->local.len || find_listener(r, a));
@@ -614,9 +617,7 @@ static int fill_datagrams(struct restore *r, const struct sock_rec *s, struct er
 			return ret;
 		if (m->from.len && !sender)
 			return err_say(e, -EBADMSG, "a datagram's sender is not there");
-		if (sender)
-			ret = sock_unix_restore(r, sender, e);
-		else if (nameless < 0)
+		if (!sender && nameless < 0)
 			ret = sock_open(s, &nameless, e);
 		if (ret < 0)
 			return ret;
@@ -630,7 +631,7 @@ static int fill_datagrams(struct restore *r, const struct sock_rec *s, struct er
 
 /* Two that are connected to each other. */
 static int make_datagram_pair(struct restore *r, const struct sock_rec *a, const struct sock_rec *b,
-			      struct err *e)
+                              struct err *e)
 {
 	struct deed deed = {.what = MAKE_PAIR, .creator = a, .type = SOCK_DGRAM};
 	AUTO(fd) int fd_a = -1, fd_b = -1;
@@ -677,24 +678,51 @@ static int connect_datagrams(struct restore *r, const struct sock_rec *s, int fd
 	struct sockaddr_un to;
 	socklen_t len;
 	char name[UNIX_NAME_TEXT];
-	int ret = 0;
+	int ret;
 
 	if (s->peer_closed)
 		return connect_to_nobody(fd, e);
 	if (s->peer) {
-		if (s->peer != s->id)
-			ret = sock_unix_restore(r, sock_rec_of(r, s->peer), e);
-		if (!ret)
-			ret = reach(sock_rec_of(r, s->peer), &to, &len, e);
+		ret = reach(sock_rec_of(r, s->peer), &to, &len, e);
 		if (!ret && connect(fd, (struct sockaddr *)&to, len) < 0)
 			ret = err_set(e, -errno, "socket: its peer");
 		return ret;
 	}
-	if (s->remote.len && connect(fd, (const struct sockaddr *)s->remote.data,
-				     (socklen_t)s->remote.len) < 0)
+	if (s->remote.len &&
+	    connect(fd, (const struct sockaddr *)s->remote.data, (socklen_t)s->remote.len) < 0)
 		return err_set(e, -errno, "the socket %s, to which the program sends",
-			       unix_name_text(s->remote, name));
+		               unix_name_text(s->remote, name));
 	return 0;
+}
+
+/* A closed partner that had no name: what it sent is sent before it goes. */
+static int make_half_pair(struct restore *r, const struct sock_rec *s, struct err *e)
+{
+	struct deed deed = {.what = MAKE_PAIR, .creator = s, .type = SOCK_DGRAM};
+	AUTO(fd) int fd = -1, gone = -1;
+	int ret = deed_do(r, &deed, e);
+
+	fd = deed.pair[0];
+	gone = deed.pair[1];
+	if (!ret)
+		ret = fill_from(r, s, gone, e);
+	if (!ret)
+		ret = finish(s, fd, e);
+	if (!ret)
+		r->sock_fds[s->id - 1] = take_fd(&fd);
+	return ret;
+}
+
+/* Connected to each other, and so made together. */
+static bool is_pair(struct restore *r, const struct sock_rec *s)
+{
+	return s->peer && s->peer != s->id && sock_rec_of(r, s->peer)->peer == s->id;
+}
+
+/* Is the name all that it has until the others are there? */
+static bool is_loose(struct restore *r, const struct sock_rec *s)
+{
+	return s->type == SOCK_DGRAM && !is_pair(r, s) && (!s->peer_closed || s->local.len);
 }
 
 static int make_datagrams(struct restore *r, const struct sock_rec *s, struct err *e)
@@ -705,35 +733,25 @@ static int make_datagrams(struct restore *r, const struct sock_rec *s, struct er
 
 	if (peer && (peer->family != AF_UNIX || peer->type != SOCK_DGRAM))
 		return err_say(e, -EBADMSG, "socket %u: its peer is not its peer", s->id);
-	if (peer && peer != s && peer->peer == s->id)
+	if (is_pair(r, s))
 		return make_datagram_pair(r, s, peer, e);
-	/* A closed partner that had no name: what it sent is sent before it goes. */
-	if (s->peer_closed && !s->local.len) {
-		struct deed deed = {.what = MAKE_PAIR, .creator = s, .type = SOCK_DGRAM};
-		AUTO(fd) int gone = -1;
-
-		ret = deed_do(r, &deed, e);
-		fd = deed.pair[0];
-		gone = deed.pair[1];
-		if (!ret)
-			ret = fill_from(r, s, gone, e);
-		if (!ret)
-			ret = finish(s, fd, e);
-		if (!ret)
-			r->sock_fds[s->id - 1] = take_fd(&fd);
-		return ret;
-	}
+	if (!is_loose(r, s))
+		return make_half_pair(r, s, e);
 	ret = sock_open(s, &fd, e);
 	if (!ret)
 		ret = bind_name(s, fd, e);
-	if (ret < 0)
-		return ret;
-	/* From here on others may need it, as it may need them. */
-	r->sock_fds[s->id - 1] = take_fd(&fd);
-	fd = fcntl(r->sock_fds[s->id - 1], F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return err_set(e, -errno, "socket");
-	/* Before it is connected: then only its peer may send to it. */
+	if (!ret)
+		r->sock_fds[s->id - 1] = take_fd(&fd);
+	return ret;
+}
+
+/* All sockets have their names now: queues first, for then only the peer may send. */
+int sock_unix_restore_late(struct restore *r, const struct sock_rec *s, struct err *e)
+{
+	int fd = r->sock_fds[s->id - 1], ret = 0;
+
+	if (!is_loose(r, s))
+		return 0;
 	if (s->queue.count)
 		ret = fill_datagrams(r, s, e);
 	if (!ret)

@@ -56,7 +56,7 @@ const char *unix_name_text(struct span address, char out[UNIX_NAME_TEXT])
 
 /* Is the file that it was bound to still there, and where? */
 static int dump_path(struct dump *d, const struct fd_view *v, const struct unix_seen *seen,
-		     const char *path, struct sock_rec *s, struct err *e)
+                     const char *path, struct sock_rec *s, struct err *e)
 {
 	const char *full = path, *cwd;
 	struct stat st;
@@ -71,8 +71,8 @@ static int dump_path(struct dump *d, const struct fd_view *v, const struct unix_
 		s->dir = cwd;
 	}
 	there = lstat(full, &st) == 0 && seen->file_ino == (uint32_t)st.st_ino &&
-		seen->file_dev >> 20 == major(st.st_dev) &&
-		(seen->file_dev & 0xfffff) == minor(st.st_dev);
+	        seen->file_dev >> 20 == major(st.st_dev) &&
+	        (seen->file_dev & 0xfffff) == minor(st.st_dev);
 	if (there) {
 		s->path_mode = st.st_mode & 07777;
 		s->path_uid = st.st_uid;
@@ -81,14 +81,15 @@ static int dump_path(struct dump *d, const struct fd_view *v, const struct unix_
 	}
 	s->path_gone = true;
 	if (path[0] != '/')
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a socket bound to %s in a directory that is not the "
-			      "program's working directory any more",
-			      v->fd, path);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a socket bound to %s in a directory that is not the "
+			"program's working directory any more",
+			v->fd, path);
 	else if (lstat(full, &st) == 0)
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a socket bound to %s, where something else is now", v->fd,
-			      path);
+		              "descriptor %d is a socket bound to %s, where something else is now",
+		              v->fd, path);
 	return 0;
 }
 
@@ -111,9 +112,9 @@ int sock_unix_dump(struct dump *d, const struct fd_view *v, struct sock_rec *s, 
 		s->backlog = seen.backlog;
 	if (s->listening && seen.waiting)
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a listening socket with %u connections that the "
-			      "program has not accepted yet: let it accept them first",
-			      v->fd, seen.waiting);
+		              "descriptor %d is a listening socket with %u connections that the "
+		              "program has not accepted yet: let it accept them first",
+		              v->fd, seen.waiting);
 	s->shut = seen.shut;
 	if (getsockopt(v->local, SOL_SOCKET, SO_PEERCRED, &creds, &creds_len) == 0 &&
 	    creds.uid != UINT32_MAX) {
@@ -174,7 +175,7 @@ struct peeked {
 };
 
 static int peek_all(struct dump *d, const struct fd_view *v, struct sock_rec *s, uint8_t *room,
-		    uint64_t want, struct peeked *out, struct err *e)
+                    uint64_t want, struct peeked *out, struct err *e)
 {
 	bool stream = s->type == SOCK_STREAM;
 
@@ -185,15 +186,15 @@ static int peek_all(struct dump *d, const struct fd_view *v, struct sock_rec *s,
 			uint8_t bytes[CONTROL_BYTES];
 		} control;
 		struct sockaddr_un from;
-		struct iovec iov = {room, stream ? MIN((size_t)(want - out->bytes),
-						       (size_t)PEEK_BYTES)
-						 : PEEK_BYTES};
+		struct iovec iov = {room,
+		                    stream ? MIN((size_t)(want - out->bytes), (size_t)PEEK_BYTES)
+		                           : PEEK_BYTES};
 		struct msghdr msg = {.msg_name = &from,
-				     .msg_namelen = sizeof(from),
-				     .msg_iov = &iov,
-				     .msg_iovlen = 1,
-				     .msg_control = control.bytes,
-				     .msg_controllen = sizeof(control)};
+		                     .msg_namelen = sizeof(from),
+		                     .msg_iov = &iov,
+		                     .msg_iovlen = 1,
+		                     .msg_control = control.bytes,
+		                     .msg_controllen = sizeof(control)};
 		struct message_rec m = {0};
 		ssize_t n = recvmsg(v->local, &msg, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
@@ -209,7 +210,7 @@ static int peek_all(struct dump *d, const struct fd_view *v, struct sock_rec *s,
 		m.data = SPAN(arena_copy(&d->arena, room, (size_t)n), (size_t)n);
 		if (!stream && msg.msg_namelen > NAME_AT)
 			m.from = SPAN(arena_copy(&d->arena, &from, msg.msg_namelen),
-				      msg.msg_namelen);
+			              msg.msg_namelen);
 		*LIST_ADD(&s->queue, &d->arena, struct message_rec) = m;
 	}
 	return 0;
@@ -239,15 +240,15 @@ static int dump_queue(struct dump *d, const struct fd_view *v, struct sock_rec *
 		return r;
 	if (seen.rights)
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a socket in which descriptors are on their way "
-			      "(SCM_RIGHTS): let the program receive them first",
-			      v->fd);
+		              "descriptor %d is a socket in which descriptors are on their way "
+		              "(SCM_RIGHTS): let the program receive them first",
+		              v->fd);
 	else if (seen.cut || s->queue.count == MESSAGES_MAX ||
-		 (s->type != SOCK_DGRAM && seen.bytes != (uint64_t)queued))
+	         (s->type != SOCK_DGRAM && seen.bytes != (uint64_t)queued))
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a socket whose queue cannot be copied (%d bytes, "
-			      "urgent ones or very large messages among them)",
-			      v->fd, queued);
+		              "descriptor %d is a socket whose queue cannot be copied (%d bytes, "
+		              "urgent ones or very large messages among them)",
+		              v->fd, queued);
 	return 0;
 }
 
@@ -260,24 +261,24 @@ static void check_senders(struct dump *d, const struct fd_view *v, const struct 
 
 		LIST_EACH(&d->image.socks, struct sock_rec, other)
 			found |= m->from.len && other->type == SOCK_DGRAM &&
-				 other->family == AF_UNIX && span_equal(other->local, m->from);
+			         other->family == AF_UNIX && span_equal(other->local, m->from);
 		if (!found)
 			dump_obstacle(d, v->task->pid,
-				      "descriptor %d is a socket with an unread datagram from %s, "
-				      "which is outside of the tree or closed",
-				      v->fd, unix_name_text(m->from, name));
+			              "descriptor %d is a socket with an unread datagram from %s, "
+			              "which is outside of the tree or closed",
+			              v->fd, unix_name_text(m->from, name));
 		if (m->has_creds && !collect_find(d, (pid_t)m->pid))
 			dump_obstacle(d, v->task->pid,
-				      "descriptor %d is a socket with an unread message of process "
-				      "%u, which is outside of the tree",
-				      v->fd, m->pid);
+			              "descriptor %d is a socket with an unread message of process "
+			              "%u, which is outside of the tree",
+			              v->fd, m->pid);
 	}
 }
 
 /* ---- the other end ----------------------------------------------------------------------- */
 
 static int dump_outside_peer(struct dump *d, const struct fd_view *v, uint32_t peer,
-			     struct sock_rec *s, struct err *e)
+                             struct sock_rec *s, struct err *e)
 {
 	struct sockaddr_un name = {0};
 	socklen_t len = sizeof(name);
@@ -293,17 +294,19 @@ static int dump_outside_peer(struct dump *d, const struct fd_view *v, uint32_t p
 	snprintf(link, sizeof(link), "socket:[%u]", peer);
 	holder = dump_outside_holder(d, link);
 	if (holder)
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a UNIX socket %s%s whose other end is held by process "
-			      "%d, outside of the tree: close it, or snapshot a parent of both",
-			      v->fd, len > NAME_AT ? "connected to " : "",
-			      len > NAME_AT ? unix_name_text(SPAN(&name, len), text) : "", holder);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a UNIX socket %s%s whose other end is held by process "
+			"%d, outside of the tree: close it, or snapshot a parent of both",
+			v->fd, len > NAME_AT ? "connected to " : "",
+			len > NAME_AT ? unix_name_text(SPAN(&name, len), text) : "", holder);
 	else
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a UNIX socket %s%s whose other end is held by somebody "
-			      "outside of the tree who cannot be seen from here",
-			      v->fd, len > NAME_AT ? "connected to " : "",
-			      len > NAME_AT ? unix_name_text(SPAN(&name, len), text) : "");
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a UNIX socket %s%s whose other end is held by somebody "
+			"outside of the tree who cannot be seen from here",
+			v->fd, len > NAME_AT ? "connected to " : "",
+			len > NAME_AT ? unix_name_text(SPAN(&name, len), text) : "");
 	return 0;
 }
 
@@ -317,10 +320,11 @@ static int dump_peer(struct dump *d, const struct fd_view *v, struct sock_rec *s
 	if (!seen.peer) {
 		s->peer_closed = s->type == SOCK_DGRAM || s->shut & SHUT_IN;
 		if (!s->peer_closed)
-			dump_obstacle(d, v->task->pid,
-				      "descriptor %d is a UNIX socket whose connection was not accepted "
-				      "yet: let that happen first",
-				      v->fd);
+			dump_obstacle(
+				d, v->task->pid,
+				"descriptor %d is a UNIX socket whose connection was not accepted "
+				"yet: let that happen first",
+				v->fd);
 		return 0;
 	}
 	s->peer = sock_find(d, seen.peer);
@@ -333,14 +337,13 @@ static int dump_peer(struct dump *d, const struct fd_view *v, struct sock_rec *s
 	if (s->type == SOCK_DGRAM && back.peer != s->ino &&
 	    !LIST_AT(&d->image.socks, struct sock_rec, s->peer - 1)->local.len)
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a datagram socket connected to one without a name, "
-			      "which is not connected back",
-			      v->fd);
+		              "descriptor %d is a datagram socket connected to one without a name, "
+		              "which is not connected back",
+		              v->fd);
 	return 0;
 }
 
-int sock_unix_dump_late(struct dump *d, const struct fd_view *v, struct sock_rec *s,
-			struct err *e)
+int sock_unix_dump_late(struct dump *d, const struct fd_view *v, struct sock_rec *s, struct err *e)
 {
 	struct pollfd p = {.fd = v->local};
 	bool error = poll(&p, 1, 0) > 0 && p.revents & POLLERR;
@@ -352,11 +355,13 @@ int sock_unix_dump_late(struct dump *d, const struct fd_view *v, struct sock_rec
 	if (r < 0)
 		return r;
 	s->reset = error;
-	if (error && (!s->peer_closed || s->type != SOCK_STREAM || s->shut != (SHUT_IN | SHUT_OUT))) {
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a UNIX socket with an error that the program has not "
-			      "seen yet: let it read the error, or close the socket",
-			      v->fd);
+	if (error &&
+	    (!s->peer_closed || s->type != SOCK_STREAM || s->shut != (SHUT_IN | SHUT_OUT))) {
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a UNIX socket with an error that the program has not "
+			"seen yet: let it read the error, or close the socket",
+			v->fd);
 		return 0;
 	}
 	if (s->type == SOCK_DGRAM || s->peer || s->peer_closed)

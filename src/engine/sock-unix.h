@@ -21,7 +21,7 @@ struct unix_seen {
 	bool has_peer;
 	uint32_t peer; /* inode number of the other end; 0: it is closed, or was not accepted yet */
 	uint8_t shut;
-	uint32_t waiting, backlog; /* of a listening one */
+	uint32_t waiting, backlog;   /* of a listening one */
 	uint32_t file_dev, file_ino; /* bound to this file, as the kernel numbers it */
 };
 

@@ -14,7 +14,7 @@
 
 /* Options that differ from those of a fresh socket of the same sort. */
 MUST_CHECK int sock_options_dump(struct dump *d, const struct fd_view *v, struct sock_rec *s,
-				 struct err *e);
+                                 struct err *e);
 /* Set those that differ from what the socket has now. */
 MUST_CHECK int sock_options_restore(const struct sock_rec *s, int fd, struct err *e);
 /* A new socket with the family, type and protocol of the record, closed on exec. */
@@ -22,16 +22,17 @@ MUST_CHECK int sock_open(const struct sock_rec *s, int *fd, struct err *e);
 
 /* First sight of a socket; peers and queues come late. */
 MUST_CHECK int sock_unix_dump(struct dump *d, const struct fd_view *v, struct sock_rec *s,
-			      struct err *e);
+                              struct err *e);
 MUST_CHECK int sock_unix_dump_late(struct dump *d, const struct fd_view *v, struct sock_rec *s,
-				   struct err *e);
+                                   struct err *e);
 MUST_CHECK int sock_inet_dump(struct dump *d, const struct fd_view *v, struct sock_rec *s,
-			      struct err *e);
+                              struct err *e);
 MUST_CHECK int sock_netlink_dump(struct dump *d, const struct fd_view *v, struct sock_rec *s,
-				 struct err *e);
+                                 struct err *e);
 
 /* Make the socket, and what it hangs together with, in r->sock_fds. */
 MUST_CHECK int sock_unix_restore(struct restore *r, const struct sock_rec *s, struct err *e);
+MUST_CHECK int sock_unix_restore_late(struct restore *r, const struct sock_rec *s, struct err *e);
 MUST_CHECK int sock_inet_restore(struct restore *r, const struct sock_rec *s, struct err *e);
 MUST_CHECK int sock_netlink_restore(struct restore *r, const struct sock_rec *s, struct err *e);
 

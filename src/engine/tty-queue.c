@@ -62,15 +62,15 @@ static struct termios2 untouched(const struct tty_queue *q, const struct termios
 	struct termios2 pass = *t;
 
 	pass.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | IGNPAR | PARMRK | INPCK | ISTRIP | INLCR |
-				    IGNCR | ICRNL | IUCLC | IXANY | IMAXBEL);
+	                            IGNCR | ICRNL | IUCLC | IXANY | IMAXBEL);
 	/* A flow control character among them was quoted when it was typed. */
 	if (memchr(q->to_slave, t->c_cc[VSTOP], q->n_slave) ||
 	    memchr(q->to_slave, t->c_cc[VSTART], q->n_slave))
 		pass.c_iflag &= ~(tcflag_t)IXON;
 	pass.c_lflag &= ICANON | IEXTEN | EXTPROC;
 	for (size_t i = 0; i < NCCS; i++)
-		if (i != VEOF && i != VEOL && i != VEOL2 && i != VSTART && i != VSTOP && i != VMIN &&
-		    i != VTIME)
+		if (i != VEOF && i != VEOL && i != VEOL2 && i != VSTART && i != VSTOP &&
+		    i != VMIN && i != VTIME)
 			pass.c_cc[i] = 0;
 	pass.c_cc[VEOF] = end_of_file(q, t->c_cc[VEOF]);
 	return pass;
@@ -131,7 +131,7 @@ static void take_lines(struct tty_queue *q, int slave, const struct termios2 *t)
 		last = n ? q->to_slave[q->n_slave - 1] : 0;
 		q->ends[q->n_ends++] =
 			2 * q->n_slave + !(last && (last == '\n' || last == t->c_cc[VEOL] ||
-						    last == t->c_cc[VEOL2]));
+		                                    last == t->c_cc[VEOL2]));
 	}
 }
 
@@ -200,7 +200,7 @@ int tty_queue_look(int master, bool has_slave, struct tty_queue *out)
 		struct tty_queue queue;
 		int result;
 	} *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			 -1, 0);
+	                 -1, 0);
 	pid_t child;
 	int r = 0;
 
