@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=restore skip=kill */
+/* zoo: expect=restore unprivileged=obstacle skip=kill */
 /*
  * Waits that the kernel does not restart: after SIGSTOP and SIGCONT they give EINTR without any
  * handler. A snapshot is not such a stop: each goes on until its own event comes. (Only a wslx that
