@@ -86,7 +86,7 @@ int main(int argc, char **argv)
 		must_zero(pthread_join(t[i], NULL));
 	zoo_spoil(result[EPOLL] = -1);
 	for (int i = 0; i < COUNT; i++)
-		check(result[i] == (i == SIGWAIT ? SIGRTMIN + 2 : want[i]), "case %d: %ld (%s)", i, result[i],
-		      strerror(error[i]));
+		check(result[i] == (i == SIGWAIT ? SIGRTMIN + 2 : want[i]), "case %d: %ld (%s)", i,
+		      result[i], strerror(error[i]));
 	zoo_pass();
 }
