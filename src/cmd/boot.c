@@ -22,6 +22,7 @@ static const struct verb_option options[] = {
 	{"append", "TEXT", "more for the kernel's command line", false},
 	{"disk", "FILE[,HOW]", "a disk; HOW is ro, cow or cow=OVERLAY; may repeat", false},
 	{"memory", "SIZE", "RAM; 256M if it is not given", false},
+	{"name", "NAME", "call the machine so: wslx snap vm --distro NAME finds it", false},
 	{"control", "SOCKET", "listen there for requests, such as wslx snap vm", false},
 	{"write-initrd", "FILE", "write the initramfs there and do not start", false},
 	{"stats", NULL, "say at the end what the machine did", false},
@@ -82,7 +83,8 @@ static int parse_disk(const char *text, struct disk_option *d, struct err *e)
 		d->overlay = comma + 4;
 	if (d->read_only || d->cow)
 		return 0;
-	return err_say(e, -EINVAL, "--disk %s: \"%s\" is none of ro, cow, cow=OVERLAY", text, comma);
+	return err_say(e, -EINVAL, "--disk %s: \"%s\" is none of ro, cow, cow=OVERLAY", text,
+	               comma);
 }
 
 static struct disk *open_disk(const struct disk_option *o, struct err *e)
@@ -99,7 +101,7 @@ static struct disk *open_disk(const struct disk_option *o, struct err *e)
 	if (!base || !o->cow)
 		return base;
 	overlay = o->overlay ? open(o->overlay, O_RDWR | O_CREAT | O_CLOEXEC, 0600)
-			     : temporary_overlay();
+	                     : temporary_overlay();
 	if (overlay < 0) {
 		err_set(e, -errno, "overlay %s", o->overlay ? o->overlay : "in TMPDIR");
 		disk_close(base);
@@ -120,7 +122,7 @@ static int open_disks(const struct args *args, struct control *c, struct err *e)
 
 		if (c->n_disks == VM_DISKS_MAX)
 			return err_say(e, -EINVAL, "--disk: a machine has at most %d disks",
-				       VM_DISKS_MAX);
+			               VM_DISKS_MAX);
 		r = parse_disk(text, &o, e);
 		if (!r) {
 			d->base = realpath(o.path, NULL);
@@ -153,7 +155,7 @@ static char *modules_beside(const char *kernel)
 static char *guest_beside(void)
 {
 	static const char *const places[] = {"wslx-guest", "../libexec/wslx-guest",
-					     "src/guest/wslx-guest"};
+	                                     "src/guest/wslx-guest"};
 	char self[512], *slash, *path;
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
@@ -172,8 +174,8 @@ static int add_modules(const struct args *args, struct initramfs *i, struct err 
 {
 	/* Those from virtio_blk on are of use with a disk only. */
 	static const char *const modules[] = {
-		"virtio_mmio", "virtio_console", "virtio_rng", "virtio_balloon",
-		"button", "virtio_blk", "crc32c_generic", "ext4",
+		"virtio_mmio", "virtio_console", "virtio_rng",     "virtio_balloon",
+		"button",      "virtio_blk",     "crc32c_generic", "ext4",
 	};
 	const char *given = arg_value(args, "modules");
 	AUTO(text) char *dir = given ? xstrdup(given) : modules_beside(arg_value(args, "kernel"));
@@ -181,7 +183,7 @@ static int add_modules(const struct args *args, struct initramfs *i, struct err 
 	if (!dir || (!given && access(dir, F_OK)))
 		return 0;
 	return initramfs_add_modules(i, dir, modules,
-				     arg_is_set(args, "disk") ? ARRAY_LEN(modules) : 5, e);
+	                             arg_is_set(args, "disk") ? ARRAY_LEN(modules) : 5, e);
 }
 
 /* A file that is wanted under several names is there once: busybox and its tools. */
@@ -228,8 +230,9 @@ static int add_files(const struct args *args, struct initramfs *i, struct err *e
 
 static int build_initramfs(const struct args *args, struct initramfs *i, struct err *e)
 {
-	static const char *const dirs[] = {"bin",  "dev", "etc", "lib",  "lib/wslx", "proc", "root",
-					   "run", "sbin", "sys", "tmp", "usr", "usr/bin"};
+	static const char *const dirs[] = {"bin",  "dev",  "etc",    "lib",  "lib/wslx",
+	                                   "proc", "root", "run",    "sbin", "sys",
+	                                   "tmp",  "usr",  "usr/bin"};
 	const char *given = arg_value(args, "guest");
 	AUTO(text) char *guest = given ? xstrdup(given) : guest_beside();
 	struct span data = {0};
@@ -274,8 +277,7 @@ static int write_file(const char *path, struct span data, struct err *e)
 }
 
 /* Fill in what vm_boot() wants. @made owns an initramfs of ours. */
-static int gather(const struct args *args, struct vm_boot *b, struct initramfs *made,
-		  struct err *e)
+static int gather(const struct args *args, struct vm_boot *b, struct initramfs *made, struct err *e)
 {
 	const char *initrd = arg_value(args, "initrd");
 	int r = map_file(arg_value(args, "kernel"), &b->kernel, e);
@@ -287,6 +289,16 @@ static int gather(const struct args *args, struct vm_boot *b, struct initramfs *
 	r = build_initramfs(args, made, e);
 	b->initrd = initramfs_end(made);
 	return r;
+}
+
+/* The store is not kept open: the machine process must not have its key. */
+static int name_session(const struct args *args, struct session *s, struct err *e)
+{
+	const char *name = arg_value(args, "name");
+	AUTO(store) struct store *store = NULL;
+	int r = name ? cmd_open_store(&store, e) : 0;
+
+	return r ? r : session_name(s, store, name, arg_value(args, "control"), e);
 }
 
 static int run(struct args *args)
@@ -310,16 +322,17 @@ static int run(struct args *args)
 		return r ? say_error(&e) : EXIT_DONE;
 	write_command_line(args, &line);
 	b.command_line = buf_text(&line);
-	r = open_disks(args, &s.control, &e);
+	r = name_session(args, &s, &e);
+	if (!r)
+		r = open_disks(args, &s.control, &e);
 	for (unsigned i = 0; i < s.control.n_disks; i++)
 		config.disk[config.n_disks++] = s.control.disk[i].disk;
 	if (!r) {
 		s.vm = vm_create(&config, &e);
 		r = s.vm ? vm_boot(s.vm, &b, &e) : e.code;
 	}
-	code = r ? say_error(&e)
-		 : session_run(&s, arg_value(args, "control"), arg_is_set(args, "stats"));
-	vm_destroy(s.vm);
+	code = r ? say_error(&e) : session_run(&s, arg_is_set(args, "stats"));
+	session_finish(&s);
 	for (unsigned i = 0; i < s.control.n_disks; i++)
 		disk_close(s.control.disk[i].disk);
 	return code;

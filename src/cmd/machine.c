@@ -7,9 +7,12 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "flow/vm.h"
 
 #define ESCAPE 0x01 /* Ctrl-a */
 
@@ -141,10 +144,28 @@ static int watch_signals(struct session *s, struct err *e)
 
 void session_config(struct session *s, struct vm_config *config)
 {
-	*s = (struct session){.status = -1};
+	*s = (struct session){.status = -1, .lock = -1};
 	config->console = (struct byte_sink){.write = print};
 	config->agent = on_agent;
 	config->agent_arg = s;
+}
+
+int session_name(struct session *s, struct store *store, const char *name, const char *control,
+                 struct err *e)
+{
+	if (name && control)
+		return err_say(e, -EINVAL, "a machine listens under its name or at a socket, not both");
+	if (control)
+		s->socket = xstrdup(control);
+	return name ? flow_name_machine(store, name, &s->socket, &s->lock, e) : 0;
+}
+
+void session_finish(struct session *s)
+{
+	vm_destroy(s->vm);
+	free(s->socket);
+	if (s->lock >= 0)
+		close(s->lock);
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */
@@ -159,11 +180,12 @@ static void say_stats(struct vm *vm)
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	busy = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 	fprintf(stderr,
-		"wslx: %.3f s, idle for %.3f s, %.3f s of host CPU, %llu instructions (%.0f million a "
-		"second), %llu MiB reported free\n",
-		(double)s.machine_ns / 1e9, (double)s.idle_ns / 1e9, busy,
-		(unsigned long long)s.instructions, (double)s.instructions / busy / 1e6,
-		(unsigned long long)(s.reported_bytes >> 20));
+	        "wslx: %.3f s, idle for %.3f s, %.3f s of host CPU, %llu instructions (%.0f "
+	        "million a "
+	        "second), %llu MiB reported free\n",
+	        (double)s.machine_ns / 1e9, (double)s.idle_ns / 1e9, busy,
+	        (unsigned long long)s.instructions, (double)s.instructions / busy / 1e6,
+	        (unsigned long long)(s.reported_bytes >> 20));
 }
 
 static int say_outcome(struct session *s, enum vm_outcome outcome)
@@ -174,8 +196,9 @@ static int say_outcome(struct session *s, enum vm_outcome outcome)
 	case VM_STOPPED:
 		return EXIT_DONE;
 	case VM_RESET:
-		fprintf(stderr, "wslx: the guest wants to be started again; it panicked, or it was told "
-				"to\n");
+		fprintf(stderr,
+		        "wslx: the guest wants to be started again; it panicked, or it was told "
+		        "to\n");
 		return EXIT_FAILED;
 	case VM_HALTED:
 		fprintf(stderr, "wslx: the guest has halted for good\n");
@@ -187,14 +210,16 @@ static int say_outcome(struct session *s, enum vm_outcome outcome)
 	return EXIT_FAILED;
 }
 
-int session_run(struct session *s, const char *socket, bool stats)
+int session_run(struct session *s, bool stats)
 {
 	enum vm_outcome outcome;
 	struct err e = {0};
 	int code;
 
 	s->control.vm = s->vm;
-	if (watch_signals(s, &e) || (socket && control_listen(&s->control, socket, &e)))
+	/* Whoever can connect gets all of the guest's memory. */
+	umask(0177);
+	if (watch_signals(s, &e) || (s->socket && control_listen(&s->control, s->socket, &e)))
 		return say_error(&e);
 	vm_watch(s->vm, 0, POLLIN, on_input, s);
 	resize(s);

@@ -11,17 +11,25 @@ struct session {
 	struct control control;
 	bool escape; /* the last byte was Ctrl-a */
 	int status;  /* what the guest's command returned, or -1 */
+	char *socket; /* where it listens for requests; NULL: nowhere */
+	int lock;     /* on its name */
 };
 
 /* Have the machine print on this terminal and tell us what its command returns. */
 void session_config(struct session *s, struct vm_config *config);
 /**
+ * session_name() - have the machine listen under a name, or where --control says
+ * @name: of the machine, or NULL
+ */
+MUST_CHECK int session_name(struct session *s, struct store *store, const char *name,
+                            const char *control, struct err *e);
+/**
  * session_run() - run a machine on this terminal until it ends
- * @socket: where to listen for requests; NULL: nowhere
- * @stats:  say at the end what it did
+ * @stats: say at the end what it did
  *
  * Gives up privileges. Return: the guest's status, or enum exit_code.
  */
-int session_run(struct session *s, const char *socket, bool stats);
+int session_run(struct session *s, bool stats);
+void session_finish(struct session *s);
 
 #endif

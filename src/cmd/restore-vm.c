@@ -4,13 +4,14 @@
 
 static const struct verb_option options[] = {
 	{"name", "NAME", "the snapshot", true},
+	{"distro", "NAME", "call the machine so: wslx snap vm --distro NAME finds it", false},
 	{"control", "SOCKET", "listen there for requests, such as wslx snap vm", false},
 	{"stats", NULL, "say at the end what the machine did", false},
 };
 
 static int run(struct args *args)
 {
-	AUTO(store) struct store *store = NULL;
+	struct store *store = NULL;
 	struct opened_vm from = {.ram_fd = -1};
 	struct vm_config config = {0};
 	struct session s;
@@ -19,7 +20,12 @@ static int run(struct args *args)
 
 	session_config(&s, &config);
 	if (!r)
+		r = session_name(&s, store, arg_value(args, "distro"), arg_value(args, "control"),
+		                 &e);
+	if (!r)
 		r = flow_open_vm(store, arg_value(args, "name"), &from, &e);
+	/* The machine process must not have the store's key. */
+	store_close(store);
 	if (!r) {
 		config.ram_bytes = from.ram_bytes;
 		config.ram_fd = from.ram_fd;
@@ -31,9 +37,8 @@ static int run(struct args *args)
 		s.vm = vm_create(&config, &e);
 		r = s.vm ? vm_load(s.vm, from.state, NULL, &e) : e.code;
 	}
-	code = r ? say_error(&e)
-		 : session_run(&s, arg_value(args, "control"), arg_is_set(args, "stats"));
-	vm_destroy(s.vm);
+	code = r ? say_error(&e) : session_run(&s, arg_is_set(args, "stats"));
+	session_finish(&s);
 	opened_vm_finish(&from);
 	return code;
 }

@@ -5,7 +5,8 @@
 #include "flow/vm.h"
 
 static const struct verb_option options[] = {
-	{"machine", "SOCKET", "where the machine listens, as given to --control", true},
+	{"distro", "NAME", "the machine, as wslx boot --name called it", false},
+	{"machine", "SOCKET", "instead: where it listens, as given to --control", false},
 	{"name", "NAME", "what to call the snapshot", true},
 	{"replace", NULL, "an existing snapshot of that name gives way", false},
 	{"small", NULL, "take more time to compress, for what will be distributed", false},
@@ -17,17 +18,27 @@ static int run(struct args *args)
 {
 	AUTO(store) struct store *store = NULL;
 	AUTO(buf) struct buf name = {0};
-	const struct snap_vm what = {
+	AUTO(text) char *socket = NULL;
+	const char *distro = arg_value(args, "distro");
+	struct snap_vm what = {
 		.socket = arg_value(args, "machine"),
 		.name = arg_value(args, "name"),
+		.machine = distro,
 		.replace = arg_is_set(args, "replace"),
 		.small = arg_is_set(args, "small"),
 	};
 	struct snap_vm_result result = {0};
 	struct err e = {0};
 	char size[16];
-	int r = cmd_open_store(&store, &e);
+	int r;
 
+	if (!distro == !what.socket)
+		return say_usage(args, "either --distro or --machine is needed");
+	r = cmd_open_store(&store, &e);
+	if (!r && distro)
+		r = flow_find_machine(store, distro, &socket, &e);
+	if (!r && distro)
+		what.socket = socket;
 	if (!r)
 		r = flow_snap_vm(store, &what, &result, &e);
 	if (r)
@@ -38,8 +49,8 @@ static int run(struct args *args)
 		       buf_text(&name), (unsigned long long)result.pages,
 		       (double)result.pause_ns / 1e6, (double)result.total_ns / 1e6);
 	} else if (!arg_is_set(args, "quiet")) {
-		printf("%s: %s of memory and disks, the machine stood still for %.2f ms\n", what.name,
-		       text_of_bytes(size, result.pages * PAGE_BYTES),
+		printf("%s: %s of memory and disks, the machine stood still for %.2f ms\n",
+		       what.name, text_of_bytes(size, result.pages * PAGE_BYTES),
 		       (double)result.pause_ns / 1e6);
 	}
 	return EXIT_DONE;

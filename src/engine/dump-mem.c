@@ -213,14 +213,10 @@ int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err
 
 /* ---- pages ----------------------------------------------------------------------------- */
 
-int dump_add_pages(struct dump *d, struct page_sink *sink, struct list *runs, uint64_t at,
-		   const uint8_t *data, size_t pages, struct err *e)
+static void note_pages(struct dump *d, struct list *runs, uint64_t at, size_t pages)
 {
 	struct run_rec *last = runs->count ? LIST_AT(runs, struct run_rec, runs->count - 1) : NULL;
-	int r = sink->write(sink, data, pages, e);
 
-	if (r < 0)
-		return r;
 	if (last && last->at + last->pages * PAGE_BYTES == at &&
 	    last->first + last->pages == d->image.n_pages)
 		last->pages += pages;
@@ -228,7 +224,16 @@ int dump_add_pages(struct dump *d, struct page_sink *sink, struct list *runs, ui
 		*LIST_ADD(runs, &d->arena, struct run_rec) =
 			(struct run_rec){.at = at, .pages = pages, .first = d->image.n_pages};
 	d->image.n_pages += pages;
-	return 0;
+}
+
+int dump_add_pages(struct dump *d, struct page_sink *sink, struct list *runs, uint64_t at,
+		   const uint8_t *data, size_t pages, struct err *e)
+{
+	int r = sink->write(sink, data, pages, e);
+
+	if (!r)
+		note_pages(d, runs, at, pages);
+	return r;
 }
 
 struct reader {
@@ -241,75 +246,54 @@ struct reader {
 	uint64_t *entries; /* of pagemap */
 };
 
-static int read_memory(struct reader *rd, uint64_t at, size_t pages, struct err *e)
+static int read_memory(struct reader *rd, uint8_t *to, uint64_t at, size_t pages, struct err *e)
 {
-	struct iovec here = {rd->chunk, pages * PAGE_BYTES},
+	struct iovec here = {to, pages * PAGE_BYTES},
 		     there = {(void *)(uintptr_t)at, pages * PAGE_BYTES};
 	int r;
 
 	if (process_vm_readv(rd->t->pid, &here, 1, &there, 1, 0) ==
 	    (ssize_t)(pages * PAGE_BYTES))
 		return 0;
-	r = os_pread_all(rd->mem, rd->chunk, pages * PAGE_BYTES, at);
+	r = os_pread_all(rd->mem, to, pages * PAGE_BYTES, at);
 	if (r < 0)
 		return err_set(e, r, "memory at %" PRIx64, at);
 	return 0;
 }
 
-static bool page_is_zero(const uint8_t *page)
+static bool is_zero(const uint8_t *data, size_t pages)
 {
-	const uint64_t *p = (const uint64_t *)(const void *)page;
+	const uint64_t *p = (const uint64_t *)(const void *)data;
 
-	/* Most pages that are not zero show it at once. */
-	for (size_t i = 0; i < PAGE_BYTES / 8; i += 8)
+	/* Memory that is not zero shows it at once, mostly. */
+	for (size_t i = 0; i < pages * PAGE_BYTES / 8; i += 8)
 		if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] |
 		    p[i + 7])
 			return false;
 	return true;
 }
 
-/* Long stretches of zeros need no page; short ones would only break up the runs. */
-#define ZERO_STRETCH 16u
-
-static int add_chunk(struct reader *rd, struct list *runs, uint64_t at, size_t pages, bool anon,
-		     struct err *e)
-{
-	size_t start = 0;
-
-	for (size_t i = 0; anon && i < pages;) {
-		size_t zeros = 0;
-
-		while (i + zeros < pages && page_is_zero(rd->chunk + (i + zeros) * PAGE_BYTES))
-			zeros++;
-		if (zeros >= ZERO_STRETCH || (zeros && zeros == pages)) {
-			if (i > start) {
-				int r = dump_add_pages(rd->d, rd->sink, runs,
-						       at + start * PAGE_BYTES,
-						       rd->chunk + start * PAGE_BYTES, i - start, e);
-				if (r < 0)
-					return r;
-			}
-			start = i + zeros;
-		}
-		i += zeros ? zeros : 1;
-	}
-	if (start == pages)
-		return 0;
-	return dump_add_pages(rd->d, rd->sink, runs, at + start * PAGE_BYTES,
-			      rd->chunk + start * PAGE_BYTES, pages - start, e);
-}
-
+/* Straight into the sink's own memory where it lends some. */
 static int add_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint64_t end,
 		      struct err *e)
 {
+	struct page_sink *sink = rd->sink;
+
 	while (start < end) {
 		size_t pages = MIN((size_t)((end - start) / PAGE_BYTES), (size_t)CHUNK_PAGES);
-		int r = read_memory(rd, start, pages, e);
+		uint8_t *to = sink->reserve ? sink->reserve(sink, &pages, e) : rd->chunk;
+		int r = to ? read_memory(rd, to, start, pages, e) : e->code;
 
-		if (!r)
-			r = add_chunk(rd, &v->runs, start, pages, v->kind == VMA_ANON, e);
 		if (r < 0)
 			return r;
+		/* What is zero needs no page, but in a file's mapping it hides the file. */
+		if (v->kind != VMA_ANON || !is_zero(to, pages)) {
+			r = sink->reserve ? sink->commit(sink, pages, e)
+					  : sink->write(sink, to, pages, e);
+			if (r < 0)
+				return r;
+			note_pages(rd->d, &v->runs, start, pages);
+		}
 		start += pages * PAGE_BYTES;
 	}
 	return 0;

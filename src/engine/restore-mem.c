@@ -398,13 +398,16 @@ static void add_pieces(struct restore *r, struct list *pieces, const struct rtas
 
 	LIST_EACH(&mm->vmas, struct vma_rec, v)
 		LIST_EACH(&v->runs, struct run_rec, run)
-			for (uint64_t done = 0; done < run->pages; done += CHUNK_PAGES)
-				*LIST_ADD(pieces, &r->arena, struct piece) = (struct piece){
-					.pid = t->pid,
-					.at = run->at + done * PAGE_BYTES,
-					.first = run->first + done,
-					.pages = (size_t)MIN(run->pages - done,
-							     (uint64_t)CHUNK_PAGES)};
+			for (uint64_t done = 0, pages; done < run->pages; done += pages) {
+				/* Whole frames of the store: none is opened twice. */
+				pages = MIN(run->pages - done,
+					    CHUNK_PAGES - (run->first + done) % CHUNK_PAGES);
+				*LIST_ADD(pieces, &r->arena, struct piece) =
+					(struct piece){.pid = t->pid,
+						       .at = run->at + done * PAGE_BYTES,
+						       .first = run->first + done,
+						       .pages = (size_t)pages};
+			}
 }
 
 int restore_memory(struct restore *r, struct err *e)

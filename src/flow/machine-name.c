@@ -19,9 +19,12 @@ static int check_name(const char *name, struct err *e)
 	size_t len = strlen(name);
 
 	if (!len || len > NAME_MAX_BYTES || name[0] == '.' ||
-	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != len)
-		return err_say(e, -EINVAL, "a machine's name has up to %u letters, digits and \"._-\", "
-					   "and no dot at its beginning", NAME_MAX_BYTES);
+	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+	            len)
+		return err_say(e, -EINVAL,
+		               "a machine's name has up to %u letters, digits and \"._-\", "
+		               "and no dot at its beginning",
+		               NAME_MAX_BYTES);
 	return 0;
 }
 
@@ -38,7 +41,7 @@ static int take_lock(const char *path, struct err *e)
 }
 
 int flow_name_machine(struct store *store, const char *name, char **socket, int *lock,
-		      struct err *e)
+                      struct err *e)
 {
 	AUTO(text) char *dir = xprintf("%s/run", store_root(store));
 	AUTO(text) char *lock_path = xprintf("%s/%s.lock", dir, name);
@@ -70,8 +73,10 @@ int flow_find_machine(struct store *store, const char *name, char **socket, stru
 	/* Whoever can share the lock sees that nobody holds it. */
 	fd = open(lock_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 ? errno == ENOENT : !flock(fd, LOCK_SH | LOCK_NB))
-		return err_say(e, -ENOENT, "no machine named %s is running; wslx boot --name %s "
-					   "starts one", name, name);
+		return err_say(e, -ENOENT,
+		               "no machine named %s is running; wslx boot --name %s "
+		               "starts one",
+		               name, name);
 	if (fd < 0)
 		return err_set(e, -errno, "%s", lock_path);
 	*socket = xprintf("%s/run/%s.sock", store_root(store), name);

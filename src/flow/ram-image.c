@@ -45,7 +45,7 @@ static char *images_path(void)
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 
 	return runtime && *runtime ? xprintf("%s/wslx", runtime)
-				   : xprintf("/dev/shm/wslx-%u", geteuid());
+	                           : xprintf("/dev/shm/wslx-%u", geteuid());
 }
 
 /* A directory that nobody else can have prepared or can write to. Return: -errno. */
@@ -110,13 +110,13 @@ static int open_images_of(struct store *store, bool create)
 static int write_page(void *arg, uint64_t page, const uint8_t *data, uint64_t count, struct err *e)
 {
 	int r = os_pwrite_all(*(const int *)arg, data, (size_t)count * PAGE_BYTES,
-			      page * PAGE_BYTES);
+	                      page * PAGE_BYTES);
 
 	return r ? err_set(e, r, "image of RAM") : 0;
 }
 
 static int unpack(struct store_reader *reader, struct span machine, uint64_t bytes, int fd,
-		  struct err *e)
+                  struct err *e)
 {
 	const struct vm_page_writer w = {write_page, &fd};
 
@@ -149,7 +149,7 @@ static int open_made(int dir, const char *name, uint64_t bytes)
 
 /* Make the image and give it its name at the end. Return: -1 if it has to be done elsewhere. */
 static int make(struct store_reader *reader, struct span machine, uint64_t bytes, int dir,
-		const char *name)
+                const char *name)
 {
 	AUTO(fd) int fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
 	AUTO(text) char *self = xprintf("/proc/self/fd/%d", fd);
@@ -164,7 +164,7 @@ static int make(struct store_reader *reader, struct span machine, uint64_t bytes
 }
 
 static int make_unnamed(struct store_reader *reader, struct span machine, uint64_t bytes,
-			struct err *e)
+                        struct err *e)
 {
 	AUTO(fd) int fd = memfd_create("wslx-ram", MFD_CLOEXEC);
 	AUTO(text) char *self = xprintf("/proc/self/fd/%d", fd);
@@ -180,7 +180,7 @@ static int make_unnamed(struct store_reader *reader, struct span machine, uint64
 }
 
 int ram_image_open(struct store *store, struct store_reader *reader, struct span machine,
-		   uint64_t bytes, struct err *e)
+                   uint64_t bytes, struct err *e)
 {
 	const char *digest = store_reader_meta(reader)->digest, *colon = strchr(digest, ':');
 	AUTO(text) char *name = xprintf("%s" SUFFIX, colon ? colon + 1 : digest);

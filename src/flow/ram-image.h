@@ -15,7 +15,7 @@
  *
  * Return: a descriptor that cannot be written through; -EBADMSG for damaged pages; other errnos.
  */
-MUST_CHECK int ram_image_open(struct store *store, struct store_reader *reader,
-			      struct span machine, uint64_t bytes, struct err *e);
+MUST_CHECK int ram_image_open(struct store *store, struct store_reader *reader, struct span machine,
+                              uint64_t bytes, struct err *e);
 
 #endif

@@ -46,7 +46,7 @@ static const struct rec_type disk_run_type =
 static const struct field disk_fields[] = {
 	FIELD(struct disk_rec, kind, 1, 8, "ro: the base alone; cow: with what was written"),
 	FIELD(struct disk_rec, base, 2, 4096, "path of the base"),
-	FIELD(struct disk_rec, bytes, 3, DISK_PAGES_MAX * PAGE_BYTES, "its size"),
+	FIELD(struct disk_rec, bytes, 3, DISK_PAGES_MAX *PAGE_BYTES, "its size"),
 	FIELD_LIST(struct disk_rec, runs, 4, &disk_run_type, 1 << 24, "what was written"),
 };
 
@@ -106,7 +106,7 @@ static int add_pages(void *arg, uint64_t page, const uint8_t *data, uint64_t cou
 }
 
 static int add_disk_pages(struct disk *d, struct disk_rec *rec, struct arena *a, struct pages *p,
-			  struct err *e)
+                          struct err *e)
 {
 	uint64_t n = (d->bytes + PAGE_BYTES - 1) / PAGE_BYTES;
 
@@ -116,8 +116,7 @@ static int add_disk_pages(struct disk *d, struct disk_rec *rec, struct arena *a,
 		struct disk_run *run;
 		int r;
 
-		while (count < BATCH_PAGES && page + count < n &&
-		       disk_is_written(d, page + count))
+		while (count < BATCH_PAGES && page + count < n && disk_is_written(d, page + count))
 			count++;
 		if (!count) {
 			page++;
@@ -129,7 +128,7 @@ static int add_disk_pages(struct disk *d, struct disk_rec *rec, struct arena *a,
 		if (r)
 			return err_set(e, r, "overlay on %s", rec->base);
 		run = rec->runs.count ? LIST_AT(&rec->runs, struct disk_run, rec->runs.count - 1)
-				      : NULL;
+		                      : NULL;
 		if (run && run->page + run->count == page)
 			run->count += count;
 		else
@@ -170,7 +169,7 @@ static struct disk *open_frozen(const char *base_path, int *fds, unsigned n, str
 
 /* One line of the machine's answer: "KIND LAYERS PATH". */
 static int add_disk(const char *line, struct control_message *answer, unsigned *next,
-		    struct vm_snapshot *snapshot, struct arena *a, struct pages *p, struct err *e)
+                    struct vm_snapshot *snapshot, struct arena *a, struct pages *p, struct err *e)
 {
 	struct disk_rec *rec;
 	unsigned layers;
@@ -195,7 +194,7 @@ static int add_disk(const char *line, struct control_message *answer, unsigned *
 }
 
 static int ask_for_snapshot(const char *socket, int stream, struct control_message *answer,
-			    struct err *e)
+                            struct err *e)
 {
 	int fds[1 + VM_DISKS_MAX] = {stream};
 	unsigned n = 1;
@@ -204,8 +203,9 @@ static int ask_for_snapshot(const char *socket, int stream, struct control_messa
 	if (r)
 		return r;
 	if (strstr(answer->text, "\nraw "))
-		return err_say(e, OBSTACLE, "a disk of this machine is written in place and would change "
-					    "under the snapshot; start it with --disk FILE,cow");
+		return err_say(e, OBSTACLE,
+		               "a disk of this machine is written in place and would change "
+		               "under the snapshot; start it with --disk FILE,cow");
 	for (const char *at = answer->text; (at = strstr(at, "\ncow ")); at++) {
 		if (n == ARRAY_LEN(fds))
 			break;
@@ -223,9 +223,29 @@ static int ask_for_snapshot(const char *socket, int stream, struct control_messa
 	return r;
 }
 
+static int commit(struct store_writer *writer, const struct snap_vm *what,
+                  const struct buf *machine, struct span state, struct err *e)
+{
+	char ram[16] = "";
+	const struct store_label labels[] = {
+		{"command", what->machine ? what->machine : ""},
+		{"machine.ram", ram},
+		{"wslx", WSLX_VERSION},
+	};
+	const struct store_meta meta = {.labels = labels, .n_labels = ARRAY_LEN(labels)};
+	uint64_t bytes;
+	/* It comes from a process that runs untrusted code: what cannot be restored is not kept. */
+	int r = vm_peek(buf_span(machine), &bytes, e);
+
+	if (r)
+		return r;
+	text_of_bytes(ram, bytes);
+	return store_writer_commit(writer, what->name, state, &meta, e);
+}
+
 static int store_machine(const struct snap_vm *what, struct store_writer *writer, int stream,
-			 struct control_message *answer, struct snap_vm_result *result,
-			 struct err *e)
+                         struct control_message *answer, struct snap_vm_result *result,
+                         struct err *e)
 {
 	struct pages p = {.sink = store_writer_sink(writer)};
 	const struct vm_page_writer w = {add_pages, &p};
@@ -246,15 +266,15 @@ static int store_machine(const struct snap_vm *what, struct store_writer *writer
 	snapshot.machine = buf_span(&machine);
 	rec_encode(&state, &vm_snapshot_type, &snapshot);
 	result->pages = p.count;
-	return store_writer_commit(writer, what->name, buf_span(&state), NULL, e);
+	return commit(writer, what, &machine, buf_span(&state), e);
 }
 
 int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm_result *result,
-		 struct err *e)
+                 struct err *e)
 {
-	const struct store_options options = {
-		.replace = what->replace,
-		.compression = what->small ? STORE_COMPRESS_SMALL : STORE_COMPRESS_AUTO};
+	const struct store_options options = {.replace = what->replace,
+	                                      .compression = what->small ? STORE_COMPRESS_SMALL
+	                                                                 : STORE_COMPRESS_AUTO};
 	AUTO(store_writer) struct store_writer *writer = NULL;
 	uint64_t start = os_clock_ns(CLOCK_MONOTONIC);
 	struct control_message answer = {.n_fds = 0};
@@ -282,7 +302,7 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
 /* ---- opening ------------------------------------------------------------------------------ */
 
 static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
-			struct control_disk *out, struct err *e)
+                        struct control_disk *out, struct err *e)
 {
 	uint8_t data[BATCH_PAGES * PAGE_BYTES];
 	int fd, r = 0;
@@ -292,9 +312,11 @@ static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
 	if (!out->disk)
 		return e->code;
 	if (out->disk->bytes != rec->bytes)
-		return err_say(e, -ESTALE, "disk %s had %llu bytes when the snapshot was taken and "
-					   "has %llu now", rec->base, (unsigned long long)rec->bytes,
-			       (unsigned long long)out->disk->bytes);
+		return err_say(e, -ESTALE,
+		               "disk %s had %llu bytes when the snapshot was taken and "
+		               "has %llu now",
+		               rec->base, (unsigned long long)rec->bytes,
+		               (unsigned long long)out->disk->bytes);
 	if (strcmp(rec->kind, "cow"))
 		return 0;
 	fd = temporary_file(e);
@@ -314,7 +336,7 @@ static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
 			if (r)
 				return r;
 			r = out->disk->write(out->disk, at, data,
-					     (size_t)MIN(n * PAGE_BYTES, rec->bytes - at));
+			                     (size_t)MIN(n * PAGE_BYTES, rec->bytes - at));
 			done += n;
 		}
 		if (r)
@@ -324,14 +346,14 @@ static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
 }
 
 static int open_parts(struct store *store, struct store_reader *reader, struct opened_vm *o,
-		      struct err *e)
+                      struct err *e)
 {
 	struct vm_snapshot snapshot;
 	int r;
 
 	if (strcmp(store_reader_meta(reader)->kind, "vm"))
 		return err_say(e, -EINVAL, "this is a snapshot of kind \"%s\", not of a machine",
-			       store_reader_meta(reader)->kind);
+		               store_reader_meta(reader)->kind);
 	r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &o->arena, &snapshot, e);
 	if (!r)
 		r = vm_peek(snapshot.machine, &o->ram_bytes, e);

@@ -10,7 +10,8 @@
 extern const struct rec_type vm_snapshot_type;
 
 struct snap_vm {
-	const char *socket; /* where the machine listens */
+	const char *socket;  /* where the machine listens */
+	const char *machine; /* its name, for the snapshot's label; NULL: it has none */
 	const char *name;
 	bool replace;
 	bool small; /* compress for distribution */
@@ -30,7 +31,7 @@ struct snap_vm_result {
  * Return: 0; OBSTACLE for a disk that is written in place; negative errno.
  */
 MUST_CHECK int flow_snap_vm(struct store *store, const struct snap_vm *what,
-			    struct snap_vm_result *result, struct err *e);
+                            struct snap_vm_result *result, struct err *e);
 
 /* What a machine is made from: vm_create() and vm_load() take it as it is. */
 struct opened_vm {
@@ -50,7 +51,7 @@ struct opened_vm {
  * Return: 0; -ENOENT; -EBADMSG for a damaged snapshot; -ESTALE if a base has changed its size.
  */
 MUST_CHECK int flow_open_vm(struct store *store, const char *name, struct opened_vm *out,
-			    struct err *e);
+                            struct err *e);
 void opened_vm_finish(struct opened_vm *o);
 
 /**
@@ -72,7 +73,7 @@ MUST_CHECK int flow_sweep_ram(struct store *store, uint64_t *freed, struct err *
  * Return: 0; -EEXIST if a running machine has it; -EINVAL if it is no name.
  */
 MUST_CHECK int flow_name_machine(struct store *store, const char *name, char **socket, int *lock,
-				 struct err *e);
+                                 struct err *e);
 
 /**
  * flow_find_machine() - where a running machine listens
@@ -81,6 +82,6 @@ MUST_CHECK int flow_name_machine(struct store *store, const char *name, char **s
  * Return: 0; -ENOENT if none of that name is running.
  */
 MUST_CHECK int flow_find_machine(struct store *store, const char *name, char **socket,
-				 struct err *e);
+                                 struct err *e);
 
 #endif

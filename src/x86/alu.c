@@ -7,7 +7,7 @@
 /* The result of an ALU operation and, if wanted, its flags. @carry is CF for ADC and SBB. */
 #define DEFINE_ALU(S)                                                                              \
 	INLINE uint##S##_t alu##S(struct x86_cpu *cpu, enum alu what, bool flags, uint##S##_t a,   \
-				  uint##S##_t b)                                                   \
+	                          uint##S##_t b)                                                   \
 	{                                                                                          \
 		uint##S##_t r, out;                                                                \
 		bool carry;                                                                        \
@@ -42,12 +42,12 @@
 			carry = cc_cf(cpu);                                                        \
 			r = (uint##S##_t)(a - b - carry);                                          \
 			out = (uint##S##_t)((~a & b) | ((~a | b) & r));                            \
-carries:                                                                                           \
+		carries:                                                                           \
 			/* Bit i of @out is the carry out of bit i. */                             \
 			if (flags)                                                                 \
 				cc_set(cpu, CC_RES, SX##S(r),                                      \
-				       (out >> (S - 1) & 1u) | ((out << 1) & EFLAGS_AF) |          \
-					       ((out >> (S - 1) ^ out >> (S - 2)) & 1u) << 11);    \
+				       (out >> (S - 1) & 1u) | ((unsigned)out << 1 & EFLAGS_AF) |  \
+				               ((out >> (S - 1) ^ out >> (S - 2)) & 1u) << 11);    \
 			return r;                                                                  \
 		}                                                                                  \
 		if (flags)                                                                         \
@@ -101,8 +101,8 @@ FOR_SIZES(DEFINE_ALU)
 			wr##S(cpu, op->dst, r);                                                    \
 		NEXT;                                                                              \
 	})                                                                                         \
-	OP_EAS(name##_mr##S, { DEFINE_MEM_DST(what, S, rd##S(cpu, op->src)) })                     \
-	OP_EAS(name##_mi##S, { DEFINE_MEM_DST(what, S, (uint##S##_t)op->imm) })
+	OP_EAS(name##_mr##S, {DEFINE_MEM_DST(what, S, rd##S(cpu, op->src))})                       \
+	OP_EAS(name##_mi##S, {DEFINE_MEM_DST(what, S, (uint##S##_t)op->imm)})
 
 #define DEFINE_MEM_DST(what, S, b)                                                                 \
 	if (what == ALU_CMP) {                                                                     \
@@ -143,7 +143,10 @@ FOR_SIZES(DEFINE_CMP)
 			SIZES_OF(sbb_##form), SIZES_OF(and_##form), SIZES_OF(sub_##form),          \
 			SIZES_OF(xor_##form), SIZES_OF(cmp_##form)                                 \
 	}
-#define EA_SIZES_OF(name) {EAS_OF(name##8), EAS_OF(name##16), EAS_OF(name##32), EAS_OF(name##64)}
+#define EA_SIZES_OF(name)                                                                          \
+	{                                                                                          \
+		EAS_OF(name##8), EAS_OF(name##16), EAS_OF(name##32), EAS_OF(name##64)              \
+	}
 #define ALU_EA_TABLE(form)                                                                         \
 	{                                                                                          \
 		EA_SIZES_OF(add_##form), EA_SIZES_OF(or_##form), EA_SIZES_OF(adc_##form),          \
@@ -254,7 +257,7 @@ op_fn *const x86_test_mi[4][EA_KINDS] = EA_SIZES_OF(test_mi);
 	}                                                                                          \
 	static OP(not_r##S)                                                                        \
 	{                                                                                          \
-		wr##S(cpu, op->dst, (uint##S##_t)~rd##S(cpu, op->dst));                            \
+		wr##S(cpu, op->dst, (uint##S##_t) ~rd##S(cpu, op->dst));                           \
 		NEXT;                                                                              \
 	}                                                                                          \
 	static OP(not_m##S)                                                                        \
@@ -262,7 +265,7 @@ op_fn *const x86_test_mi[4][EA_KINDS] = EA_SIZES_OF(test_mi);
 		uint64_t linear = op_ea_any(cpu, op, S / 8, true);                                 \
 		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
                                                                                                    \
-		*host = (uint##S##_t)~*host;                                                       \
+		*host = (uint##S##_t) ~*host;                                                      \
 		rmw_end(cpu, op, host, linear, S / 8);                                             \
 		NEXT;                                                                              \
 	}
@@ -302,7 +305,7 @@ static void mul_flags(struct x86_cpu *cpu, uint64_t low, bool overflow)
 	static void imul##S(struct x86_cpu *cpu, uint##S##_t b)                                    \
 	{                                                                                          \
 		int##D##_t r = (int##D##_t)((int##D##_t)(int##S##_t)rd##S(cpu, REG(X86_RAX)) *     \
-					    (int##S##_t)b);                                        \
+		                            (int##S##_t)b);                                        \
                                                                                                    \
 		if (S == 8) {                                                                      \
 			wr16(cpu, REG(X86_RAX), (uint16_t)r);                                      \
@@ -315,12 +318,12 @@ static void mul_flags(struct x86_cpu *cpu, uint64_t low, bool overflow)
 	static void div##S(struct x86_cpu *cpu, uint##S##_t b)                                     \
 	{                                                                                          \
 		uint##D##_t a = S == 8 ? (uint##D##_t)rd16(cpu, REG(X86_RAX))                      \
-				       : (uint##D##_t)((uint##D##_t)rd##S(cpu, REG(X86_RDX))       \
-						       << (S & 127)) |                             \
-						 rd##S(cpu, REG(X86_RAX));                         \
+		                       : (uint##D##_t)((uint##D##_t)rd##S(cpu, REG(X86_RDX))       \
+		                                       << (S & 127)) |                             \
+		                                 rd##S(cpu, REG(X86_RAX));                         \
 		uint##D##_t q;                                                                     \
                                                                                                    \
-		if (b == 0 || (q = (uint##D##_t)(a / b)) > (uint##S##_t)-1)                        \
+		if (b == 0 || (q = (uint##D##_t)(a / b)) > (uint##S##_t) - 1)                      \
 			x86_raise(cpu, VEC_DE, 0);                                                 \
 		wr##S(cpu, REG(X86_RAX), (uint##S##_t)q);                                          \
 		wr##S(cpu, S == 8 ? REG(X86_RAX) + 1 : REG(X86_RDX), (uint##S##_t)(a % b));        \
@@ -328,9 +331,9 @@ static void mul_flags(struct x86_cpu *cpu, uint64_t low, bool overflow)
 	static void idiv##S(struct x86_cpu *cpu, uint##S##_t divisor)                              \
 	{                                                                                          \
 		uint##D##_t ua = S == 8 ? (uint##D##_t)rd16(cpu, REG(X86_RAX))                     \
-					: (uint##D##_t)((uint##D##_t)rd##S(cpu, REG(X86_RDX))      \
-							<< (S & 127)) |                            \
-						  rd##S(cpu, REG(X86_RAX));                        \
+		                        : (uint##D##_t)((uint##D##_t)rd##S(cpu, REG(X86_RDX))      \
+		                                        << (S & 127)) |                            \
+		                                  rd##S(cpu, REG(X86_RAX));                        \
 		int##D##_t a = (int##D##_t)ua, q;                                                  \
 		int##S##_t b = (int##S##_t)divisor;                                                \
                                                                                                    \
@@ -375,9 +378,9 @@ DEFINE_MUL(64, 128)
 	DEFINE_MULDIV(idiv, S)
 FOR_SIZES(DEFINE_MULDIV_ALL)
 op_fn *const x86_muldiv_r[4][4] = {SIZES_OF(mul_r), SIZES_OF(imul_r), SIZES_OF(div_r),
-				   SIZES_OF(idiv_r)};
+                                   SIZES_OF(idiv_r)};
 op_fn *const x86_muldiv_m[4][4] = {SIZES_OF(mul_m), SIZES_OF(imul_m), SIZES_OF(div_m),
-				   SIZES_OF(idiv_m)};
+                                   SIZES_OF(idiv_m)};
 
 #define DEFINE_IMUL(S)                                                                             \
 	INLINE uint##S##_t times##S(struct x86_cpu *cpu, uint##S##_t a, uint##S##_t b, bool flags) \
@@ -428,7 +431,10 @@ op_fn *const x86_muldiv_m[4][4] = {SIZES_OF(mul_m), SIZES_OF(imul_m), SIZES_OF(d
 		NEXT;                                                                              \
 	}
 FOR_WIDE_SIZES(DEFINE_IMUL)
-#define WIDE_SIZES_OF(name) {NULL, name##16, name##32, name##64}
+#define WIDE_SIZES_OF(name)                                                                        \
+	{                                                                                          \
+		NULL, name##16, name##32, name##64                                                 \
+	}
 op_fn *const x86_imul_rr[2][4] = {WIDE_SIZES_OF(imul_rr), WIDE_SIZES_OF(imul_rr_nf)};
 op_fn *const x86_imul_rm[4] = WIDE_SIZES_OF(imul_rm);
 op_fn *const x86_imul_rri[2][4] = {WIDE_SIZES_OF(imul_rri), WIDE_SIZES_OF(imul_rri_nf)};

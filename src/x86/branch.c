@@ -30,7 +30,7 @@ void x86_stack_add(struct x86_cpu *cpu, uint64_t bytes)
 }
 
 static uint64_t stack_linear(struct x86_cpu *cpu, const struct op *op, uint64_t offset,
-			     unsigned bytes, bool write)
+                             unsigned bytes, bool write)
 {
 	offset &= stack_mask(cpu);
 	if (cpu->code_mode & CODE_64)
@@ -40,8 +40,7 @@ static uint64_t stack_linear(struct x86_cpu *cpu, const struct op *op, uint64_t 
 
 uint64_t x86_stack_peek(struct x86_cpu *cpu, const struct op *op, unsigned size, uint64_t offset)
 {
-	uint64_t linear =
-		stack_linear(cpu, op, cpu->reg[X86_RSP] + offset, 1u << size, false);
+	uint64_t linear = stack_linear(cpu, op, cpu->reg[X86_RSP] + offset, 1u << size, false);
 
 	switch (size) {
 	case 1:
@@ -55,7 +54,7 @@ uint64_t x86_stack_peek(struct x86_cpu *cpu, const struct op *op, unsigned size,
 
 /* Store at SP + @offset without moving SP. */
 static void stack_poke(struct x86_cpu *cpu, const struct op *op, unsigned size, uint64_t offset,
-		       uint64_t value)
+                       uint64_t value)
 {
 	uint64_t linear = stack_linear(cpu, op, cpu->reg[X86_RSP] + offset, 1u << size, true);
 
@@ -180,8 +179,8 @@ OP(x86_op_pusha)
 	/* In the order of the pushes: the first that would fault is the one that does. */
 	for (unsigned i = 1; i <= 8; i++)
 		x86_check_write(cpu, op,
-				stack_linear(cpu, op, cpu->reg[X86_RSP] - i * bytes, bytes, true),
-				bytes);
+		                stack_linear(cpu, op, cpu->reg[X86_RSP] - i * bytes, bytes, true),
+		                bytes);
 	for (unsigned i = 0; i < 8; i++)
 		stack_poke(cpu, op, op->aux, 0 - (uint64_t)(i + 1) * bytes, cpu->reg[i]);
 	x86_stack_add(cpu, 0 - (uint64_t)(8 * bytes));
@@ -213,10 +212,10 @@ OP(x86_op_enter)
 		copied[i] = x86_stack_peek(cpu, op, size, sp);
 	}
 	/* The place that the new RSP leaves room for must be writable, too. */
-	x86_check_write(cpu, op,
-			stack_linear(cpu, op,
-				     frame - (uint64_t)depth * bytes - (uint16_t)op->imm, 1, true),
-			1);
+	x86_check_write(
+		cpu, op,
+		stack_linear(cpu, op, frame - (uint64_t)depth * bytes - (uint16_t)op->imm, 1, true),
+		1);
 	stack_poke(cpu, op, size, at, cpu->reg[X86_RBP]);
 	for (unsigned i = 1; i < depth; i++)
 		stack_poke(cpu, op, size, at -= bytes, copied[i]);
@@ -437,8 +436,8 @@ OP(x86_op_call_m_any)
 OP(x86_op_loop)
 {
 	uint64_t mask = op->flags & OP_ADDR64   ? UINT64_MAX
-			: op->flags & OP_ADDR32 ? UINT32_MAX
-						: UINT16_MAX;
+	                : op->flags & OP_ADDR32 ? UINT32_MAX
+	                                        : UINT16_MAX;
 	uint64_t count = cpu->reg[X86_RCX];
 	bool taken;
 

@@ -23,7 +23,7 @@ INLINE const struct op *x86_jump(struct x86_cpu *cpu, uint64_t rip)
 	const struct jump_entry *e = jump_slot(cpu, rip);
 
 	if (LIKELY(e->rip == rip && e->tag == cpu->code_tag &&
-		   !atomic_load_explicit(&cpu->attention, memory_order_relaxed))) {
+	           !atomic_load_explicit(&cpu->attention, memory_order_relaxed))) {
 		cpu->reg[REG_PAGE] = rip - e->op->off;
 		GO(e->op);
 	}

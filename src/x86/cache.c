@@ -15,15 +15,19 @@
  *
  * Memory is never given back for one trace. When there is too much of it all traces go.
  */
-#include "x86/branch.h"
 #include "x86/cache.h"
+#include "x86/branch.h"
 #include "x86/mmu.h"
 
 #define CHUNK_BYTES (256u << 10)
 #define CACHE_BYTES_MAX (48u << 20)
 #define HASH_BITS 15
-/* A page that was rewritten this often stays out of the write TLB: its next code comes soon. */
+/*
+ * A page that was rewritten this often stays out of the write TLB, because its next code comes
+ * soon; until it was written so often without any code coming that it has become data.
+ */
 #define REWRITES_MANY 8
+#define WRITES_MANY 512
 #define NO_PAGE UINT32_MAX
 
 struct trace {
@@ -43,6 +47,7 @@ struct code_page {
 	struct trace *traces;
 	uint64_t lines; /* bit i: bytes 64 * i to 64 * i + 63 hold code */
 	uint32_t rewrites;
+	uint32_t writes; /* since the last code was forgotten */
 	bool has_code;
 };
 
@@ -164,7 +169,7 @@ static uint64_t lines_of(unsigned off, unsigned bytes)
 }
 
 static void add_to_page(struct x86_cpu *cpu, struct trace *t, int which, unsigned off,
-			unsigned bytes)
+                        unsigned bytes)
 {
 	struct trace_cache *c = cpu->cache;
 	struct code_page *p = c->pages[t->page[which]];
@@ -232,7 +237,10 @@ bool x86_code_written(struct x86_cpu *cpu, uint64_t ram_page, unsigned off, unsi
 	if (p->lines & lines_of(off, bytes)) {
 		forget_page(cpu->cache, p, (uint32_t)ram_page);
 		p->rewrites++;
+		p->writes = 0;
 	}
+	if (!p->traces && p->writes++ >= WRITES_MANY)
+		p->rewrites = 0;
 	if (!p->traces && p->rewrites < REWRITES_MANY)
 		p->has_code = false;
 	return !p->has_code;
@@ -255,7 +263,7 @@ void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes)
 /* ---- finding and making ---------------------------------------------------------------- */
 
 static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t page, unsigned off,
-			  uint64_t linear)
+                          uint64_t linear)
 {
 	struct op ops[TRACE_OPS_MAX];
 	struct trace_info info = {.ops = ops};
@@ -336,7 +344,7 @@ const struct op *x86_lookup(struct x86_cpu *cpu)
 	t = find(cpu, page, off, linear);
 	if (!t)
 		t = make(cpu, cpu->platform.ram + ((uint64_t)page << PAGE_SHIFT) + off, page, off,
-			 linear);
+		         linear);
 	cpu->reg[REG_PAGE] = rip - off;
 	if (!(cpu->code_mode & CODE_STEP))
 		*jump_slot(cpu, rip) = (struct jump_entry){rip, cpu->code_tag, t->ops, 0};
@@ -355,8 +363,7 @@ const struct op *x86_jump_miss(struct x86_cpu *cpu, uint64_t rip)
 
 const struct op *x86_leave_at_link(struct x86_cpu *cpu, const struct op *link)
 {
-	uint64_t rip = cpu->reg[REG_PAGE] +
-		       (link->len ? link->off : (uint64_t)(int64_t)link->disp);
+	uint64_t rip = cpu->reg[REG_PAGE] + (link->len ? link->off : (uint64_t)(int64_t)link->disp);
 
 	cpu->rip = cpu->code_mode & CODE_64 ? rip : (uint32_t)rip;
 	return NULL;

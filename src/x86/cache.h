@@ -39,7 +39,7 @@ struct trace_info {
 };
 #define TRACE_OPS_MAX (TRACE_INSNS * 2 + 8)
 void x86_decode_trace(struct x86_cpu *cpu, struct trace_info *t, const uint8_t *bytes,
-		      unsigned avail, unsigned page_off, uint8_t mode);
+                      unsigned avail, unsigned page_off, uint8_t mode);
 
 /* Handlers that cache.c gives to stubs and to ops whose code was overwritten. */
 OP(x86_op_stub);

@@ -12,26 +12,28 @@
 
 #define BIT(n) (1u << (n))
 
-static const uint32_t l1_ecx = BIT(0) /* SSE3 */ | BIT(1) /* PCLMULQDQ */ | BIT(9) /* SSSE3 */ |
-		 BIT(13) /* CMPXCHG16B */ | BIT(17) /* PCID */ | BIT(19) /* SSE4.1 */ |
-		 BIT(20) /* SSE4.2 */ | BIT(21) /* x2APIC */ | BIT(22) /* MOVBE */ |
-		 BIT(23) /* POPCNT */ | BIT(24) /* TSC deadline */ | BIT(25) /* AES */ |
-		 BIT(26) /* XSAVE */ | BIT(30) /* RDRAND */ | BIT(31) /* hypervisor */;
-static const uint32_t l1_edx = BIT(0) /* FPU */ | BIT(2) /* DE */ | BIT(3) /* PSE */ | BIT(4) /* TSC */ |
-		 BIT(5) /* MSR */ | BIT(6) /* PAE */ | BIT(8) /* CMPXCHG8B */ | BIT(9) /* APIC */ |
-		 BIT(11) /* SYSENTER */ | BIT(12) /* MTRR */ | BIT(13) /* PGE */ |
-		 BIT(15) /* CMOV */ | BIT(16) /* PAT */ | BIT(17) /* PSE-36 */ |
-		 BIT(19) /* CLFLUSH */ | BIT(23) /* MMX */ | BIT(24) /* FXSR */ |
-		 BIT(25) /* SSE */ | BIT(26) /* SSE2 */ | BIT(27) /* self snoop */;
-static const uint32_t l7_ebx = BIT(0) /* FSGSBASE */ | BIT(1) /* TSC_ADJUST */ | BIT(6) /* FDP_EXCPTN_ONLY */ |
-		 BIT(7) /* SMEP */ | BIT(9) /* ERMS */ | BIT(10) /* INVPCID */ |
-		 BIT(13) /* no FCS, FDS */ | BIT(18) /* RDSEED */ | BIT(20) /* SMAP */ |
-		 BIT(23) /* CLFLUSHOPT */ | BIT(24) /* CLWB */ | BIT(29) /* SHA */;
+static const uint32_t l1_ecx =
+	BIT(0) /* SSE3 */ | BIT(1) /* PCLMULQDQ */ | BIT(9) /* SSSE3 */ | BIT(13) /* CMPXCHG16B */ |
+	BIT(17) /* PCID */ | BIT(19) /* SSE4.1 */ | BIT(20) /* SSE4.2 */ | BIT(21) /* x2APIC */ |
+	BIT(22) /* MOVBE */ | BIT(23) /* POPCNT */ | BIT(24) /* TSC deadline */ |
+	BIT(25) /* AES */ | BIT(26) /* XSAVE */ | BIT(30) /* RDRAND */ | BIT(31) /* hypervisor */;
+static const uint32_t l1_edx =
+	BIT(0) /* FPU */ | BIT(2) /* DE */ | BIT(3) /* PSE */ | BIT(4) /* TSC */ |
+	BIT(5) /* MSR */ | BIT(6) /* PAE */ | BIT(8) /* CMPXCHG8B */ | BIT(9) /* APIC */ |
+	BIT(11) /* SYSENTER */ | BIT(12) /* MTRR */ | BIT(13) /* PGE */ | BIT(15) /* CMOV */ |
+	BIT(16) /* PAT */ | BIT(17) /* PSE-36 */ | BIT(19) /* CLFLUSH */ | BIT(23) /* MMX */ |
+	BIT(24) /* FXSR */ | BIT(25) /* SSE */ | BIT(26) /* SSE2 */ | BIT(27) /* self snoop */;
+static const uint32_t l7_ebx =
+	BIT(0) /* FSGSBASE */ | BIT(1) /* TSC_ADJUST */ | BIT(6) /* FDP_EXCPTN_ONLY */ |
+	BIT(7) /* SMEP */ | BIT(9) /* ERMS */ | BIT(10) /* INVPCID */ | BIT(13) /* no FCS, FDS */ |
+	BIT(18) /* RDSEED */ | BIT(20) /* SMAP */ | BIT(23) /* CLFLUSHOPT */ | BIT(24) /* CLWB */ |
+	BIT(29) /* SHA */;
 static const uint32_t l7_ecx = BIT(2) /* UMIP */ | BIT(22) /* RDPID */;
 static const uint32_t l7_edx = BIT(4) /* FSRM */;
 static const uint32_t ext1_ecx = BIT(0) /* LAHF in 64-bit code */ | BIT(8) /* PREFETCHW */;
-static const uint32_t ext1_edx = BIT(11) /* SYSCALL */ | BIT(20) /* NX */ | BIT(26) /* 1 GiB pages */ |
-		   BIT(27) /* RDTSCP */ | BIT(29) /* long mode */;
+static const uint32_t ext1_edx = BIT(11) /* SYSCALL */ | BIT(20) /* NX */ |
+                                 BIT(26) /* 1 GiB pages */ | BIT(27) /* RDTSCP */ |
+                                 BIT(29) /* long mode */;
 
 #define OSXSAVE BIT(27)
 #define XCR0_KNOWN 3u
@@ -86,7 +88,7 @@ static struct x86_cpuid brand_leaf(uint32_t leaf)
 }
 
 struct x86_cpuid x86_cpuid(const struct x86_config *config, uint32_t leaf, uint32_t subleaf,
-			   uint64_t cr4, uint64_t xcr0)
+                           uint64_t cr4, uint64_t xcr0)
 {
 	uint32_t mhz = (uint32_t)(config->tsc_hz / 1000000);
 	uint32_t apic_id = config->apic_id;
@@ -99,9 +101,8 @@ struct x86_cpuid x86_cpuid(const struct x86_config *config, uint32_t leaf, uint3
 	case 0:
 		return text_leaf(LEAF_MAX, "GenuntelineI");
 	case 1:
-		return (struct x86_cpuid){
-			0x000106ca, apic_id << 24 | 1u << 16 | 8u << 8,
-			l1_ecx | (cr4 & CR4_OSXSAVE ? OSXSAVE : 0), l1_edx};
+		return (struct x86_cpuid){0x000106ca, apic_id << 24 | 1u << 16 | 8u << 8,
+		                          l1_ecx | (cr4 & CR4_OSXSAVE ? OSXSAVE : 0), l1_edx};
 	case 2:
 		return (struct x86_cpuid){.eax = 0xff01}; /* see leaf 4 */
 	case 4:
@@ -110,13 +111,12 @@ struct x86_cpuid x86_cpuid(const struct x86_config *config, uint32_t leaf, uint3
 		return (struct x86_cpuid){.eax = BIT(2)}; /* the APIC timer always runs */
 	case 7:
 		if (subleaf == 0)
-			return (struct x86_cpuid){0, l7_ebx, l7_ecx,
-						  l7_edx};
+			return (struct x86_cpuid){0, l7_ebx, l7_ecx, l7_edx};
 		return (struct x86_cpuid){0};
 	case 0xb:
 		/* One thread, one core. */
-		return (struct x86_cpuid){0, subleaf < 2, subleaf | (subleaf < 2 ? subleaf + 1 : 0) << 8,
-					  apic_id};
+		return (struct x86_cpuid){0, subleaf < 2,
+		                          subleaf | (subleaf < 2 ? subleaf + 1 : 0) << 8, apic_id};
 	case 0xd:
 		return xsave_leaf(subleaf);
 	case 0x15: /* the crystal, which is also the APIC timer's clock, is the TSC */
@@ -127,7 +127,7 @@ struct x86_cpuid x86_cpuid(const struct x86_config *config, uint32_t leaf, uint3
 		return text_leaf(HYPERVISOR_MAX, "wslxwslxwslx");
 	case HYPERVISOR_MAX:
 		return (struct x86_cpuid){.eax = (uint32_t)(config->tsc_hz / 1000),
-					  .ebx = (uint32_t)(config->tsc_hz / 1000)};
+		                          .ebx = (uint32_t)(config->tsc_hz / 1000)};
 	case 0x80000000:
 		return (struct x86_cpuid){.eax = EXTENDED_MAX};
 	case 0x80000001:

@@ -40,7 +40,7 @@ static bool decode_alu(struct one *o, struct op *op)
 	x86_decode_modrm(d, op, 0);
 	if (d->mod == 3)
 		return form < 2 ? alu_rr(o, op, what, op_rm(d), op_reg(d))
-				: alu_rr(o, op, what, op_reg(d), op_rm(d));
+		                : alu_rr(o, op, what, op_reg(d), op_rm(d));
 	if (form < 2) {
 		op->src = op_reg(d);
 		o->lockable = what != ALU_CMP;
@@ -91,7 +91,8 @@ static bool decode_shift(struct one *o, struct op *op)
 	op->imm = count;
 	if (by_cl) {
 		op->dst = op_rm(d);
-		return is(op, d->mod == 3 ? x86_shift_rc[what][d->size] : x86_shift_mc[what][d->size]);
+		return is(op,
+		          d->mod == 3 ? x86_shift_rc[what][d->size] : x86_shift_mc[what][d->size]);
 	}
 	if (d->mod != 3) {
 		/* A count of 0 still touches the operand as a write. */
@@ -149,7 +150,7 @@ static bool decode_group3(struct one *o, struct op *op)
 		/* fallthrough */
 	default:
 		return is(op, d->mod == 3 ? x86_muldiv_r[what - 4][d->size]
-					  : x86_muldiv_m[what - 4][d->size]);
+		                          : x86_muldiv_m[what - 4][d->size]);
 	}
 }
 
@@ -192,13 +193,13 @@ static bool decode_group5(struct one *o, struct op *op)
 		op->aux = d->size;
 		if ((d->reg & 7) == 2)
 			return ends(o, op,
-				    d->mod == 3 ? near_64 ? x86_op_call_r : x86_op_call_r_any
-				    : near_64   ? x86_op_call_m
-						: x86_op_call_m_any);
+			            d->mod == 3 ? near_64 ? x86_op_call_r : x86_op_call_r_any
+			            : near_64   ? x86_op_call_m
+			                        : x86_op_call_m_any);
 		return ends(o, op,
-			    d->mod == 3 ? near_64 ? x86_op_jmp_r : x86_op_jmp_r_any
-			    : near_64   ? x86_op_jmp_m
-					: x86_op_jmp_m_any);
+		            d->mod == 3 ? near_64 ? x86_op_jmp_r : x86_op_jmp_r_any
+		            : near_64   ? x86_op_jmp_m
+		                        : x86_op_jmp_m_any);
 	case 3:
 	case 5:
 		if (d->mod == 3)
@@ -545,9 +546,9 @@ bool x86_decode_map1(struct one *o, struct op *op)
 		op->aux = d->size;
 		op->ea = ea_of(EA_BASE, X86_SS);
 		return ends(o, op,
-			    d->size != 3 ? x86_op_ret_any
-			    : b == 0xc2  ? x86_op_ret_imm
-					 : x86_op_ret);
+		            d->size != 3 ? x86_op_ret_any
+		            : b == 0xc2  ? x86_op_ret_imm
+		                         : x86_op_ret);
 	case 0xc4:
 	case 0xc5:
 		return !is_64 && decode_load_far(o, op, b == 0xc4 ? X86_ES : X86_DS);
@@ -569,7 +570,7 @@ bool x86_decode_map1(struct one *o, struct op *op)
 		return decode_stack_any(o, op, x86_op_enter);
 	case 0xc9:
 		return decode_stack_any(o, op,
-					is_64 && d->size != 1 ? x86_op_leave : x86_op_leave_any);
+		                        is_64 && d->size != 1 ? x86_op_leave : x86_op_leave_any);
 	case 0xca:
 	case 0xcb:
 		op->imm = b == 0xca ? decode_u16(d) : 0;
@@ -616,7 +617,7 @@ bool x86_decode_map1(struct one *o, struct op *op)
 		d->ends = true;
 		op->ea = ea_of(EA_BASE, X86_SS);
 		return decode_relative(o, op, decode_rel(o), is_64 ? x86_op_call : NULL,
-				       x86_op_call_any);
+		                       x86_op_call_any);
 	case 0xe9:
 		d->ends = true;
 		return decode_relative(o, op, decode_rel(o), x86_op_jmp, x86_op_jmp_rel_any);

@@ -9,8 +9,8 @@
  *
  * The bytes are the guest's: any byte string must decode to something, if only #UD.
  */
-#include "x86/cache.h"
 #include "x86/decode.h"
+#include "x86/cache.h"
 
 /* ---- bytes ----------------------------------------------------------------------------- */
 
@@ -36,9 +36,9 @@ uint32_t x86_decode_u32(struct decoder *d)
 static void modrm_16(struct decoder *d, struct op *op)
 {
 	static const uint8_t bases[8] = {X86_RBX, X86_RBX, X86_RBP, X86_RBP,
-					 X86_RSI, X86_RDI, X86_RBP, X86_RBX};
+	                                 X86_RSI, X86_RDI, X86_RBP, X86_RBX};
 	static const uint8_t indexes[8] = {X86_RSI,  X86_RDI,  X86_RSI,  X86_RDI,
-					   REG_ZERO, REG_ZERO, REG_ZERO, REG_ZERO};
+	                                   REG_ZERO, REG_ZERO, REG_ZERO, REG_ZERO};
 	unsigned rm = d->modrm & 7, base = bases[rm];
 
 	if (d->mod == 0 && rm == 6) {
@@ -52,8 +52,8 @@ static void modrm_16(struct decoder *d, struct op *op)
 	op->base = REG(base);
 	op->index = REG(indexes[rm]);
 	op->ea = ea_of(EA_GENERAL, d->seg >= 0       ? (unsigned)d->seg
-				   : base == X86_RBP ? X86_SS
-						     : X86_DS);
+	                           : base == X86_RBP ? X86_SS
+	                                             : X86_DS);
 }
 
 void x86_decode_modrm(struct decoder *d, struct op *op, unsigned imm_follows)
@@ -197,8 +197,8 @@ static void decode_one(struct one *o, struct op *op)
 				d->opcode = x86_decode_u8(d);
 			}
 			known = d->map == MAP_0F     ? x86_decode_map0f(o, op)
-				: d->map == MAP_0F38 ? x86_decode_map38(o, op)
-						     : x86_decode_simd(d, op);
+			        : d->map == MAP_0F38 ? x86_decode_map38(o, op)
+			                             : x86_decode_simd(d, op);
 		}
 	}
 	if (d->pos > 15) {
@@ -277,7 +277,7 @@ static void drop_dead_flags(struct op *ops, const struct effect *effects, unsign
 }
 
 void x86_decode_trace(struct x86_cpu *cpu, struct trace_info *t, const uint8_t *bytes,
-		      unsigned avail, unsigned page_off, uint8_t mode)
+                      unsigned avail, unsigned page_off, uint8_t mode)
 {
 	unsigned pos = 0, n_ops = 0, insns = 0, n_stubs = 0;
 	unsigned limit = (mode & CODE_STEP) || t->crosses ? 1 : TRACE_INSNS;
@@ -333,8 +333,8 @@ void x86_decode_trace(struct x86_cpu *cpu, struct trace_info *t, const uint8_t *
 		op->n = (uint8_t)insns;
 		if (n_ops == 0)
 			op->flags |= OP_FIRST;
-		effects[n_ops] = (struct effect){o.d.no_flags, o.d.pure, o.d.sets_flags,
-						 o.reads_flags};
+		effects[n_ops] =
+			(struct effect){o.d.no_flags, o.d.pure, o.d.sets_flags, o.reads_flags};
 		if (o.jumps) {
 			stubs[n_stubs].owner = n_ops;
 			stubs[n_stubs++].target = o.target;
@@ -348,8 +348,8 @@ void x86_decode_trace(struct x86_cpu *cpu, struct trace_info *t, const uint8_t *
 		struct op *op = &t->ops[n_ops];
 
 		*op = (struct op){.fn = mode & CODE_STEP ? x86_op_step_end : x86_op_fall,
-				  .disp = (int32_t)(page_off + pos),
-				  .n = (uint8_t)insns};
+		                  .disp = (int32_t)(page_off + pos),
+		                  .n = (uint8_t)insns};
 		if (!(mode & CODE_STEP)) {
 			stubs[n_stubs].owner = n_ops;
 			stubs[n_stubs++].target = page_off + pos;
@@ -358,8 +358,8 @@ void x86_decode_trace(struct x86_cpu *cpu, struct trace_info *t, const uint8_t *
 	}
 	for (unsigned i = 0; i < n_stubs; i++) {
 		t->ops[n_ops] = (struct op){.fn = x86_op_stub,
-					    .disp = (int32_t)stubs[i].target,
-					    .off = (uint16_t)(n_ops - stubs[i].owner)};
+		                            .disp = (int32_t)stubs[i].target,
+		                            .off = (uint16_t)(n_ops - stubs[i].owner)};
 		n_ops++;
 	}
 	t->n_ops = n_ops;

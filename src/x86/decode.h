@@ -8,7 +8,15 @@
 #include "x86/ops.h"
 
 /* What a compare left behind that a following Jcc may be fused with. */
-enum fuse { FUSE_NONE, FUSE_CMP_RR, FUSE_CMP_RI, FUSE_TEST_RR, FUSE_TEST_RI, FUSE_CMP_RM, FUSE_CMP_MR };
+enum fuse {
+	FUSE_NONE,
+	FUSE_CMP_RR,
+	FUSE_CMP_RI,
+	FUSE_TEST_RR,
+	FUSE_TEST_RI,
+	FUSE_CMP_RM,
+	FUSE_CMP_MR
+};
 
 struct one {
 	struct decoder d;
@@ -68,9 +76,7 @@ static inline void set_addr_flags(const struct decoder *d, struct op *op)
 {
 	unsigned size = addr_size(d);
 
-	op->flags = (uint8_t)(op->flags | (size == 3   ? OP_ADDR64
-					   : size == 2 ? OP_ADDR32
-						       : 0));
+	op->flags = (uint8_t)(op->flags | (size == 3 ? OP_ADDR64 : size == 2 ? OP_ADDR32 : 0));
 }
 
 static inline uint8_t ea_of(enum ea_kind kind, unsigned seg)
@@ -163,7 +169,8 @@ static inline bool decode_seg_stack(struct one *o, struct op *op, unsigned seg, 
 }
 
 /* Relative branches: linked where the operand size is the mode's own. */
-static inline bool decode_relative(struct one *o, struct op *op, int64_t rel, op_fn *linked, op_fn *any)
+static inline bool decode_relative(struct one *o, struct op *op, int64_t rel, op_fn *linked,
+                                   op_fn *any)
 {
 	struct decoder *d = &o->d;
 	int64_t target = d->page_off + (int64_t)d->pos + rel;

@@ -33,27 +33,26 @@ _Noreturn void x86_raise(struct x86_cpu *cpu, enum x86_vector vector, uint32_t e
 {
 	blame(cpu);
 	cpu->event = (struct x86_event_info){.vector = (uint8_t)vector,
-					     .type = X86_EVENT_EXCEPTION,
-					     .has_error = has_error_code(vector),
-					     .error = error};
+	                                     .type = X86_EVENT_EXCEPTION,
+	                                     .has_error = has_error_code(vector),
+	                                     .error = error};
 	longjmp(cpu->unwind, 1);
 }
 
 _Noreturn void x86_raise_at(struct x86_cpu *cpu, const struct op *op, enum x86_vector vector,
-			    uint32_t error)
+                            uint32_t error)
 {
 	cpu->op = op;
 	x86_raise(cpu, vector, error);
 }
 
 _Noreturn void x86_raise_event(struct x86_cpu *cpu, const struct op *op, enum x86_event type,
-			       enum x86_vector vector)
+                               enum x86_vector vector)
 {
 	cpu->op = op;
 	blame(cpu);
-	cpu->event = (struct x86_event_info){.vector = (uint8_t)vector,
-					     .type = (uint8_t)type,
-					     .length = op ? op->len : 0};
+	cpu->event = (struct x86_event_info){
+		.vector = (uint8_t)vector, .type = (uint8_t)type, .length = op ? op->len : 0};
 	if (op)
 		cpu->icount++;
 	longjmp(cpu->unwind, 1);
@@ -370,7 +369,7 @@ OP(x86_op_sysret)
 	if (!is_canonical(rip))
 		x86_raise_at(cpu, op, VEC_GP, 0);
 	x86_set_flat(cpu, (uint16_t)((base + (to_64 ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3,
-		     to_64);
+	             to_64);
 	x86_set_rflags(cpu, cpu->reg[X86_R11] & 0x3c7fd7);
 	x86_update_mode(cpu);
 	if ((cpu->rflags & EFLAGS_TF) || cpu->interrupt_line)

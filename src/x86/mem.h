@@ -12,12 +12,12 @@
 
 uint64_t x86_load_slow(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes);
 void x86_store_slow(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes,
-		    uint64_t value);
+                    uint64_t value);
 
 INLINE struct tlb_entry *tlb_slot(struct tlb_entry *tlb, uint64_t linear)
 {
 	return (struct tlb_entry *)((char *)tlb + ((linear >> (PAGE_SHIFT - 4)) &
-						   ((uint64_t)(TLB_ENTRIES - 1) << 4)));
+	                                           ((uint64_t)(TLB_ENTRIES - 1) << 4)));
 }
 
 INLINE uint64_t tlb_tag(const struct x86_cpu *cpu, uint64_t linear, unsigned bytes)
@@ -89,7 +89,7 @@ INLINE uint64_t tlb_tag(const struct x86_cpu *cpu, uint64_t linear, unsigned byt
 		const void *host_ = NULL;                                                          \
                                                                                                    \
 		MEMORY_HIT(tlb_read, S / 8, host_, at_,                                            \
-			   v = (uint##S##_t)x86_load_slow(cpu, op, at_, S / 8));                   \
+		           v = (uint##S##_t)x86_load_slow(cpu, op, at_, S / 8));                   \
 		if (!slow)                                                                         \
 			memcpy(&(v), host_, S / 8);                                                \
 	} while (0)
@@ -100,16 +100,14 @@ INLINE uint64_t tlb_tag(const struct x86_cpu *cpu, uint64_t linear, unsigned byt
 		const uint##S##_t v_ = (value);                                                    \
 		void *host_ = NULL;                                                                \
                                                                                                    \
-		MEMORY_HIT(tlb_write, S / 8, host_, at_,                                           \
-			   x86_store_slow(cpu, op, at_, S / 8, v_));                               \
+		MEMORY_HIT(tlb_write, S / 8, host_, at_, x86_store_slow(cpu, op, at_, S / 8, v_)); \
 		if (!slow)                                                                         \
 			memcpy(host_, &v_, S / 8);                                                 \
 	} while (0)
 
 /* Read, modify, write: @host is a pointer to the operand between the two. */
 #define MEMORY_RMW(S, host, linear)                                                                \
-	MEMORY_HIT(tlb_write, S / 8, host, linear,                                                 \
-		   host = x86_rmw_slow(cpu, op, linear, S / 8))
+	MEMORY_HIT(tlb_write, S / 8, host, linear, host = x86_rmw_slow(cpu, op, linear, S / 8))
 #define MEMORY_RMW_END(S, host, linear)                                                            \
 	do {                                                                                       \
 		if (slow && (void *)(host) == cpu->bounce)                                         \
@@ -137,7 +135,7 @@ INLINE void *tlb_write_hit(struct x86_cpu *cpu, uint64_t linear, unsigned bytes)
 
 #define DEFINE_ACCESS(bits)                                                                        \
 	INLINE uint##bits##_t load##bits(struct x86_cpu *cpu, const struct op *op,                 \
-					 uint64_t linear)                                          \
+	                                 uint64_t linear)                                          \
 	{                                                                                          \
 		const void *host = tlb_read_hit(cpu, linear, bits / 8);                            \
 		uint##bits##_t v;                                                                  \
@@ -148,7 +146,7 @@ INLINE void *tlb_write_hit(struct x86_cpu *cpu, uint64_t linear, unsigned bytes)
 		return v;                                                                          \
 	}                                                                                          \
 	INLINE void store##bits(struct x86_cpu *cpu, const struct op *op, uint64_t linear,         \
-				uint##bits##_t v)                                                  \
+	                        uint##bits##_t v)                                                  \
 	{                                                                                          \
 		void *host = tlb_write_hit(cpu, linear, bits / 8);                                 \
                                                                                                    \
@@ -182,9 +180,9 @@ INLINE void *rmw_begin(struct x86_cpu *cpu, const struct op *op, uint64_t linear
 }
 
 void x86_store_bytes(struct x86_cpu *cpu, const struct op *op, uint64_t linear, const void *data,
-		     unsigned bytes);
+                     unsigned bytes);
 INLINE void rmw_end(struct x86_cpu *cpu, const struct op *op, const void *host, uint64_t linear,
-		    unsigned bytes)
+                    unsigned bytes)
 {
 	if (UNLIKELY(host == cpu->bounce))
 		x86_store_bytes(cpu, op, linear, cpu->bounce, bytes);
@@ -194,7 +192,7 @@ INLINE void rmw_end(struct x86_cpu *cpu, const struct op *op, const void *host, 
  * Operands of other sizes (up to 4096 bytes): all bytes are checked before the first is moved.
  */
 void x86_load_bytes(struct x86_cpu *cpu, const struct op *op, uint64_t linear, void *out,
-		    unsigned bytes);
+                    unsigned bytes);
 /* Fault now if a later store of these bytes would. */
 void x86_check_write(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes);
 
@@ -209,7 +207,7 @@ INLINE void load128(struct x86_cpu *cpu, const struct op *op, uint64_t linear, u
 }
 
 INLINE void store128(struct x86_cpu *cpu, const struct op *op, uint64_t linear,
-		     const union x86_vec *v)
+                     const union x86_vec *v)
 {
 	void *host = tlb_write_hit(cpu, linear, 16);
 
@@ -219,7 +217,8 @@ INLINE void store128(struct x86_cpu *cpu, const struct op *op, uint64_t linear,
 		x86_store_bytes(cpu, op, linear, v, 16);
 }
 
-/* System structures (descriptor tables, TSS, stacks of handlers): as supervisor, whatever the CPL. */
+/* System structures (descriptor tables, TSS, stacks of handlers): as supervisor, whatever the CPL.
+ */
 uint64_t x86_system_load(struct x86_cpu *cpu, uint64_t linear, unsigned bytes);
 void x86_system_store(struct x86_cpu *cpu, uint64_t linear, unsigned bytes, uint64_t value);
 
@@ -229,6 +228,6 @@ void x86_system_store(struct x86_cpu *cpu, uint64_t linear, unsigned bytes, uint
  * Faults as an access of 1 byte would.
  */
 void *x86_host_page(struct x86_cpu *cpu, const struct op *op, uint64_t linear, bool write,
-		    unsigned *run);
+                    unsigned *run);
 
 #endif

@@ -48,9 +48,9 @@ struct mmu {
 	uint64_t last_generation;
 	uint16_t next_ctx;
 	uint64_t large[LARGE_FILTER_BITS / 64];
-	bool huge_seen; /* 1 GiB pages are too few to tell apart */
-	bool private_code;  /* the kernel ran code from a page that is not global */
-	unsigned n_private; /* over PRIVATE_MAX: not all are known */
+	bool huge_seen;                /* 1 GiB pages are too few to tell apart */
+	bool private_code;             /* the kernel ran code from a page that is not global */
+	unsigned n_private;            /* over PRIVATE_MAX: not all are known */
 	uint16_t private[PRIVATE_MAX]; /* TLB slots with the kernel's pages that are not global */
 	struct space kernel;
 	struct space spaces[4096];
@@ -188,8 +188,8 @@ void x86_flush_page(struct x86_cpu *cpu, uint64_t linear)
 
 /* What a walk found. */
 struct walk {
-	uint64_t gpa;     /* of the page */
-	bool may_write;   /* and the dirty bit is set */
+	uint64_t gpa;   /* of the page */
+	bool may_write; /* and the dirty bit is set */
 	bool global;
 	uint32_t problem; /* error code of the #PF, if it is one */
 	bool faults;
@@ -207,7 +207,7 @@ static void *ram_at(const struct x86_cpu *cpu, uint64_t gpa)
  * accessed and dirty bits unless @quiet.
  */
 static struct walk walk(struct x86_cpu *cpu, uint64_t linear, uint32_t access, unsigned who,
-			bool quiet)
+                        bool quiet)
 {
 	bool user = who == CTX_USER || who == CTX_ALIGNED_USER;
 	uint64_t reserved = PTE_RESERVED | (cpu->s.efer & EFER_NXE ? 0 : PTE_NX);
@@ -298,7 +298,7 @@ static _Noreturn void page_fault(struct x86_cpu *cpu, uint64_t linear, uint32_t 
 static _Noreturn void no_code_there(struct x86_cpu *cpu, uint64_t linear, uint64_t gpa)
 {
 	x86_stop(cpu, X86_EXIT_ERROR, "the guest jumped to %#llx, where %#llx is not RAM",
-		 (unsigned long long)linear, (unsigned long long)gpa);
+	         (unsigned long long)linear, (unsigned long long)gpa);
 }
 
 uint32_t x86_fetch_page(struct x86_cpu *cpu, uint64_t linear)
@@ -417,7 +417,7 @@ struct piece {
 
 /* Split an access into pages and check all of them. Return: their number, 1 or 2. */
 static unsigned split(struct x86_cpu *cpu, uint64_t linear, unsigned bytes, bool write,
-		      struct piece p[2])
+                      struct piece p[2])
 {
 	unsigned first = PAGE_BYTES - (unsigned)(linear & (PAGE_BYTES - 1));
 
@@ -465,7 +465,7 @@ static void piece_write(struct x86_cpu *cpu, const struct piece *p, const uint8_
 }
 
 void x86_load_bytes(struct x86_cpu *cpu, const struct op *op, uint64_t linear, void *out,
-		    unsigned bytes)
+                    unsigned bytes)
 {
 	struct piece p[2];
 	unsigned n;
@@ -479,7 +479,7 @@ void x86_load_bytes(struct x86_cpu *cpu, const struct op *op, uint64_t linear, v
 }
 
 void x86_store_bytes(struct x86_cpu *cpu, const struct op *op, uint64_t linear, const void *data,
-		     unsigned bytes)
+                     unsigned bytes)
 {
 	struct piece p[2];
 	unsigned n;
@@ -510,7 +510,7 @@ uint64_t x86_load_slow(struct x86_cpu *cpu, const struct op *op, uint64_t linear
 }
 
 void x86_store_slow(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes,
-		    uint64_t value)
+                    uint64_t value)
 {
 	x86_store_bytes(cpu, op, linear, &value, bytes);
 }
@@ -552,7 +552,7 @@ void x86_system_store(struct x86_cpu *cpu, uint64_t linear, unsigned bytes, uint
 }
 
 void *x86_host_page(struct x86_cpu *cpu, const struct op *op, uint64_t linear, bool write,
-		    unsigned *run)
+                    unsigned *run)
 {
 	uint64_t gpa;
 	uint8_t *host;

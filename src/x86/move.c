@@ -4,8 +4,14 @@
  */
 #include "x86/ops.h"
 
-#define WIDE_SIZES_OF(name) {NULL, name##16, name##32, name##64}
-#define EA_SIZES_OF(name) {EAS_OF(name##8), EAS_OF(name##16), EAS_OF(name##32), EAS_OF(name##64)}
+#define WIDE_SIZES_OF(name)                                                                        \
+	{                                                                                          \
+		NULL, name##16, name##32, name##64                                                 \
+	}
+#define EA_SIZES_OF(name)                                                                          \
+	{                                                                                          \
+		EAS_OF(name##8), EAS_OF(name##16), EAS_OF(name##32), EAS_OF(name##64)              \
+	}
 
 #define DEFINE_MOV(S)                                                                              \
 	static OP(mov_rr##S)                                                                       \
@@ -116,7 +122,7 @@ op_fn *const x86_movx_m[2][3][4][EA_KINDS] = {MOVX_M(movzx_m), MOVX_M(movsx_m)};
 	static OP(movbe_mr##S)                                                                     \
 	{                                                                                          \
 		store##S(cpu, op, op_ea_any(cpu, op, S / 8, true),                                 \
-			 __builtin_bswap##S(rd##S(cpu, op->src)));                                 \
+		         __builtin_bswap##S(rd##S(cpu, op->src)));                                 \
 		NEXT;                                                                              \
 	}
 FOR_WIDE_SIZES(DEFINE_LEA)
@@ -143,8 +149,11 @@ op_fn *const x86_movbe_mr[4] = WIDE_SIZES_OF(movbe_mr);
 	M(ge, COND_GE)                                                                             \
 	M(le, COND_LE)                                                                             \
 	M(g, COND_G)
-#define CONDS_OF(M) {M(o), M(no), M(b), M(ae), M(e), M(ne), M(be), M(a), M(s), M(ns), M(p), M(np), \
-		     M(l), M(ge), M(le), M(g)}
+#define CONDS_OF(M)                                                                                \
+	{                                                                                          \
+		M(o), M(no), M(b), M(ae), M(e), M(ne), M(be), M(a), M(s), M(ns), M(p), M(np),      \
+			M(l), M(ge), M(le), M(g)                                                   \
+	}
 
 /* A 32-bit CMOV clears the upper half whether it moves or not; the load is always done. */
 #define DEFINE_CMOV(cc, cond, S)                                                                   \
@@ -262,8 +271,7 @@ op_fn *const x86_cmpxchg_mr[4] = SIZES_OF(cmpxchg_mr);
 
 static void set_zf(struct x86_cpu *cpu, bool zf)
 {
-	cc_set_explicit(cpu,
-			(cc_flags(cpu) & ~(uint64_t)EFLAGS_ZF) | (zf ? EFLAGS_ZF : 0));
+	cc_set_explicit(cpu, (cc_flags(cpu) & ~(uint64_t)EFLAGS_ZF) | (zf ? EFLAGS_ZF : 0));
 }
 
 OP(x86_op_cmpxchg8b)

@@ -67,7 +67,7 @@ static uint64_t *plain(struct x86_cpu *cpu, uint32_t msr)
 		return &s->mtrr_fixed[3 + msr - MSR_MTRR_FIX4K_C0000];
 	case MSR_MTRR_BASE0 ... MSR_MTRR_BASE0 + 2 * X86_MTRR_VARIABLE - 1:
 		return msr & 1 ? &s->mtrr_mask[(msr - MSR_MTRR_BASE0) / 2]
-			       : &s->mtrr_base[(msr - MSR_MTRR_BASE0) / 2];
+		               : &s->mtrr_base[(msr - MSR_MTRR_BASE0) / 2];
 	case MSR_MTRR_DEF_TYPE:
 		return &s->mtrr_def_type;
 	case MSR_STAR:

@@ -60,8 +60,14 @@ INLINE void wr64(struct x86_cpu *cpu, unsigned offset, uint64_t v)
 	M(16)                                                                                      \
 	M(32)                                                                                      \
 	M(64)
-#define SIZES_OF(name) {name##8, name##16, name##32, name##64}
-#define EAS_OF(name) {name##_b, name##_x, name##_g}
+#define SIZES_OF(name)                                                                             \
+	{                                                                                          \
+		name##8, name##16, name##32, name##64                                              \
+	}
+#define EAS_OF(name)                                                                               \
+	{                                                                                          \
+		name##_b, name##_x, name##_g                                                       \
+	}
 /* A memory handler for each kind of address; its body uses `kind`. */
 #define OP_EAS(name, ...)                                                                          \
 	OP_MEMORY(name##_b, const enum ea_kind kind = EA_BASE; __VA_ARGS__)                        \

@@ -29,7 +29,7 @@ static int check_ranges(const struct x86_platform *p, struct err *e)
 }
 
 struct x86_cpu *x86_create(const struct x86_config *config, const struct x86_platform *platform,
-			   struct err *e)
+                           struct err *e)
 {
 	struct x86_cpu *cpu;
 
@@ -132,22 +132,20 @@ static bool contributory(unsigned vector)
 
 /* A fault while @first was on its way: what becomes of the two. */
 static struct x86_event_info combine(struct x86_cpu *cpu, const struct x86_event_info *first,
-				     const struct x86_event_info *second)
+                                     const struct x86_event_info *second)
 {
 	bool exception = first->type == X86_EVENT_EXCEPTION;
 
 	if (exception && first->vector == VEC_DF)
 		x86_stop(cpu, X86_EXIT_SHUTDOWN,
-			 "triple fault: exception %u (%#x) in the double fault handler's delivery, "
-			 "RIP %#llx",
-			 second->vector, second->error, (unsigned long long)cpu->rip);
-	if (exception &&
-	    ((contributory(first->vector) && contributory(second->vector)) ||
-	     (first->vector == VEC_PF &&
-	      (second->vector == VEC_PF || contributory(second->vector)))))
-		return (struct x86_event_info){.vector = VEC_DF,
-					       .type = X86_EVENT_EXCEPTION,
-					       .has_error = true};
+		         "triple fault: exception %u (%#x) in the double fault handler's delivery, "
+		         "RIP %#llx",
+		         second->vector, second->error, (unsigned long long)cpu->rip);
+	if (exception && ((contributory(first->vector) && contributory(second->vector)) ||
+	                  (first->vector == VEC_PF &&
+	                   (second->vector == VEC_PF || contributory(second->vector)))))
+		return (struct x86_event_info){
+			.vector = VEC_DF, .type = X86_EVENT_EXCEPTION, .has_error = true};
 	return *second;
 }
 
@@ -173,23 +171,22 @@ static bool take_event(struct x86_cpu *cpu)
 	if (s->event_pending) {
 		s->event_pending = false;
 		cpu->event = (struct x86_event_info){.vector = s->event_vector,
-						     .type = s->event_type,
-						     .has_error = s->event_has_error,
-						     .error = s->event_error};
+		                                     .type = s->event_type,
+		                                     .has_error = s->event_has_error,
+		                                     .error = s->event_error};
 	} else if (s->sti_shadow || s->mov_ss_shadow) {
 		return false;
 	} else if (s->nmi_pending && !s->nmi_masked) {
 		s->nmi_pending = false;
 		s->nmi_masked = true;
-		cpu->event =
-			(struct x86_event_info){.vector = VEC_NMI, .type = X86_EVENT_NMI};
+		cpu->event = (struct x86_event_info){.vector = VEC_NMI, .type = X86_EVENT_NMI};
 	} else if ((cpu->rflags & EFLAGS_IF) && cpu->interrupt_line) {
 		int vector = cpu->platform.ack_interrupt(cpu->platform.ctx);
 
 		if (vector < 0)
 			return false;
 		cpu->event = (struct x86_event_info){.vector = (uint8_t)vector,
-						     .type = X86_EVENT_INTERRUPT};
+		                                     .type = X86_EVENT_INTERRUPT};
 	} else {
 		return false;
 	}
@@ -226,8 +223,7 @@ static void run_step(struct x86_cpu *cpu)
 	/* MOV SS lets no trap between itself and the next instruction. */
 	if (trap && (cpu->rflags & EFLAGS_TF) && !cpu->s.mov_ss_shadow) {
 		cpu->s.dr6 |= 0x4000;
-		cpu->event =
-			(struct x86_event_info){.vector = VEC_DB, .type = X86_EVENT_EXCEPTION};
+		cpu->event = (struct x86_event_info){.vector = VEC_DB, .type = X86_EVENT_EXCEPTION};
 		deliver(cpu);
 	}
 }
@@ -313,12 +309,17 @@ void x86_get_state(struct x86_cpu *cpu, struct x86_state *out)
 static int check_state(const struct x86_cpu *cpu, const struct x86_state *in, struct err *e)
 {
 	const uint64_t cr0 = CR0_PG | CR0_PE, efer = EFER_LMA | EFER_LME;
-	const uint64_t addresses[] = {in->seg[X86_FS].base, in->seg[X86_GS].base,
-				      in->kernel_gs_base,   in->lstar,
-				      in->cstar,            in->sysenter_esp,
-				      in->sysenter_eip,     in->tr.base,
-				      in->ldtr.base,        in->gdtr.base,
-				      in->idtr.base};
+	const uint64_t addresses[] = {in->seg[X86_FS].base,
+	                              in->seg[X86_GS].base,
+	                              in->kernel_gs_base,
+	                              in->lstar,
+	                              in->cstar,
+	                              in->sysenter_esp,
+	                              in->sysenter_eip,
+	                              in->tr.base,
+	                              in->ldtr.base,
+	                              in->gdtr.base,
+	                              in->idtr.base};
 
 	if ((in->cr0 & cr0) != cr0 || in->cr0 >> 32 || (in->efer & efer) != efer ||
 	    !(in->cr4 & CR4_PAE))

@@ -11,8 +11,8 @@
 
 /* ---- addresses ------------------------------------------------------------------------- */
 
-uint64_t x86_seg_linear(struct x86_cpu *cpu, const struct op *op, enum x86_sreg seg, uint64_t offset,
-			unsigned bytes, bool write)
+uint64_t x86_seg_linear(struct x86_cpu *cpu, const struct op *op, enum x86_sreg seg,
+                        uint64_t offset, unsigned bytes, bool write)
 {
 	const struct x86_segment *s = &cpu->s.seg[seg];
 	uint64_t last = offset + (bytes ? bytes - 1 : 0);
@@ -50,7 +50,7 @@ static uint64_t offset_at(struct x86_cpu *cpu, const struct op *op, uint64_t add
 		offset += (uint64_t)op->imm;
 	else
 		offset += reg64(cpu, op->base) + (reg64(cpu, op->index) << op->scale) +
-			  (uint64_t)(int64_t)op->disp;
+		          (uint64_t)(int64_t)op->disp;
 	if (op->flags & OP_RIP)
 		offset += op_next_rip(cpu, op);
 	if (op->flags & OP_ADDR64)
@@ -64,10 +64,10 @@ uint64_t x86_ea_offset(struct x86_cpu *cpu, const struct op *op)
 }
 
 uint64_t x86_ea_general_at(struct x86_cpu *cpu, const struct op *op, uint64_t add, unsigned bytes,
-			   bool write)
+                           bool write)
 {
 	return x86_seg_linear(cpu, op, (enum x86_sreg)(op->ea >> 4), offset_at(cpu, op, add), bytes,
-			      write);
+	                      write);
 }
 
 uint64_t x86_ea_general(struct x86_cpu *cpu, const struct op *op, unsigned bytes, bool write)
@@ -104,7 +104,7 @@ bool x86_descriptor_try(struct x86_cpu *cpu, uint16_t selector, bool wide, struc
 }
 
 void x86_descriptor(struct x86_cpu *cpu, uint16_t selector, bool wide, enum x86_vector vector,
-		    struct descriptor *out)
+                    struct descriptor *out)
 {
 	if (!x86_descriptor_try(cpu, selector, wide, out))
 		x86_raise(cpu, vector, selector & ~3u);
@@ -132,7 +132,7 @@ void x86_set_segment(struct x86_cpu *cpu, enum x86_sreg seg, const struct x86_se
 }
 
 void x86_stack_descriptor(struct x86_cpu *cpu, uint16_t selector, unsigned cpl, bool null_ok,
-			  struct descriptor *out)
+                          struct descriptor *out)
 {
 	if ((selector & ~3u) == 0) {
 		if (!null_ok || cpl == 3 || (selector & 3) != cpl)
@@ -201,7 +201,7 @@ void x86_drop_inner_segments(struct x86_cpu *cpu)
 }
 
 void x86_code_descriptor(struct x86_cpu *cpu, uint16_t selector, enum far_kind kind,
-			 struct descriptor *out)
+                         struct descriptor *out)
 {
 	uint32_t code = selector & ~3u;
 	unsigned rpl = selector & 3, dpl;
@@ -237,7 +237,7 @@ static void check_rip(struct x86_cpu *cpu, const struct x86_segment *cs, uint64_
 /* ---- far transfers --------------------------------------------------------------------- */
 
 static const struct op *far_go(struct x86_cpu *cpu, const struct op *op, struct descriptor *cs,
-			       unsigned cpl, uint64_t rip)
+                               unsigned cpl, uint64_t rip)
 {
 	cs->seg.selector = (uint16_t)((cs->seg.selector & ~3u) | cpl);
 	cpu->icount += op->n;
@@ -247,7 +247,7 @@ static const struct op *far_go(struct x86_cpu *cpu, const struct op *op, struct 
 }
 
 static const struct op *far_to(struct x86_cpu *cpu, const struct op *op, uint16_t selector,
-			       uint64_t rip, bool call)
+                               uint64_t rip, bool call)
 {
 	uint64_t next = op_next_rip(cpu, op);
 	struct descriptor cs;
@@ -261,7 +261,7 @@ static const struct op *far_to(struct x86_cpu *cpu, const struct op *op, uint16_
 
 		/* The second push may fault when the first did not. */
 		x86_check_write(cpu, op, x86_seg_linear(cpu, op, X86_SS, bottom, bytes, true),
-				bytes);
+		                bytes);
 		x86_push(cpu, op, op->aux, cpu->s.seg[X86_CS].selector);
 		x86_push(cpu, op, op->aux, next);
 	}
@@ -428,8 +428,8 @@ static void umip(struct x86_cpu *cpu, const struct op *op)
 OP(x86_op_sldt)
 {
 	uint64_t v = op->src == 0   ? cpu->s.ldtr.selector
-		     : op->src == 1 ? cpu->s.tr.selector
-				    : cpu->s.cr0;
+	             : op->src == 1 ? cpu->s.tr.selector
+	                            : cpu->s.cr0;
 
 	umip(cpu, op);
 	if (!(op->flags & OP_REG))
@@ -445,8 +445,7 @@ OP(x86_op_sldt)
 
 static uint16_t selector_operand(struct x86_cpu *cpu, const struct op *op, unsigned reg)
 {
-	return op->flags & OP_REG ? rd16(cpu, reg)
-				  : load16(cpu, op, op_ea_any(cpu, op, 2, false));
+	return op->flags & OP_REG ? rd16(cpu, reg) : load16(cpu, op, op_ea_any(cpu, op, 2, false));
 }
 
 OP(x86_op_lldt)

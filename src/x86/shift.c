@@ -19,7 +19,7 @@ static void rotate_flags(struct x86_cpu *cpu, bool cf, bool of)
 /* @count is masked to 5 or 6 bits and not 0. */
 #define DEFINE_SHIFT(S)                                                                            \
 	INLINE uint##S##_t shift##S(struct x86_cpu *cpu, enum shift what, bool flags,              \
-				    uint##S##_t a, unsigned count)                                 \
+	                            uint##S##_t a, unsigned count)                                 \
 	{                                                                                          \
 		const uint##S##_t top = (uint##S##_t)((uint##S##_t)1 << (S - 1));                  \
 		uint##S##_t r;                                                                     \
@@ -37,7 +37,7 @@ static void rotate_flags(struct x86_cpu *cpu, bool cf, bool of)
 			n = count % S;                                                             \
 			r = (uint##S##_t)(n ? (a >> n) | (a << (S - n)) : a);                      \
 			if (flags)                                                                 \
-				rotate_flags(cpu, r & top, ((r ^ r << 1) & top) != 0);             \
+				rotate_flags(cpu, r &top, ((r ^ r << 1) & top) != 0);              \
 			return r;                                                                  \
 		case SH_RCL:                                                                       \
 			n = count % (S + 1);                                                       \
@@ -46,7 +46,7 @@ static void rotate_flags(struct x86_cpu *cpu, bool cf, bool of)
 			if (n == 0)                                                                \
 				return r;                                                          \
 			r = (uint##S##_t)((n < S ? a << n : 0) | (uint##S##_t)cf << (n - 1) |      \
-					  (n > 1 ? a >> (S + 1 - n) : 0));                         \
+			                  (n > 1 ? a >> (S + 1 - n) : 0));                         \
 			cf = a >> (S - n) & 1;                                                     \
 			rotate_flags(cpu, cf, ((r & top) != 0) != cf);                             \
 			return r;                                                                  \
@@ -57,7 +57,7 @@ static void rotate_flags(struct x86_cpu *cpu, bool cf, bool of)
 			if (n == 0)                                                                \
 				return r;                                                          \
 			r = (uint##S##_t)((n < S ? a >> n : 0) | (uint##S##_t)cf << (S - n) |      \
-					  (n > 1 ? a << (S + 1 - n) : 0));                         \
+			                  (n > 1 ? a << (S + 1 - n) : 0));                         \
 			cf = a >> (n - 1) & 1;                                                     \
 			rotate_flags(cpu, cf, ((r ^ r << 1) & top) != 0);                          \
 			return r;                                                                  \
@@ -168,7 +168,7 @@ op_fn *const x86_touch_m[4] = SIZES_OF(touch_m);
  */
 #define DEFINE_SHD(S)                                                                              \
 	static uint##S##_t shd##S(struct x86_cpu *cpu, bool right, uint##S##_t a, uint##S##_t b,   \
-				  unsigned count)                                                  \
+	                          unsigned count)                                                  \
 	{                                                                                          \
 		const uint##S##_t top = (uint##S##_t)((uint##S##_t)1 << (S - 1));                  \
 		uint##S##_t r;                                                                     \
@@ -190,7 +190,7 @@ op_fn *const x86_touch_m[4] = SIZES_OF(touch_m);
 		}                                                                                  \
 		cc_set(cpu, CC_RES, SX##S(r),                                                      \
 		       (cf ? EFLAGS_CF : 0) |                                                      \
-			       (((right ? r ^ r << 1 : r ^ a) & top) ? EFLAGS_OF : 0));            \
+		               (((right ? r ^ r << 1 : r ^ a) & top) ? EFLAGS_OF : 0));            \
 		return r;                                                                          \
 	}
 FOR_WIDE_SIZES(DEFINE_SHD)
@@ -201,7 +201,8 @@ FOR_WIDE_SIZES(DEFINE_SHD)
 		unsigned count = op->aux & COUNT_MASK(S);                                          \
 		uint##S##_t a = rd##S(cpu, op->dst);                                               \
                                                                                                    \
-		wr##S(cpu, op->dst, count ? shd##S(cpu, right, a, rd##S(cpu, op->src), count) : a);\
+		wr##S(cpu, op->dst,                                                                \
+		      count ? shd##S(cpu, right, a, rd##S(cpu, op->src), count) : a);              \
 		NEXT;                                                                              \
 	}                                                                                          \
 	static OP(name##_rc##S)                                                                    \
@@ -209,7 +210,8 @@ FOR_WIDE_SIZES(DEFINE_SHD)
 		unsigned count = rd8(cpu, REG(X86_RCX)) & COUNT_MASK(S);                           \
 		uint##S##_t a = rd##S(cpu, op->dst);                                               \
                                                                                                    \
-		wr##S(cpu, op->dst, count ? shd##S(cpu, right, a, rd##S(cpu, op->src), count) : a);\
+		wr##S(cpu, op->dst,                                                                \
+		      count ? shd##S(cpu, right, a, rd##S(cpu, op->src), count) : a);              \
 		NEXT;                                                                              \
 	}                                                                                          \
 	static OP(name##_mi##S)                                                                    \
@@ -238,7 +240,10 @@ FOR_WIDE_SIZES(DEFINE_SHD)
 	DEFINE_SHD_FORMS(shld, false, S)                                                           \
 	DEFINE_SHD_FORMS(shrd, true, S)
 FOR_WIDE_SIZES(DEFINE_SHDS)
-#define WIDE_SIZES_OF(name) {NULL, name##16, name##32, name##64}
+#define WIDE_SIZES_OF(name)                                                                        \
+	{                                                                                          \
+		NULL, name##16, name##32, name##64                                                 \
+	}
 op_fn *const x86_shd_ri[2][4] = {WIDE_SIZES_OF(shld_ri), WIDE_SIZES_OF(shrd_ri)};
 op_fn *const x86_shd_rc[2][4] = {WIDE_SIZES_OF(shld_rc), WIDE_SIZES_OF(shrd_rc)};
 op_fn *const x86_shd_mi[2][4] = {WIDE_SIZES_OF(shld_mi), WIDE_SIZES_OF(shrd_mi)};
@@ -261,7 +266,7 @@ INLINE void bt_flags(struct x86_cpu *cpu, bool cf)
 	{                                                                                          \
 		uint##S##_t mask = (uint##S##_t)((uint##S##_t)1 << (bit % S));                     \
                                                                                                    \
-		bt_flags(cpu, a & mask);                                                           \
+		bt_flags(cpu, a &mask);                                                            \
 		switch (what) {                                                                    \
 		case BTS:                                                                          \
 			return a | mask;                                                           \
@@ -281,7 +286,7 @@ INLINE void bt_flags(struct x86_cpu *cpu, bool cf)
                                                                                                    \
 		if ((op->ea & 3) != EA_GENERAL)                                                    \
 			return op_ea_any(cpu, op, S / 8, write) + byte;                            \
-		return x86_ea_general_at(cpu, op, byte, S / 8, write);                       \
+		return x86_ea_general_at(cpu, op, byte, S / 8, write);                             \
 	}
 FOR_WIDE_SIZES(DEFINE_BT)
 
@@ -398,7 +403,7 @@ FOR_WIDE_SIZES(DEFINE_BSX)
 op_fn *const x86_bsx_r[2][4] = {WIDE_SIZES_OF(bsf_r), WIDE_SIZES_OF(bsr_r)};
 op_fn *const x86_bsx_m[2][4] = {WIDE_SIZES_OF(bsf_m), WIDE_SIZES_OF(bsr_m)};
 op_fn *const x86_popcnt_r[4] = WIDE_SIZES_OF(popcnt_r), *const x86_popcnt_m[4] =
-	WIDE_SIZES_OF(popcnt_m);
+								WIDE_SIZES_OF(popcnt_m);
 
 /* CRC-32C (Castagnoli), bit-reflected, a byte at a time. */
 static uint32_t crc32c(uint32_t crc, uint64_t data, unsigned bytes)

@@ -24,8 +24,8 @@ static struct string begin(struct x86_cpu *cpu, const struct op *op)
 	struct string s = {.size = 1u << op->aux, .rep = op->src != REP_NONE};
 
 	s.mask = op->flags & OP_ADDR64   ? UINT64_MAX
-		 : op->flags & OP_ADDR32 ? UINT32_MAX
-					 : UINT16_MAX;
+	         : op->flags & OP_ADDR32 ? UINT32_MAX
+	                                 : UINT16_MAX;
 	s.count = s.rep ? cpu->reg[X86_RCX] & s.mask : 1;
 	s.down = cpu->rflags & EFLAGS_DF;
 	return s;
@@ -70,7 +70,7 @@ static uint64_t target(struct x86_cpu *cpu, const struct op *op, const struct st
  * can be handled at once; 0: take the slow way for one.
  */
 static uint64_t elements(const struct op *op, const struct string *s, const void *host,
-			 unsigned run, uint64_t offset)
+                         unsigned run, uint64_t offset)
 {
 	if (!host || s->down || (op->flags & OP_STEP))
 		return 0;
@@ -103,7 +103,7 @@ static uint64_t load_any(struct x86_cpu *cpu, const struct op *op, uint64_t line
 }
 
 static void store_any(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned size,
-		      uint64_t v)
+                      uint64_t v)
 {
 	switch (size) {
 	case 1:
@@ -123,10 +123,9 @@ static void store_any(struct x86_cpu *cpu, const struct op *op, uint64_t linear,
 
 /* Host address of one operand, from the TLB or the hard way. */
 static void *page_of(struct x86_cpu *cpu, const struct op *op, uint64_t linear, bool write,
-		     unsigned *run)
+                     unsigned *run)
 {
-	const void *host =
-		write ? tlb_write_hit(cpu, linear, 1) : tlb_read_hit(cpu, linear, 1);
+	const void *host = write ? tlb_write_hit(cpu, linear, 1) : tlb_read_hit(cpu, linear, 1);
 
 	*run = PAGE_BYTES - (unsigned)(linear & (PAGE_BYTES - 1));
 	return LIKELY(host != NULL) ? (void *)host : x86_host_page(cpu, op, linear, write, run);
@@ -244,7 +243,7 @@ static void compare_flags(struct x86_cpu *cpu, unsigned size, uint64_t a, uint64
  * (REPNE) an equal pair, else (REPE) an unequal one. Return: elements compared.
  */
 static uint64_t compare_run(const uint8_t *a, const uint8_t *b, uint64_t a_step, unsigned size,
-			    uint64_t n, bool until_equal)
+                            uint64_t n, bool until_equal)
 {
 	uint64_t i = 0;
 
@@ -282,8 +281,8 @@ INLINE const struct op *compare_string(struct x86_cpu *cpu, const struct op *op,
 		uint64_t from = scan ? 0 : source(cpu, op, &s), a = cpu->reg[X86_RAX], b, n;
 		uint64_t to = target(cpu, op, &s, false);
 		unsigned run_from = PAGE_BYTES, run_to;
-		const uint8_t *src = scan ? (const uint8_t *)&a
-					  : page_of(cpu, op, from, false, &run_from);
+		const uint8_t *src =
+			scan ? (const uint8_t *)&a : page_of(cpu, op, from, false, &run_from);
 		const uint8_t *dst = page_of(cpu, op, to, false, &run_to);
 
 		n = elements(op, &s, dst, run_to, cpu->reg[X86_RDI]);
@@ -294,8 +293,10 @@ INLINE const struct op *compare_string(struct x86_cpu *cpu, const struct op *op,
 				compare_run(src, dst, scan ? 0 : s.size, s.size, n, until_equal);
 
 			a = b = 0;
-			memcpy(&a, scan ? (const uint8_t *)&cpu->reg[X86_RAX]
-					: src + (done - 1) * s.size, s.size);
+			memcpy(&a,
+			       scan ? (const uint8_t *)&cpu->reg[X86_RAX]
+			            : src + (done - 1) * s.size,
+			       s.size);
 			memcpy(&b, dst + (done - 1) * s.size, s.size);
 			n = done;
 		} else {
@@ -336,7 +337,7 @@ OP(x86_op_ins)
 		/* The port must not be read if the store would fault. */
 		x86_check_write(cpu, op, to, s.size);
 		store_any(cpu, op, to, s.size,
-			  cpu->platform.port_in(cpu->platform.ctx, port, s.size));
+		          cpu->platform.port_in(cpu->platform.ctx, port, s.size));
 		advance(cpu, &s, false, true, 1);
 		STRING_NEXT_RUN;
 	}

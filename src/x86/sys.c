@@ -28,8 +28,8 @@ OP(x86_op_cli)
 {
 	need_iopl(cpu, op);
 	if (UNLIKELY((cpu->rflags & EFLAGS_IF) &&
-		     atomic_load_explicit(&cpu->attention, memory_order_relaxed) &&
-		     !(cpu->code_mode & CODE_STEP)))
+	             atomic_load_explicit(&cpu->attention, memory_order_relaxed) &&
+	             !(cpu->code_mode & CODE_STEP)))
 		return x86_leave_before(cpu, op);
 	cpu->rflags &= ~(uint64_t)EFLAGS_IF;
 	NEXT;
@@ -422,7 +422,7 @@ OP(x86_op_rdpmc)
 OP(x86_op_cpuid)
 {
 	struct x86_cpuid r = x86_cpuid(&cpu->config, rd32(cpu, REG(X86_RAX)),
-				       rd32(cpu, REG(X86_RCX)), cpu->s.cr4, cpu->s.xcr0);
+	                               rd32(cpu, REG(X86_RCX)), cpu->s.cr4, cpu->s.xcr0);
 
 	wr32(cpu, REG(X86_RAX), r.eax);
 	wr32(cpu, REG(X86_RBX), r.ebx);

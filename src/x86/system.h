@@ -14,10 +14,10 @@ struct descriptor {
 	uint64_t linear; /* of its 8 bytes */
 };
 
-#define SEG_CODE 0x8u     /* type bits of a code or data segment */
-#define SEG_CONFORM 0x4u  /* code */
-#define SEG_EXPAND 0x4u   /* data: grows down */
-#define SEG_RW 0x2u       /* code: readable; data: writable */
+#define SEG_CODE 0x8u    /* type bits of a code or data segment */
+#define SEG_CONFORM 0x4u /* code */
+#define SEG_EXPAND 0x4u  /* data: grows down */
+#define SEG_RW 0x2u      /* code: readable; data: writable */
 #define SEG_ACCESSED 0x1u
 
 INLINE unsigned seg_dpl(const struct x86_segment *s)
@@ -38,7 +38,7 @@ INLINE bool seg_is_data(const struct x86_segment *s)
  * reads the upper half of a 16-byte system descriptor, too.
  */
 void x86_descriptor(struct x86_cpu *cpu, uint16_t selector, bool wide, enum x86_vector vector,
-		    struct descriptor *out);
+                    struct descriptor *out);
 /* The same without raising. Return: false if it is outside of its table. */
 bool x86_descriptor_try(struct x86_cpu *cpu, uint16_t selector, bool wide, struct descriptor *out);
 void x86_set_segment(struct x86_cpu *cpu, enum x86_sreg seg, const struct x86_segment *value);
@@ -54,10 +54,10 @@ void x86_drop_inner_segments(struct x86_cpu *cpu);
 /* A code segment for a far transfer: checked, accessed bit set. */
 enum far_kind { FAR_JUMP, FAR_RETURN };
 void x86_code_descriptor(struct x86_cpu *cpu, uint16_t selector, enum far_kind kind,
-			 struct descriptor *out);
+                         struct descriptor *out);
 /* A stack segment for CPL @cpl. A null one passes if @null_ok. */
 void x86_stack_descriptor(struct x86_cpu *cpu, uint16_t selector, unsigned cpl, bool null_ok,
-			  struct descriptor *out);
+                          struct descriptor *out);
 
 /* I/O permission of the current task for a port; raises #GP. cpu->op must be set. */
 void x86_check_io(struct x86_cpu *cpu, uint16_t port, unsigned bytes);

@@ -95,10 +95,10 @@ _Static_assert(sizeof(struct op) == 32, "two ops a cache line");
 #define OP_FIRST 1u  /* first of its trace: op[-1] is not ours */
 #define OP_ADDR64 2u /* address size; neither bit set: 16 bits */
 #define OP_ADDR32 4u
-#define OP_RIP 8u /* EA_GENERAL: add the RIP of the next instruction */
+#define OP_RIP 8u    /* EA_GENERAL: add the RIP of the next instruction */
 #define OP_MOFFS 32u /* EA_GENERAL: the offset is imm, all 64 bits */
 #define OP_REG 64u   /* the operand by ModRM.rm is a register (where a handler takes both) */
-#define OP_STEP 16u /* single-stepping: string instructions do one element */
+#define OP_STEP 16u  /* single-stepping: string instructions do one element */
 
 #if defined(X86_NO_TAIL_CALLS)
 #define GO(o) return (o)
@@ -114,7 +114,7 @@ _Static_assert(sizeof(struct op) == 32, "two ops a cache line");
 
 /* Pseudo registers, which make special addressing forms ordinary ones. */
 enum { REG_ZERO = 16, REG_PAGE, REG_FS, REG_GS, REG_COUNT };
-#define REG(r) ((uint8_t)((r) * 8))
+#define REG(r) ((uint8_t)((r)*8))
 
 enum ea_kind {
 	EA_BASE,    /* base + disp */
@@ -124,13 +124,13 @@ enum ea_kind {
 };
 
 /* What decides how bytes are decoded, besides the bytes; part of a trace's key. */
-#define CODE_64 0x01u       /* 64-bit code */
-#define CODE_32 0x02u       /* compatibility mode: default operand and address size 32 */
-#define CODE_STACK32 0x04u  /* compatibility mode: ESP, not SP */
-#define CODE_NO_FPU 0x08u   /* CR0.EM or CR0.TS: x87, MMX, SSE trap */
-#define CODE_NO_SSE 0x10u   /* CR4.OSFXSR clear */
-#define CODE_USER 0x20u     /* CPL 3 */
-#define CODE_STEP 0x40u     /* one instruction a trace */
+#define CODE_64 0x01u      /* 64-bit code */
+#define CODE_32 0x02u      /* compatibility mode: default operand and address size 32 */
+#define CODE_STACK32 0x04u /* compatibility mode: ESP, not SP */
+#define CODE_NO_FPU 0x08u  /* CR0.EM or CR0.TS: x87, MMX, SSE trap */
+#define CODE_NO_SSE 0x10u  /* CR4.OSFXSR clear */
+#define CODE_USER 0x20u    /* CPL 3 */
+#define CODE_STEP 0x40u    /* one instruction a trace */
 
 /* ---- the CPU --------------------------------------------------------------------------- */
 
@@ -184,7 +184,7 @@ struct x86_cpu {
 	uint64_t cc_res, cc_src;
 	uint32_t cc_kind;
 	_Atomic uint32_t attention;
-	uint64_t ctx;        /* low bits of matching TLB tags */
+	uint64_t ctx; /* low bits of matching TLB tags */
 	uint64_t icount;
 	uint64_t code_tag;
 	uint64_t rflags;      /* all but the arithmetic flags */
@@ -319,13 +319,12 @@ enum x86_vector {
 _Noreturn void x86_raise(struct x86_cpu *cpu, enum x86_vector vector, uint32_t error);
 /* The same from a handler. */
 _Noreturn void x86_raise_at(struct x86_cpu *cpu, const struct op *op, enum x86_vector vector,
-			    uint32_t error);
+                            uint32_t error);
 /* An event that is no fault of the instruction: a software interrupt of @op, or a debug trap. */
 _Noreturn void x86_raise_event(struct x86_cpu *cpu, const struct op *op, enum x86_event type,
-			       enum x86_vector vector);
+                               enum x86_vector vector);
 /* Stop the machine with a sentence: the guest needs what we do not have. */
-_Noreturn void x86_stop(struct x86_cpu *cpu, enum x86_exit exit, const char *fmt, ...)
-	PRINTF(3, 4);
+_Noreturn void x86_stop(struct x86_cpu *cpu, enum x86_exit exit, const char *fmt, ...) PRINTF(3, 4);
 
 /* Leave the trace before this instruction, to look at events. */
 const struct op *x86_leave_before(struct x86_cpu *cpu, const struct op *op);
@@ -385,8 +384,8 @@ struct decoder {
 	uint16_t page_off;           /* of bytes[0] */
 	bool ends;                   /* this instruction ends the trace */
 	bool pure;                   /* cannot fault, reads no arithmetic flags */
-	bool sets_flags;             /* overwrites all arithmetic flags (those left undefined too) */
-	op_fn *no_flags;             /* handler to use if nobody reads those flags */
+	bool sets_flags; /* overwrites all arithmetic flags (those left undefined too) */
+	op_fn *no_flags; /* handler to use if nobody reads those flags */
 };
 
 uint8_t x86_decode_u8(struct decoder *d);
@@ -426,12 +425,12 @@ uint64_t x86_ea_general(struct x86_cpu *cpu, const struct op *op, unsigned bytes
 
 /* The same, @add bytes further on. */
 uint64_t x86_ea_general_at(struct x86_cpu *cpu, const struct op *op, uint64_t add, unsigned bytes,
-			   bool write);
+                           bool write);
 /* The offset alone, as LEA gives it. */
 uint64_t x86_ea_offset(struct x86_cpu *cpu, const struct op *op);
 /* Linear address of a segment's offset, checked as x86_ea_general() does. */
-uint64_t x86_seg_linear(struct x86_cpu *cpu, const struct op *op, enum x86_sreg seg, uint64_t offset,
-			unsigned bytes, bool write);
+uint64_t x86_seg_linear(struct x86_cpu *cpu, const struct op *op, enum x86_sreg seg,
+                        uint64_t offset, unsigned bytes, bool write);
 
 INLINE uint64_t reg64(const struct x86_cpu *cpu, unsigned offset)
 {
@@ -439,7 +438,7 @@ INLINE uint64_t reg64(const struct x86_cpu *cpu, unsigned offset)
 }
 
 INLINE uint64_t op_ea(struct x86_cpu *cpu, const struct op *op, enum ea_kind kind, unsigned bytes,
-		      bool write)
+                      bool write)
 {
 	switch (kind) {
 	case EA_BASE:

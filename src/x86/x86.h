@@ -227,7 +227,7 @@ struct x86_config {
  * Return: the CPU; NULL with a reason if the ranges make no sense.
  */
 struct x86_cpu *x86_create(const struct x86_config *config, const struct x86_platform *platform,
-			   struct err *e);
+                           struct err *e);
 void x86_destroy(struct x86_cpu *cpu); /* NULL is fine */
 
 /* ---- running --------------------------------------------------------------------------- */
@@ -288,7 +288,7 @@ struct x86_cpuid {
  * as given by @cr4 and for @xcr0.
  */
 struct x86_cpuid x86_cpuid(const struct x86_config *config, uint32_t leaf, uint32_t subleaf,
-			   uint64_t cr4, uint64_t xcr0);
+                           uint64_t cr4, uint64_t xcr0);
 
 /**
  * x86_translate() - where a linear address leads now, for debuggers and tests

@@ -48,12 +48,15 @@
 
 extern const uint8_t guest_start[], guest_end[], guest_vectors[];
 #define SNIPPETS(M)                                                                                \
-	M(load) M(store) M(rmw) M(load_twice_invlpg) M(cr3_flush) M(pge_flush) M(pcid) M(ud)       \
-	M(load_ds) M(load_ss) M(int80) M(int3) M(iret_to_user) M(user_hlt) M(user_syscall)         \
-	M(syscall_entry) M(syscall_entry_hlt) M(user32) M(user32_sysenter) M(user32_limit)         \
-	M(kernel_hlt) M(smc_self) M(smc_call) M(call_rdi) M(sti_shadow) M(sti_cli) M(popf)         \
-	M(sti_hlt) M(mov_ss_shadow) M(single_step) M(loop_forever) M(rep_movs) M(rdmsr) M(wrmsr)   \
-	M(cmpxchg16b) M(push) M(stac) M(div) M(xgetbv) M(mov_cr8) M(work) M(lretq)
+	M(load)                                                                                    \
+	M(store) M(rmw) M(load_twice_invlpg) M(cr3_flush) M(pge_flush) M(pcid) M(ud) M(load_ds) M( \
+		load_ss) M(int80) M(int3) M(iret_to_user) M(user_hlt) M(user_syscall)              \
+		M(syscall_entry) M(syscall_entry_hlt) M(user32) M(user32_sysenter) M(user32_limit) \
+			M(kernel_hlt) M(smc_self) M(smc_call) M(call_rdi) M(sti_shadow) M(sti_cli) \
+				M(popf) M(sti_hlt) M(mov_ss_shadow) M(single_step) M(loop_forever) \
+					M(rep_movs) M(rdmsr) M(wrmsr) M(cmpxchg16b) M(push)        \
+						M(stac) M(div) M(xgetbv) M(mov_cr8) M(work)        \
+							M(lretq)
 #define DECLARE(name) extern const uint8_t s_##name[];
 SNIPPETS(DECLARE)
 
@@ -151,39 +154,39 @@ static void set_gate(unsigned vector, unsigned dpl, unsigned ist)
 	uint64_t rip = at(guest_vectors) + vector * 16;
 
 	put64(IDT + vector * 16, (rip & 0xffff) | CS_KERNEL << 16 | (uint64_t)ist << 32 |
-					 (0x8e00ull | dpl << 13) << 32 | (rip & 0xffff0000) << 32);
+	                                 (0x8e00ull | dpl << 13) << 32 | (rip & 0xffff0000) << 32);
 	put64(IDT + vector * 16 + 8, rip >> 32);
 }
 
 static void setup(void)
 {
 	static const uint64_t gdt[] = {0,
-				       0,
-				       0x00af9a000000ffff,
-				       0x00cf92000000ffff,
-				       0x00cffa000000ffff,
-				       0x00cff2000000ffff,
-				       0x00affa000000ffff,
-				       0x0000890000000067 | (uint64_t)TSS << 16,
-				       0,
-				       0x00cf12000000ffff,
-				       0x0000820000000000,
-				       0x0040f2000000000f};
+	                               0,
+	                               0x00af9a000000ffff,
+	                               0x00cf92000000ffff,
+	                               0x00cffa000000ffff,
+	                               0x00cff2000000ffff,
+	                               0x00affa000000ffff,
+	                               0x0000890000000067 | (uint64_t)TSS << 16,
+	                               0,
+	                               0x00cf12000000ffff,
+	                               0x0000820000000000,
+	                               0x0040f2000000000f};
 	struct x86_platform platform = {.ram = ram,
-					.ram_bytes = RAM_BYTES,
-					.ranges = {{0, RAM_BYTES, 0}},
-					.n_ranges = 1,
-					.mmio_read = mmio_read,
-					.mmio_write = mmio_write,
-					.port_in = port_in,
-					.port_out = port_out,
-					.msr_read = msr_read,
-					.msr_write = msr_write,
-					.ack_interrupt = ack_interrupt,
-					.get_tpr = get_tpr,
-					.set_tpr = set_tpr,
-					.tsc = tsc,
-					.random = random_bytes};
+	                                .ram_bytes = RAM_BYTES,
+	                                .ranges = {{0, RAM_BYTES, 0}},
+	                                .n_ranges = 1,
+	                                .mmio_read = mmio_read,
+	                                .mmio_write = mmio_write,
+	                                .port_in = port_in,
+	                                .port_out = port_out,
+	                                .msr_read = msr_read,
+	                                .msr_write = msr_write,
+	                                .ack_interrupt = ack_interrupt,
+	                                .get_tpr = get_tpr,
+	                                .set_tpr = set_tpr,
+	                                .tsc = tsc,
+	                                .random = random_bytes};
 	const struct x86_config config = {.level = X86_LEVEL_V2, .tsc_hz = 1000000000};
 	struct err e = {0};
 
@@ -342,7 +345,7 @@ static void a_user_access_to_a_kernel_page_faults(void)
 	run(s_iret_to_user);
 	r = record(0);
 	ok(r.vector == 14 && r.error == 5 && r.cs == CS_USER && r.rip == DATA && r.ss == SS_USER &&
-		   r.rsp == USER_STACK,
+	           r.rsp == USER_STACK,
 	   "vector %d error %#x", (int)r.vector, (unsigned)r.error);
 }
 
@@ -381,8 +384,8 @@ static void invlpg_and_cr3_drop_translations(void)
 static void large_pages_map_and_are_dropped_whole(void)
 {
 	setup();
-	put64(PDPT + 8, 0 | P | W | PS);         /* 1 GiB at 1 GiB onto 0 */
-	put64(PD + 16, DATA | P | W | PS);       /* 2 MiB at 4 MiB onto DATA */
+	put64(PDPT + 8, 0 | P | W | PS);   /* 1 GiB at 1 GiB onto 0 */
+	put64(PD + 16, DATA | P | W | PS); /* 2 MiB at 4 MiB onto DATA */
 	put64(DATA + 0x5008, 0x77);
 	st.gpr[X86_RDI] = (1ull << 30) + DATA + 0x5008;
 	run(s_load);
@@ -491,7 +494,7 @@ static void selectors_are_checked(void)
 		st.gpr[X86_RAX] = cases[i].selector;
 		run(cases[i].label);
 		ok(logged() == 1 && record(0).vector == cases[i].vector &&
-			   record(0).error == cases[i].error,
+		           record(0).error == cases[i].error,
 		   "%#x: vector %d error %#x", cases[i].selector, (int)record(0).vector,
 		   (unsigned)record(0).error);
 	}
@@ -576,7 +579,7 @@ static void rep_movs_stops_at_the_fault(void)
 	run(s_rep_movs);
 	ok(logged() == 1 && record(0).cr2 == DATA + 0x3000 && record(0).error == 2, "fault");
 	ok(st.gpr[X86_RCX] == 0x100 && st.gpr[X86_RDI] == DATA + 0x3000 &&
-		   st.gpr[X86_RSI] == DATA + 0x100,
+	           st.gpr[X86_RSI] == DATA + 0x100,
 	   "RCX %#llx", (unsigned long long)st.gpr[X86_RCX]);
 	ok(ram[DATA + 0x2fff] == 0xab, "copied up to there");
 }
@@ -628,7 +631,8 @@ static void syscall_and_sysret_switch_and_come_back(void)
 	ok(st.gpr[X86_R9] == 0x602, "R11 %#llx", (unsigned long long)st.gpr[X86_R9]);
 	ok((st.gpr[X86_R10] & 0x600) == 0, "SFMASK");
 	ok(st.gpr[X86_R12] == 0x10 && st.gpr[X86_R13] == 0x18, "CS, SS inside");
-	ok(record(0).cs == CS_USER && record(0).ss == SS_USER && (record(0).rflags & 0x600) == 0x600,
+	ok(record(0).cs == CS_USER && record(0).ss == SS_USER &&
+	           (record(0).rflags & 0x600) == 0x600,
 	   "CS %#x SS %#x", (unsigned)record(0).cs, (unsigned)record(0).ss);
 	ok(st.gpr[X86_RBX] == 0x88, "went on");
 }
@@ -650,7 +654,7 @@ static void compatibility_mode_runs_32_bit_code(void)
 	st.sysenter_esp = STACK;
 	ENTER_USER(s_user32_sysenter, CS_USER32, 0x202);
 	ok(!logged() && st.rip == at(s_kernel_hlt) + 1 && st.gpr[X86_RSP] == STACK &&
-		   st.gpr[X86_RAX] == 0x99 && st.seg[X86_CS].selector == CS_KERNEL,
+	           st.gpr[X86_RAX] == 0x99 && st.seg[X86_CS].selector == CS_KERNEL,
 	   "SYSENTER");
 }
 
@@ -661,7 +665,7 @@ static void segment_limits_hold_in_32_bit_code(void)
 		.selector = SEL_SMALL, .base = DATA, .limit = 15, .attributes = 0x40f3};
 	ENTER_USER(s_user32_limit, CS_USER32, 0x202);
 	ok(logged() == 1 && record(0).vector == 13 && record(0).error == 0 &&
-		   record(0).rip == at(s_user32_limit),
+	           record(0).rip == at(s_user32_limit),
 	   "vector %d", (int)record(0).vector);
 }
 
@@ -827,7 +831,7 @@ static void instructions_over_a_page_end_follow_both_pages(void)
 	st.gpr[X86_RDI] = DATA + 4093;
 	run(s_call_rdi);
 	ok(logged() == 1 && record(0).vector == 14 && record(0).error == 0x10 &&
-		   record(0).cr2 == DATA + 4096 && record(0).rip == DATA + 4093,
+	           record(0).cr2 == DATA + 4096 && record(0).rip == DATA + 4093,
 	   "error %#x CR2 %#llx", (unsigned)record(0).error, (unsigned long long)record(0).cr2);
 }
 

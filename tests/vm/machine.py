@@ -99,16 +99,18 @@ class Machine:
 
 
 class Work:
-    """A directory for sockets, disks, a store of its own and images of RAM."""
+    """A directory for sockets, disks and a store of its own; one in memory for images of RAM."""
 
     def __enter__(self):
         self.path = tempfile.mkdtemp(prefix="wslx-vm-")
         os.environ["WSLX_HOME"] = self / "store"
-        os.environ["XDG_RUNTIME_DIR"] = self.path
+        self.memory = tempfile.mkdtemp(prefix="wslx-vm-", dir="/dev/shm")
+        os.environ["XDG_RUNTIME_DIR"] = self.memory
         return self
 
     def __exit__(self, *unused):
         shutil.rmtree(self.path)
+        shutil.rmtree(self.memory)
 
     def __truediv__(self, name):
         return f"{self.path}/{name}"

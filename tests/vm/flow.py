@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Machines and the store: names, images of RAM and their end, damage, what show says."""
+import atexit
+import glob
+import json
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+
+from machine import Machine, Work, boot_args, kernel, restore, run, wslx
+
+ECHO = 'while read l; do echo "<$l>"; done\n'
+template = None  # a store with the snapshot s, for all tests but the first
+
+
+def done(*args):
+    """What a verb prints that has to work."""
+    r = wslx(*args)
+    assert r.returncode == 0, r.stderr
+    return r.stdout
+
+
+def refused(*args, status=1):
+    """The sentence with which a verb is refused."""
+    r = wslx(*args)
+    assert r.returncode == status, r
+    lines = r.stderr.strip().splitlines()
+    assert lines and (status == 2 or len(lines) == 1), r.stderr
+    return r.stderr
+
+
+def answers(m, text):
+    m.send(f"{text}\n")
+    m.expect(f"<{text}>")
+
+
+def named(name):
+    m = Machine([*boot_args(), "--name", name])
+    m.expect("/ # ")
+    m.send(ECHO)
+    answers(m, "here")
+    return m
+
+
+class Stored(Work):
+    """A store that has the snapshot s of a machine that repeats lines."""
+
+    def __enter__(self):
+        global template
+        super().__enter__()
+        if not template:
+            m = named("work")
+            done("snap", "vm", "--distro", "work", "--name", "s")
+            m.leave()
+            template = tempfile.mkdtemp(prefix="wslx-vm-")
+            atexit.register(shutil.rmtree, template)
+            shutil.copytree(self / "store", f"{template}/store",
+                            ignore=shutil.ignore_patterns("*.sock"))
+        else:
+            shutil.copytree(f"{template}/store", self / "store")
+        return self
+
+    def images(self):
+        return glob.glob(f"{self.memory}/wslx/*/*.ram")
+
+
+def a_machine_is_found_by_its_name_as_long_as_it_runs():
+    with Work() as w:
+        assert "no machine named work" in refused("snap", "vm", "--distro", "work", "--name", "s")
+        m = named("work")
+        assert stat.S_IMODE(os.stat(w / "store/run/work.sock").st_mode) == 0o600
+        assert stat.S_IMODE(os.stat(w / "store/run").st_mode) == 0o700
+        assert "running already" in refused("boot", "--kernel", kernel(), "--name", "work")
+        told = json.loads(done("snap", "vm", "--distro", "work", "--name", "s", "--json"))
+        assert told["pages"] > 1000, told
+        m.leave()
+        assert "no machine named work" in refused("snap", "vm", "--distro", "work", "--name", "t")
+        # A restored machine can have the name, and be asked for the next generation.
+        r = restore("s", "--distro", "work")
+        answers(r, "again")
+        done("snap", "vm", "--distro", "work", "--name", "second")
+        r.leave()
+        r = restore("second")
+        answers(r, "third")
+        r.leave()
+        refused("boot", "--kernel", kernel(), "--name", "../x")
+        refused("snap", "vm", "--name", "x", status=2)
+
+
+def an_image_of_ram_is_private_and_goes_with_its_snapshot():
+    with Stored() as w:
+        assert not w.images()
+        r = restore("s", "--distro", "work")
+        answers(r, "one")
+        (image,) = w.images()
+        assert stat.S_IMODE(os.stat(image).st_mode) & 0o077 == 0
+        assert stat.S_IMODE(os.stat(os.path.dirname(image)).st_mode) == 0o700
+        # The machine process can read it and no more, and has neither store nor key.
+        opened = {fd: os.path.realpath(fd) for fd in glob.glob(f"/proc/{r.pid}/fd/*")}
+        (fd,) = [fd for fd, path in opened.items() if path == image]
+        with open(f"/proc/{r.pid}/fdinfo/{os.path.basename(fd)}") as f:
+            flags = next(line.split()[1] for line in f if line.startswith("flags:"))
+        assert int(flags, 8) & os.O_ACCMODE == os.O_RDONLY, flags
+        inside = [p for p in opened.values() if p.startswith(w / "store")]
+        assert inside == [w / "store/run/work.lock"], inside
+        before = os.stat(image).st_ino
+        second = restore("s")
+        answers(second, "two")
+        second.leave()
+        assert [os.stat(i).st_ino for i in w.images()] == [before]
+        done("snap", "vm", "--distro", "work", "--name", "t")
+        done("rm", "s")
+        assert not w.images()
+        answers(r, "still")  # it keeps what it runs from
+        r.leave()
+        refused("restore", "vm", "--name", "s")
+        r = restore("t")
+        answers(r, "t")
+        r.leave()
+        assert len(w.images()) == 1
+        # A store that was removed as a whole leaves nothing behind either.
+        shutil.rmtree(w / "store")
+        os.environ["WSLX_HOME"] = w / "another"
+        done("gc")
+        assert not w.images()
+
+
+def without_a_safe_place_in_memory_a_restore_unpacks_for_itself():
+    with Stored() as w:
+        os.mkdir(f"{w.memory}/wslx")
+        os.chmod(f"{w.memory}/wslx", 0o777)  # others could have put something there
+        r = restore("s")
+        answers(r, "one")
+        r.leave()
+        assert not w.images()
+        os.environ["XDG_RUNTIME_DIR"] = w.path
+        if subprocess.run(["stat", "-fc%T", w.path], capture_output=True,
+                          text=True).stdout != "tmpfs\n":
+            r = restore("s")
+            answers(r, "two")
+            r.leave()
+            assert not glob.glob(f"{w.path}/wslx/*/*")
+
+
+def a_snapshot_with_any_part_changed_is_refused_in_one_sentence():
+    with Stored() as w:
+        blobs = sorted(glob.glob(w / "store/blobs/sha256/*"))
+        assert len(blobs) >= 5, blobs
+        for blob in blobs:
+            with open(blob, "rb") as f:
+                whole = f.read()
+            middle = len(whole) // 2
+            os.chmod(blob, 0o600)
+            with open(blob, "wb") as f:
+                f.write(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1:])
+            refused("restore", "vm", "--name", "s")
+            assert not w.images(), blob
+            with open(blob, "wb") as f:
+                f.write(whole)
+        r = restore("s")
+        answers(r, "whole")
+        r.leave()
+        # It is not taken for another kind of snapshot.
+        assert "of kind" in refused("restore", "proc", "--name", "s")
+
+
+def show_and_list_know_what_a_machine_snapshot_is():
+    with Stored():
+        assert json.loads(done("show", "s", "--json"))["machine"]
+        listed = json.loads(done("list", "--json"))
+        assert [(s["kind"], s["command"]) for s in listed] == [("vm", "work")], listed
+        assert 'kind "vm"' in done("diag", "formats")
+
+
+if __name__ == "__main__":
+    run([
+        a_machine_is_found_by_its_name_as_long_as_it_runs,
+        an_image_of_ram_is_private_and_goes_with_its_snapshot,
+        without_a_safe_place_in_memory_a_restore_unpacks_for_itself,
+        a_snapshot_with_any_part_changed_is_refused_in_one_sentence,
+        show_and_list_know_what_a_machine_snapshot_is,
+    ])
