@@ -107,6 +107,8 @@ static int stop_threads(struct dump *d, struct dtask *t, struct err *e)
 				*th = t->threads[--t->n_threads];
 				continue;
 			}
+			if (!r)
+				r = dump_call_again(d, t, th, e);
 			if (r < 0)
 				return r;
 			stopped++;

@@ -123,27 +123,16 @@ static bool ends_with_any_stop(long nr)
  * The kernel keeps what is left of a relative time-out to itself (its restart block): for
  * nanosleep it has written the rest where the program asked for it, and that is used; other
  * calls (poll, futex) wait for their whole time-out again.
- *
- * Return: true if the call would have ended with EINTR because of our stop: then the task must
- * make it again also when it only goes on.
  */
-static bool rewind_syscall(struct regs_rec *regs, bool signal_waits)
+static void rewind_syscall(struct regs_rec *regs)
 {
 	enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514,
 	       ERESTART_RESTARTBLOCK = 516 };
 	int64_t result = (int64_t)regs->rax;
 
 	if ((int64_t)regs->orig_rax < 0)
-		return false;
+		return;
 	switch (-result) {
-	case EINTR:
-		/* Nothing but our stop can have interrupted it, unless a handler is about to run. */
-		if (signal_waits || !ends_with_any_stop((long)regs->orig_rax))
-			goto over;
-		regs->rax = regs->orig_rax;
-		regs->rip -= 2;
-		regs->orig_rax = UINT64_MAX;
-		return true;
 	case ERESTART_RESTARTBLOCK:
 		if (regs->orig_rax == SYS_nanosleep && regs->rsi)
 			regs->rdi = regs->rsi;
@@ -158,11 +147,30 @@ static bool rewind_syscall(struct regs_rec *regs, bool signal_waits)
 		regs->orig_rax = UINT64_MAX;
 		break;
 	default:
-	over:
 		/* The call is over; nothing may take its number for one in progress. */
 		regs->orig_rax = UINT64_MAX;
 	}
-	return false;
+}
+
+int dump_call_again(struct dump *d, struct dtask *t, struct tracee *th, struct err *e)
+{
+	struct user_regs_struct *regs = &th->regs;
+	struct proc_status st;
+	int r;
+
+	if (regs->cs != 0x33 || (int64_t)regs->orig_rax < 0 || (int64_t)regs->rax != -EINTR ||
+	    !ends_with_any_stop((long)regs->orig_rax))
+		return 0;
+	r = read_status(d, t, th->tid, &st, e);
+	if (r < 0)
+		return r;
+	/* A handler is about to run, and the call ends because of that. */
+	if ((st.sig_pending | st.shared_pending) & ~st.sig_blocked)
+		return 0;
+	regs->rax = regs->orig_rax;
+	regs->rip -= 2;
+	regs->orig_rax = UINT64_MAX;
+	return tracee_set_regs(th, e);
 }
 
 static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
@@ -194,7 +202,7 @@ static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
 }
 
 static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
-			  const struct proc_status *st, struct thread_rec *rec, struct err *e)
+			  struct thread_rec *rec, struct err *e)
 {
 	AUTO(buf) struct buf xstate = {0};
 	struct rseq_configuration rseq;
@@ -207,12 +215,7 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 			      th->tid);
 		return 0;
 	}
-	if (rewind_syscall(&rec->regs, (st->sig_pending | st->shared_pending) & ~st->sig_blocked)) {
-		memcpy(&th->regs, &rec->regs, sizeof(th->regs));
-		r = tracee_set_regs(th, e);
-		if (r < 0)
-			return r;
-	}
+	rewind_syscall(&rec->regs);
 	r = tracee_get_regset(th, NT_X86_XSTATE, &xstate, e);
 	if (!r)
 		r = tracee_get_sigmask(th, &rec->sigmask, e);
@@ -354,7 +357,7 @@ static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
 	check_seccomp(d, t, &status);
 	if (!index)
 		t->status = status;
-	return dump_by_ptrace(d, t, &t->threads[index], &status, rec, e);
+	return dump_by_ptrace(d, t, &t->threads[index], rec, e);
 }
 
 static int dump_other_thread(struct dump *d, struct dtask *t, size_t index,

@@ -110,6 +110,11 @@ void collect_kill(struct dump *d);
 void collect_free(struct dump *d);
 struct dtask *collect_find(const struct dump *d, pid_t pid);
 
+/*
+ * A call that our stop alone has ended (EINTR, where the kernel restarts nothing) is made again,
+ * whatever becomes of the dump. For a thread that has just stopped.
+ */
+MUST_CHECK int dump_call_again(struct dump *d, struct dtask *t, struct tracee *th, struct err *e);
 MUST_CHECK int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec,
 			       struct err *e);
 /* dump-hidden.c: what no file of /proc tells */

@@ -21,19 +21,19 @@ static volatile pid_t cpu_tids[2];
 	"lock incl %[loaded]\n\t"                                                                  \
 	"testl %%eax, %%eax\n\t"                                                                   \
 	"jnz 772f\n"                                                                               \
-	"771:	pause\n\t"                                                                         \
+	"771:	pause\n\t"                                                                           \
 	"cmpl $0, %[go]\n\t"                                                                       \
 	"je 771b\n\t"                                                                              \
 	"jmp 773f\n"                                                                               \
-	"772:	xorl %%r10d, %%r10d\n\t"                                                           \
+	"772:	xorl %%r10d, %%r10d\n\t"                                                             \
 	"movl $202, %%eax\n\t"                                                                     \
 	"syscall\n\t"                                                                              \
 	"cmpl $0, %[go]\n\t"                                                                       \
 	"je 772b\n"                                                                                \
 	"773:\n\t"
 #define CPU_OPERANDS(mode)                                                                         \
-	"a"(mode), "D"(&cpu_go), "S"((long)FUTEX_WAIT), "d"(0l), [go] "m"(cpu_go),                 \
-		[loaded] "m"(cpu_loaded)
+	"a"(mode), "D"(&cpu_go), "S"((long)FUTEX_WAIT),                                            \
+		"d"(0l), [go] "m"(cpu_go), [loaded] "m"(cpu_loaded)
 #define CPU_CLOBBERS "rcx", "r10", "r11", "cc", "memory"
 
 /* What XCR0 allows: bit 1 SSE, 2 AVX, 5..7 AVX-512, 9 PKRU, 17 and 18 AMX. */

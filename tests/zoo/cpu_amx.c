@@ -31,17 +31,16 @@ static void *hold(void *arg)
 		zoo_fill(in[i], 1024, (uint32_t)(mode * 10 + i));
 	}
 	__asm__ volatile("movl $64, %%r8d\n\t"
-			 "ldtilecfg %[config]\n\t"
-			 "tileloadd (%[in], %%r8, 1), %%tmm0\n\t"
-			 "tileloadd 1024(%[in], %%r8, 1), %%tmm1\n\t" CPU_STAY
-			 "movl $64, %%r8d\n\t"
-			 "tilestored %%tmm0, (%[out], %%r8, 1)\n\t"
-			 "tilestored %%tmm1, 1024(%[out], %%r8, 1)\n\t"
-			 "sttilecfg %[config_out]\n\t"
-			 "tilerelease\n\t"
-			 : [config_out] "=m"(config_out)
-			 : CPU_OPERANDS(mode), [in] "r"(in), [out] "r"(out), [config] "m"(config)
-			 : CPU_CLOBBERS, "r8");
+	                 "ldtilecfg %[config]\n\t"
+	                 "tileloadd (%[in], %%r8, 1), %%tmm0\n\t"
+	                 "tileloadd 1024(%[in], %%r8, 1), %%tmm1\n\t" CPU_STAY "movl $64, %%r8d\n\t"
+	                 "tilestored %%tmm0, (%[out], %%r8, 1)\n\t"
+	                 "tilestored %%tmm1, 1024(%[out], %%r8, 1)\n\t"
+	                 "sttilecfg %[config_out]\n\t"
+	                 "tilerelease\n\t"
+	                 : [config_out] "=m"(config_out)
+	                 : CPU_OPERANDS(mode), [in] "r"(in), [out] "r"(out), [config] "m"(config)
+	                 : CPU_CLOBBERS, "r8");
 	zoo_spoil(out[1][1023] ^= 1);
 	zoo_spoil(config_out.rows[0] = 1);
 	for (int i = 0; i < 2; i++)

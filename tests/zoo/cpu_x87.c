@@ -7,7 +7,7 @@ static void *hold(void *arg)
 {
 	long double in[8], out[8];
 	uint16_t control = 0x0c7f; /* round towards zero, 24 bits of precision */
-	uint32_t mxcsr = 0x5fa1; /* round up, all masked, invalid and precision seen */
+	uint32_t mxcsr = 0x5fa1;   /* round up, all masked, invalid and precision seen */
 	uint16_t control_out, status_out;
 	uint32_t mxcsr_out;
 	long mode = (long)arg;
@@ -16,24 +16,23 @@ static void *hold(void *arg)
 	for (int i = 0; i < 8; i++)
 		in[i] = 1.0L / (3 + i + (int)mode);
 	__asm__ volatile("fninit\n\t"
-			 ".irp n,0,1,2,3,4,5,6,7\n\t"
-			 "fldt 16*\\n(%[in])\n\t"
-			 ".endr\n\t"
-			 "fldcw %[control]\n\t"
-			 "ldmxcsr %[mxcsr]\n\t" CPU_STAY
-			 "stmxcsr %[mxcsr_out]\n\t"
-			 "fnstcw %[control_out]\n\t"
-			 "fnstsw %[status_out]\n\t"
-			 ".irp n,7,6,5,4,3,2,1,0\n\t"
-			 "fstpt 16*\\n(%[out])\n\t"
-			 ".endr\n\t"
-			 "fninit\n\t"
-			 : [control_out] "=m"(control_out), [status_out] "=m"(status_out),
-			   [mxcsr_out] "=m"(mxcsr_out)
-			 : CPU_OPERANDS(mode), [in] "r"(in), [out] "r"(out), [control] "m"(control),
-			   [mxcsr] "m"(mxcsr)
-			 : CPU_CLOBBERS, "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)",
-			   "st(7)");
+	                 ".irp n,0,1,2,3,4,5,6,7\n\t"
+	                 "fldt 16*\\n(%[in])\n\t"
+	                 ".endr\n\t"
+	                 "fldcw %[control]\n\t"
+	                 "ldmxcsr %[mxcsr]\n\t" CPU_STAY "stmxcsr %[mxcsr_out]\n\t"
+	                 "fnstcw %[control_out]\n\t"
+	                 "fnstsw %[status_out]\n\t"
+	                 ".irp n,7,6,5,4,3,2,1,0\n\t"
+	                 "fstpt 16*\\n(%[out])\n\t"
+	                 ".endr\n\t"
+	                 "fninit\n\t"
+	                 : [control_out] "=m"(control_out), [status_out] "=m"(status_out),
+	                   [mxcsr_out] "=m"(mxcsr_out)
+	                 : CPU_OPERANDS(mode), [in] "r"(in), [out] "r"(out), [control] "m"(control),
+	                   [mxcsr] "m"(mxcsr)
+	                 : CPU_CLOBBERS, "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)",
+	                   "st(7)");
 	__asm__ volatile("ldmxcsr %0" : : "m"((uint32_t){0x1f80}));
 	zoo_spoil(out[3] *= 2);
 	zoo_spoil(control_out = 0x37f);

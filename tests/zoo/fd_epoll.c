@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* epoll: data, events, EPOLLONESHOT (armed and spent), EPOLLET, nested, and a target whose own number is gone. */
+/* epoll: data, events, EPOLLONESHOT (armed and spent), EPOLLET, nested, and a target whose own
+ * number is gone. */
 #include "zoo.h"
 
 #include <sys/epoll.h>
@@ -54,13 +55,13 @@ int main(int argc, char **argv)
 	zoo_snapshot_here();
 	zoo_spoil(must(epoll_ctl(ep, EPOLL_CTL_DEL, level, NULL)));
 	zoo_spoil(must(epoll_ctl(ep, EPOLL_CTL_MOD, spent,
-				 &(struct epoll_event){.events = EPOLLIN, .data.u64 = 2})));
+	                         &(struct epoll_event){.events = EPOLLIN, .data.u64 = 2})));
 	zoo_spoil(must(epoll_ctl(ep, EPOLL_CTL_MOD, level,
-				 &(struct epoll_event){.events = EPOLLIN, .data.u64 = 8})));
+	                         &(struct epoll_event){.events = EPOLLIN, .data.u64 = 8})));
 	zoo_spoil(must(epoll_ctl(ep, EPOLL_CTL_DEL, inner, NULL)));
 	zoo_spoil(must(dup2(must(eventfd(0, 0)), kept)));
 	zoo_spoil(must(epoll_ctl(ep, EPOLL_CTL_MOD, edge,
-				 &(struct epoll_event){.events = EPOLLIN, .data.u64 = 4})));
+	                         &(struct epoll_event){.events = EPOLLIN, .data.u64 = 4})));
 	check_eq(fcntl(ep, F_GETFD), FD_CLOEXEC);
 	check_eq(ready(ep), 0);
 	must(write(level, &one, 8));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* epoll: watches whose numbers are other files' now, two under one number, spent ones on pipes, signalfd. */
+/* epoll: watches whose numbers are other files' now, two under one number, spent ones on pipes,
+ * signalfd. */
 #include "zoo.h"
 
 #include <sys/epoll.h>
@@ -60,7 +61,7 @@ int main(int argc, char **argv)
 
 	zoo_snapshot_here();
 	zoo_spoil(must(epoll_ctl(ep, EPOLL_CTL_MOD, quiet[0],
-				 &(struct epoll_event){.events = EPOLLIN, .data.u64 = 4})));
+	                         &(struct epoll_event){.events = EPOLLIN, .data.u64 = 4})));
 	zoo_spoil(must(dup2(first, second)));
 	zoo_spoil(must(dup2(number, first)));
 	zoo_spoil(must(epoll_ctl(ep, EPOLL_CTL_DEL, signals, NULL)));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* One epoll description in two processes, with a pipe among its targets that only one still holds. */
+/* One epoll description in two processes, with a pipe among its targets that only one still holds.
+ */
 #include "zoo.h"
 
 #include <sys/epoll.h>

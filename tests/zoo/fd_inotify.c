@@ -31,7 +31,8 @@ int main(int argc, char **argv)
 	close(must(creat(zoo_beside("file"), 0600)));
 	close(must(creat(zoo_beside("other"), 0600)));
 	fd = must(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-	other = must(inotify_add_watch(fd, zoo_beside("other"), IN_ALL_EVENTS)); /* 1: removed again */
+	other = must(
+		inotify_add_watch(fd, zoo_beside("other"), IN_ALL_EVENTS)); /* 1: removed again */
 	file = must(inotify_add_watch(fd, zoo_beside("file"), IN_ATTRIB | IN_MODIFY));
 	must(inotify_rm_watch(fd, other));
 	dir = must(inotify_add_watch(fd, path, IN_CREATE | IN_ONLYDIR | IN_EXCL_UNLINK));
@@ -56,6 +57,7 @@ int main(int argc, char **argv)
 	check_text(name, "new");
 	check_eq(next(fd, &wd, name), 0);
 	check_eq(inotify_add_watch(fd, zoo_beside("file"), IN_ATTRIB), file);
-	check(must(inotify_add_watch(fd, zoo_beside("other"), IN_ATTRIB)) > dir, "a number came twice");
+	check(must(inotify_add_watch(fd, zoo_beside("other"), IN_ATTRIB)) > dir,
+	      "a number came twice");
 	zoo_pass();
 }

@@ -60,7 +60,7 @@ int main(int argc, char **argv)
 	pthread_barrier_wait(&started);
 	exited = ended_child(5, 0);
 	killed = ended_child(0, SIGTERM);
-	told = how(exited) != -1; /* since Linux 6.15 */
+	told = how(exited) != -1;                        /* since Linux 6.15 */
 	one = (int)syscall(SYS_pidfd_open, tid, O_EXCL); /* PIDFD_THREAD, since Linux 6.9 */
 	if (one < 0)
 		zoo_skip("no pidfds of threads");

@@ -61,7 +61,8 @@ int main(int argc, char **argv)
 	must(fstat(sparse, &st));
 	check_eq(st.st_size, 1ll << 35);
 	check_eq(st.st_mode & 07777, 0600);
-	check(st.st_blocks < 10000, "a sparse file was filled: %lld blocks", (long long)st.st_blocks);
+	check(st.st_blocks < 10000, "a sparse file was filled: %lld blocks",
+	      (long long)st.st_blocks);
 	check_eq(pread(sparse, text, 3, 1ll << 34), 3);
 	check(!memcmp(text, "far", 3), "content of the sparse file");
 	check_eq(lseek(sparse, 0, SEEK_DATA), 1ll << 34);

@@ -26,8 +26,8 @@ int main(int argc, char **argv)
 	must(stat(other, &b));
 	check(a.st_ino == b.st_ino && a.st_dev == b.st_dev, "the descriptor is of another file");
 	check_eq(a.st_nlink, 1);
-	check(zoo_read_file(other, text, sizeof(text)) == 15 && !strcmp(text, "0123456789after"), "%s",
-	      text);
+	check(zoo_read_file(other, text, sizeof(text)) == 15 && !strcmp(text, "0123456789after"),
+	      "%s", text);
 	check(access(zoo_beside("first"), F_OK), "the deleted name is back");
 	zoo_pass();
 }

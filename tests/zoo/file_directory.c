@@ -19,7 +19,7 @@ int main(int argc, char **argv)
 		uint16_t len;
 		uint8_t type;
 		char name[];
-	} *raw;
+	} * raw;
 	char block[1024];
 
 	zoo_init(argc, argv);

@@ -14,9 +14,9 @@ int main(int argc, char **argv)
 
 	zoo_init(argc, argv);
 	for (int i = 0; i < COUNT; i++) {
-		int fd = i % 3 == 0 ? must(open("/proc/version", O_RDONLY)) :
-			 i % 3 == 1 ? must(eventfd((unsigned int)i, EFD_NONBLOCK)) :
-				      must(open(zoo_beside("data"), O_RDWR | O_CREAT, 0600));
+		int fd = i % 3 == 0   ? must(open("/proc/version", O_RDONLY))
+		         : i % 3 == 1 ? must(eventfd((unsigned int)i, EFD_NONBLOCK))
+		                      : must(open(zoo_beside("data"), O_RDWR | O_CREAT, 0600));
 
 		if (i % 3 == 2)
 			must(lseek(fd, i, SEEK_SET));

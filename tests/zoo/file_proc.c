@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=either */
-/* Descriptors of /proc files of the process itself: they must answer for this process, or be refused. */
+/* Descriptors of /proc files of the process itself: they must answer for this process, or be
+ * refused. */
 #include "zoo.h"
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* One description behind many descriptors (dup, fork), two descriptions of one file: exactly as they were. */
+/* One description behind many descriptors (dup, fork), two descriptions of one file: exactly as
+ * they were. */
 #include "zoo.h"
 
 int main(int argc, char **argv)

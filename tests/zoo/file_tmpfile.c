@@ -26,7 +26,8 @@ int main(int argc, char **argv)
 	check_eq(st.st_nlink, 0);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (linkat(AT_FDCWD, path, AT_FDCWD, zoo_beside("named"), AT_SYMLINK_FOLLOW)) {
-		/* A copy on another filesystem cannot be linked here, which O_EXCL files cannot either. */
+		/* A copy on another filesystem cannot be linked here, which O_EXCL files cannot
+		 * either. */
 		check(errno == EXDEV || errno == ENOENT, "linkat: %s", strerror(errno));
 	} else {
 		check_eq(zoo_read_file(zoo_beside("named"), text, sizeof(text)), 11);

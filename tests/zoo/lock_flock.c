@@ -25,7 +25,8 @@ int main(int argc, char **argv)
 		zoo_gate_pass(&gate);
 		zoo_await_go();
 		zoo_spoil(close(in_child));
-		/* Through the shared description the child can give up the parent's lock, not its own. */
+		/* Through the shared description the child can give up the parent's lock, not its
+		 * own. */
 		must(flock(shared, LOCK_UN));
 		probe = must(open(zoo_beside("b"), O_RDWR));
 		must_refuse(flock(probe, LOCK_EX | LOCK_NB), EWOULDBLOCK);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* Pages that parent and children share copy-on-write: everybody's own content is right, later writes are private. */
+/* Pages that parent and children share copy-on-write: everybody's own content is right, later
+ * writes are private. */
 #include "zoo.h"
 
 #define PAGES 256ul
@@ -12,7 +13,8 @@ int main(int argc, char **argv)
 	uint8_t *m;
 
 	zoo_init(argc, argv);
-	m = must(mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	m = must(mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+	              0));
 	for (uint32_t i = 0; i < PAGES; i++)
 		zoo_fill(m + i * PAGE, PAGE, i);
 	zoo_gate_make(&gate);
@@ -27,7 +29,8 @@ int main(int argc, char **argv)
 		zoo_spoil(m[c * PAGE] ^= 1);
 		for (uint32_t i = 0; i < PAGES; i++)
 			check_eq(zoo_first_wrong(m + i * PAGE, PAGE,
-						 i % 7 == c ? 1000 * (c + 1) + i : i), -1);
+			                         i % 7 == c ? 1000 * (c + 1) + i : i),
+			         -1);
 		memset(m, (int)c, PAGES * PAGE);
 		exit(0);
 	}

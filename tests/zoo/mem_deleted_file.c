@@ -25,13 +25,15 @@ int main(int argc, char **argv)
 	zoo_snapshot_here();
 	zoo_spoil(shared[4 * PAGE] ^= 1);
 	zoo_spoil(private[PAGE] ^= 1);
-	zoo_spoil(must(mmap(again, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0)));
+	zoo_spoil(
+		must(mmap(again, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0)));
 	check_eq(zoo_first_wrong(shared, BYTES, 3), -1);
 	check_eq(zoo_first_wrong(private + PAGE, PAGE, 4), -1);
 	shared[2 * PAGE + 5] = 'Z';
 	check_eq(again[5], 'Z');
 	check_eq(private[2 * PAGE + 5], 'Z');
-	check(stat(zoo_beside("gone"), &st) && errno == ENOENT, "the deleted file has its name back");
+	check(stat(zoo_beside("gone"), &st) && errno == ENOENT,
+	      "the deleted file has its name back");
 	check(strstr(zoo_smaps(shared), "(deleted)"), "the mapping is of a file with a name");
 	zoo_pass();
 }

@@ -20,7 +20,7 @@ int main(int argc, char **argv)
 
 	zoo_snapshot_here();
 	zoo_spoil(must(mmap(m, 4 * PAGE, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0)));
+	                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0)));
 	zoo_spoil(m[PAGE] = 77; m[PAGE + 1] = 78);
 	check(zoo_vma_has(m, "dp"), "the area lost MAP_DROPPABLE: %s", zoo_smaps(m));
 	for (uint32_t i = 0; i < 4; i++) {

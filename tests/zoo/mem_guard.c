@@ -31,7 +31,8 @@ int main(int argc, char **argv)
 
 	zoo_init(argc, argv);
 	signal(SIGSEGV, on_fault);
-	m = must(mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	m = must(mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+	              0));
 	zoo_fill(m, pages * PAGE, 8);
 	if (madvise(m, PAGE, MADV_GUARD_INSTALL))
 		zoo_skip("this kernel has no guard pages");

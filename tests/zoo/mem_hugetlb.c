@@ -11,11 +11,11 @@ int main(int argc, char **argv)
 
 	zoo_init(argc, argv);
 	private = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
 	if (private == MAP_FAILED)
 		zoo_skip("no huge pages are set aside (vm.nr_hugepages)");
-	shared = must(mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB,
-			   -1, 0));
+	shared = must(mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
+	                   MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0));
 	zoo_fill(private, HUGE, 1);
 	zoo_fill(shared, HUGE, 2);
 

@@ -8,14 +8,10 @@ static const struct {
 	const char *flag; /* as VmFlags shows it */
 	const char *name;
 } advices[] = {
-	{MADV_NORMAL, NULL, "normal"},
-	{MADV_HUGEPAGE, "hg", "hugepage"},
-	{MADV_NOHUGEPAGE, "nh", "nohugepage"},
-	{MADV_DONTFORK, "dc", "dontfork"},
-	{MADV_DONTDUMP, "dd", "dontdump"},
-	{MADV_WIPEONFORK, "wf", "wipeonfork"},
-	{MADV_MERGEABLE, "mg", "mergeable"},
-	{MADV_SEQUENTIAL, "sr", "sequential"},
+	{MADV_NORMAL, NULL, "normal"},         {MADV_HUGEPAGE, "hg", "hugepage"},
+	{MADV_NOHUGEPAGE, "nh", "nohugepage"}, {MADV_DONTFORK, "dc", "dontfork"},
+	{MADV_DONTDUMP, "dd", "dontdump"},     {MADV_WIPEONFORK, "wf", "wipeonfork"},
+	{MADV_MERGEABLE, "mg", "mergeable"},   {MADV_SEQUENTIAL, "sr", "sequential"},
 	{MADV_RANDOM, "rr", "random"},
 };
 
@@ -27,7 +23,7 @@ int main(int argc, char **argv)
 	zoo_init(argc, argv);
 	for (size_t i = 0; i < ZOO_LEN(advices); i++) {
 		m[i] = must(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-				 -1, 0));
+		                 -1, 0));
 		zoo_fill(m[i], bytes, (uint32_t)i);
 		must(madvise(m[i], bytes, advices[i].advice));
 	}

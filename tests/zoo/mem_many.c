@@ -22,7 +22,8 @@ int main(int argc, char **argv)
 	int before;
 
 	zoo_init(argc, argv);
-	m = must(mmap(NULL, AREAS * 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	m = must(mmap(NULL, AREAS * 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	              -1, 0));
 	for (size_t i = 0; i < AREAS; i++) {
 		zoo_fill(m + i * 2 * PAGE, PAGE, (uint32_t)i);
 		must(mprotect(m + i * 2 * PAGE, PAGE, i % 2 ? PROT_READ : PROT_READ | PROT_EXEC));

@@ -52,7 +52,7 @@ int main(int argc, char **argv)
 	check_eq(fcntl(fd, F_GET_SEALS), 0);
 	check_eq(fcntl(sealed, F_GETFD), 0);
 	check_eq(fcntl(sealed, F_GET_SEALS),
-		 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL | F_SEAL_EXEC);
+	         F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL | F_SEAL_EXEC);
 	must_refuse(pwrite(sealed, "x", 1, 0), EPERM);
 	check_eq(pread(sealed, link, 100, 0), 8);
 	check(!memcmp(link, "constant", 8), "content of the sealed file");

@@ -10,10 +10,12 @@ int main(int argc, char **argv)
 
 	zoo_init(argc, argv);
 	plain = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	locked = must(mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	locked = must(
+		mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	must(mlock(locked, 2 * PAGE));
 	zoo_fill(locked, 4 * PAGE, 1);
-	on_fault = must(mmap(NULL, 9 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	on_fault = must(
+		mmap(NULL, 9 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	must(mlock2(on_fault, 9 * PAGE, MLOCK_ONFAULT));
 	on_fault[PAGE] = 5;
 	before = atol(zoo_status(getpid(), "VmLck"));

@@ -9,7 +9,8 @@ int main(int argc, char **argv)
 
 	zoo_init(argc, argv);
 	must(mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT));
-	now = must(mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	now = must(
+		mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	now[0] = 1;
 
 	zoo_snapshot_here();
@@ -18,7 +19,8 @@ int main(int argc, char **argv)
 	check(zoo_vma_has(now, "lo"), "a mapping is not locked any more");
 	check(zoo_vma_has(argv[0], "lo"), "the stack is not locked any more");
 	check_eq(zoo_resident(now, 3 * PAGE), 1);
-	later = must(mmap(NULL, 5 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	later = must(
+		mmap(NULL, 5 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	check(zoo_vma_has(later, "lo"), "MCL_FUTURE was lost");
 	check_eq(zoo_resident(later, 5 * PAGE), 0); /* MCL_ONFAULT */
 	zoo_pass();

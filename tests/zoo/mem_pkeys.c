@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* Protection keys: which are allocated, which mapping has which, and each thread's rights register. */
+/* Protection keys: which are allocated, which mapping has which, and each thread's rights register.
+ */
 #include "zoo.h"
 
 #include <setjmp.h>
@@ -46,7 +47,8 @@ int main(int argc, char **argv)
 	a = pkey_alloc(0, PKEY_DISABLE_ACCESS);
 	if (a < 0)
 		zoo_skip("no protection keys here");
-	sigaction(SIGSEGV, &(struct sigaction){.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO}, NULL);
+	sigaction(SIGSEGV, &(struct sigaction){.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO},
+	          NULL);
 	b = must(pkey_alloc(0, PKEY_DISABLE_WRITE));
 	c = must(pkey_alloc(0, 0));
 	must(pkey_free(a)); /* a hole among the allocated */

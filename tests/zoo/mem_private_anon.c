@@ -20,7 +20,8 @@ int main(int argc, char **argv)
 
 	zoo_init(argc, argv);
 	zoo_hold_result();
-	m = must(mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	m = must(mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+	              0));
 	for (size_t i = 0; i < PAGES; i += 3)
 		zoo_fill(m + i * PAGE, PAGE, (uint32_t)i);
 	check_eq(*(volatile uint8_t *)(m + PAGE), 0);

@@ -19,7 +19,7 @@ int main(int argc, char **argv)
 	child = must(fork());
 	if (!child) {
 		uint8_t *other = must(mremap(m, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED,
-					     (void *)0x600000000000));
+		                             (void *)0x600000000000));
 
 		zoo_gate_pass(&gate);
 		zoo_await_go();

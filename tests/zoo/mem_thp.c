@@ -10,8 +10,8 @@ int main(int argc, char **argv)
 	uint8_t *m;
 
 	zoo_init(argc, argv);
-	m = must(mmap(NULL, BYTES + (2 << 20), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		      0));
+	m = must(mmap(NULL, BYTES + (2 << 20), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	              -1, 0));
 	m = (uint8_t *)(((uintptr_t)m + (2 << 20) - 1) & ~((2ul << 20) - 1));
 	must(madvise(m, BYTES, MADV_HUGEPAGE));
 	zoo_fill(m, BYTES, 1);

@@ -8,9 +8,9 @@
 
 int main(int argc, char **argv)
 {
-	static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI,
-					   CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
-					   CLOCK_MONOTONIC_COARSE};
+	static const clockid_t clocks[] = {
+		CLOCK_REALTIME,      CLOCK_MONOTONIC,       CLOCK_BOOTTIME,        CLOCK_TAI,
+		CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE};
 	uintptr_t vdso;
 	double before[ZOO_LEN(clocks)];
 	unsigned int cpu, node;
@@ -34,9 +34,10 @@ int main(int argc, char **argv)
 
 		must(syscall(SYS_clock_gettime, clocks[i], &t));
 		kernel = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-		check(now >= before[i], "clock %d went back from %f to %f", clocks[i], before[i], now);
-		check(kernel >= now && kernel < now + 1, "clock %d: vDSO %f, kernel %f", clocks[i], now,
-		      kernel);
+		check(now >= before[i], "clock %d went back from %f to %f", clocks[i], before[i],
+		      now);
+		check(kernel >= now && kernel < now + 1, "clock %d: vDSO %f, kernel %f", clocks[i],
+		      now, kernel);
 	}
 	must(gettimeofday(&tv, NULL));
 	check(llabs((long long)tv.tv_sec - (long long)time(NULL)) <= 1, "gettimeofday");

@@ -7,7 +7,8 @@
 
 int main(int argc, char **argv)
 {
-	union bpf_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 4};
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 4};
 	uint64_t value = 77;
 	uint32_t key = 2;
 	int fd;

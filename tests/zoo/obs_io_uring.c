@@ -14,8 +14,8 @@ int main(int argc, char **argv)
 	fd = (int)syscall(SYS_io_uring_setup, 4, &p);
 	if (fd < 0)
 		zoo_skip("io_uring_setup: %s", strerror(errno));
-	uint32_t *ring = must(mmap(NULL, p.sq_off.array + 4 * p.sq_entries, PROT_READ | PROT_WRITE, MAP_SHARED,
-				   fd, IORING_OFF_SQ_RING));
+	uint32_t *ring = must(mmap(NULL, p.sq_off.array + 4 * p.sq_entries, PROT_READ | PROT_WRITE,
+	                           MAP_SHARED, fd, IORING_OFF_SQ_RING));
 
 	zoo_snapshot_here();
 	zoo_spoil(close(fd));

@@ -7,8 +7,9 @@
 
 int main(int argc, char **argv)
 {
-	struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE, .size = sizeof(attr),
-				       .config = PERF_COUNT_SW_PAGE_FAULTS};
+	struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE,
+	                               .size = sizeof(attr),
+	                               .config = PERF_COUNT_SW_PAGE_FAULTS};
 	uint64_t before, after;
 	int fd;
 
@@ -20,7 +21,8 @@ int main(int argc, char **argv)
 	zoo_snapshot_here();
 	zoo_spoil(must(dup2(must(open("/dev/zero", O_RDONLY)), fd)));
 	check_eq(read(fd, &before, 8), 8);
-	uint8_t *m = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	uint8_t *m =
+		must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	m[0] = 1;
 	check_eq(read(fd, &after, 8), 8);
 	check(after > before, "it does not count: %llu", (unsigned long long)after);

@@ -31,6 +31,7 @@ int main(int argc, char **argv)
 	zoo_spoil(c = 'y');
 	must(write(to[1], &c, 1));
 	check_eq(waitpid(child, &status, 0), child);
-	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status 0x%x: getpid was allowed", status);
+	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status 0x%x: getpid was allowed",
+	      status);
 	zoo_pass();
 }

@@ -20,7 +20,8 @@ int main(int argc, char **argv)
 			must(ptrace(PTRACE_SEIZE, tracee, NULL, NULL));
 			zoo_gate_pass(&gate);
 			/* Hand on whatever stops it, until it ends. */
-			for (int status; waitpid(tracee, &status, __WALL) == tracee && WIFSTOPPED(status);)
+			for (int status;
+			     waitpid(tracee, &status, __WALL) == tracee && WIFSTOPPED(status);)
 				ptrace(PTRACE_CONT, tracee, NULL,
 				       (void *)(long)(status >> 16 ? 0 : WSTOPSIG(status)));
 			_exit(0);
@@ -32,7 +33,7 @@ int main(int argc, char **argv)
 
 	zoo_snapshot_here();
 	zoo_spoil(kill(atoi(zoo_status(getpid(), "TracerPid")), SIGKILL);
-		  while (atoi(zoo_status(getpid(), "TracerPid"))) sched_yield());
+	          while (atoi(zoo_status(getpid(), "TracerPid"))) sched_yield());
 	check(atoi(zoo_status(getpid(), "TracerPid")) > 0, "the tracer was thrown off");
 	zoo_pass();
 }

@@ -20,7 +20,8 @@ int main(int argc, char **argv)
 		zoo_skip("userfaultfd: %s", strerror(errno));
 	must(ioctl(fd, UFFDIO_API, &api));
 	m = must(mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	range = (struct uffdio_register){.range = {(uintptr_t)m, 4 * PAGE}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+	range = (struct uffdio_register){.range = {(uintptr_t)m, 4 * PAGE},
+	                                 .mode = UFFDIO_REGISTER_MODE_MISSING};
 	must(ioctl(fd, UFFDIO_REGISTER, &range));
 
 	zoo_snapshot_here();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* A pipeline of three processes with a blocked reader, bytes on the way, and the end of file at its end. */
+/* A pipeline of three processes with a blocked reader, bytes on the way, and the end of file at its
+ * end. */
 #include "zoo.h"
 
 int main(int argc, char **argv)

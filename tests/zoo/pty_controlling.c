@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* A session below us on a pty of ours: its controlling terminal, /dev/tty, foreground group, ^C and hangup. */
+/* A session below us on a pty of ours: its controlling terminal, /dev/tty, foreground group, ^C and
+ * hangup. */
 #include "zoo.h"
 
 #include <sys/ioctl.h>

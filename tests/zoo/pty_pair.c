@@ -64,7 +64,8 @@ int main(int argc, char **argv)
 	check(!memcmp(is.c_cc, was.c_cc, sizeof(is.c_cc)), "control characters");
 	struct winsize now_size;
 	must(ioctl(slave, TIOCGWINSZ, &now_size));
-	check(!memcmp(&now_size, &size, sizeof(size)), "window of %u x %u", now_size.ws_row, now_size.ws_col);
+	check(!memcmp(&now_size, &size, sizeof(size)), "window of %u x %u", now_size.ws_row,
+	      now_size.ws_col);
 	must(ioctl(lonely, TIOCGPTLCK, &locked));
 	check_eq(locked, 1);
 	must(ioctl(lonely, TIOCGPKT, &packet));

@@ -78,9 +78,9 @@ int main(int argc, char **argv)
 	for (int sig = 1; sig <= 64; sig++) {
 		must(syscall(SYS_rt_sigaction, sig, NULL, &got, 8));
 		check(!memcmp(&got, &want[sig], sizeof(got)),
-		      "signal %d: handler %p flags %lx mask %llx, want %p %lx %llx", sig, got.handler,
-		      got.flags, (unsigned long long)got.mask, want[sig].handler, want[sig].flags,
-		      (unsigned long long)want[sig].mask);
+		      "signal %d: handler %p flags %lx mask %llx, want %p %lx %llx", sig,
+		      got.handler, got.flags, (unsigned long long)got.mask, want[sig].handler,
+		      want[sig].flags, (unsigned long long)want[sig].mask);
 	}
 	raise(SIGALRM); /* 14 % 6 == 2: ignored */
 	check_eq(last, 0);

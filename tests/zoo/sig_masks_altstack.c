@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* Blocked signals and the alternate stack, of the main thread and of another, and a handler that is running on it. */
+/* Blocked signals and the alternate stack, of the main thread and of another, and a handler that is
+ * running on it. */
 #include "zoo.h"
 
 #include <pthread.h>
@@ -74,8 +75,10 @@ int main(int argc, char **argv)
 	sigdelset(&mask, SIGWINCH);
 	sigdelset(&mask, SIGTERM);
 	must(sigprocmask(SIG_SETMASK, &mask, NULL));
-	must(sigaltstack(&(stack_t){.ss_sp = main_stack, .ss_size = sizeof(main_stack),
-				    .ss_flags = AUTODISARM}, NULL));
+	must(sigaltstack(&(stack_t){.ss_sp = main_stack,
+	                            .ss_size = sizeof(main_stack),
+	                            .ss_flags = AUTODISARM},
+	                 NULL));
 	sigfillset(&a.sa_mask);
 	must(sigaction(SIGTERM, &a, NULL));
 	raise(SIGTERM); /* the snapshot is taken inside the handler */

@@ -21,13 +21,13 @@ static void take(const char *who, int want_sig, int want_code, int want_value, p
 	sig = (int)syscall(SYS_rt_sigtimedwait, &all, &i, &none, 8);
 	if (sig != want_sig)
 		zoo_fail("%s: signal %d, want %d", who, sig, want_sig);
-	check(sig < 0 || i.si_code == want_code, "%s: signal %d: code %d, want %d", who, sig, i.si_code,
-	      want_code);
-	check(sig < 0 || i.si_pid == want_pid, "%s: signal %d: from %d, want %d", who, sig, i.si_pid,
-	      want_pid);
+	check(sig < 0 || i.si_code == want_code, "%s: signal %d: code %d, want %d", who, sig,
+	      i.si_code, want_code);
+	check(sig < 0 || i.si_pid == want_pid, "%s: signal %d: from %d, want %d", who, sig,
+	      i.si_pid, want_pid);
 	check(sig < 0 || i.si_uid == getuid(), "%s: signal %d: from user %d", who, sig, i.si_uid);
-	check(want_value < 0 || i.si_int == want_value, "%s: signal %d: value %d, want %d", who, sig,
-	      i.si_int, want_value);
+	check(want_value < 0 || i.si_int == want_value, "%s: signal %d: value %d, want %d", who,
+	      sig, i.si_int, want_value);
 }
 
 static void queue(pid_t tid, int sig, int value)

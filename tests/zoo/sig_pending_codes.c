@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* Pending signals whose siginfo comes from the kernel: a fault's address, a timer's id, a child's end. */
+/* Pending signals whose siginfo comes from the kernel: a fault's address, a timer's id, a child's
+ * end. */
 #include "zoo.h"
 
 int main(int argc, char **argv)

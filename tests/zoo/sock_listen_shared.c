@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* A pre-forked server: one listening socket in three processes, and SO_REUSEPORT siblings on one port. */
+/* A pre-forked server: one listening socket in three processes, and SO_REUSEPORT siblings on one
+ * port. */
 #include "zoo.h"
 
 #include <netinet/in.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* A listening TCP socket (IPv4): address, port, backlog, options; a client can connect afterwards. */
+/* A listening TCP socket (IPv4): address, port, backlog, options; a client can connect afterwards.
+ */
 #include "zoo.h"
 
 #include <arpa/inet.h>
@@ -31,7 +32,8 @@ static int option(int fd, size_t i)
 {
 	int value = -1;
 
-	must(getsockopt(fd, options[i].level, options[i].name, &value, &(socklen_t){sizeof(value)}));
+	must(getsockopt(fd, options[i].level, options[i].name, &value,
+	                &(socklen_t){sizeof(value)}));
 	return value;
 }
 
@@ -45,7 +47,8 @@ static struct tcp_info info(int fd)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, now;
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+			   now;
 	int was[ZOO_LEN(options)], fd, client, server;
 	socklen_t len = sizeof(a);
 	char got[8];
@@ -53,7 +56,8 @@ int main(int argc, char **argv)
 	zoo_init(argc, argv);
 	fd = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 	for (size_t i = 0; i < ZOO_LEN(options); i++)
-		must(setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int)));
+		must(setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+		                sizeof(int)));
 	must(bind(fd, (void *)&a, sizeof(a)));
 	must(listen(fd, 17));
 	must(getsockname(fd, (void *)&a, &len));
@@ -66,8 +70,8 @@ int main(int argc, char **argv)
 	zoo_spoil(must(listen(fd, 18)));
 	zoo_spoil(must(shutdown(fd, SHUT_RD)));
 	for (size_t i = 0; i < ZOO_LEN(options); i++)
-		check(option(fd, i) == was[i], "option %d of level %d is %d, was %d", options[i].name,
-		      options[i].level, option(fd, i), was[i]);
+		check(option(fd, i) == was[i], "option %d of level %d is %d, was %d",
+		      options[i].name, options[i].level, option(fd, i), was[i]);
 	check_eq(info(fd).tcpi_state, TCP_LISTEN);
 	check_eq(info(fd).tcpi_sacked, 17); /* of a listener: the backlog */
 	check_eq(info(fd).tcpi_unacked, 0); /* and nobody in it */

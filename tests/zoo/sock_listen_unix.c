@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* Listening UNIX sockets, by path and abstract: clients can connect afterwards, peer credentials are right. */
+/* Listening UNIX sockets, by path and abstract: clients can connect afterwards, peer credentials
+ * are right. */
 #include "zoo.h"
 
 #include <stddef.h>
@@ -20,7 +21,8 @@ static int listener(const char *name, int type, struct sockaddr_un *a, socklen_t
 		*len = sizeof(*a);
 	} else {
 		*len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
-				   (size_t)snprintf(a->sun_path + 1, 90, "zoo %d %d", getpid(), type));
+		                   (size_t)snprintf(a->sun_path + 1, 90, "zoo %d %d", getpid(),
+		                                    type));
 	}
 	must(bind(fd, (void *)a, *len));
 	must(listen(fd, 2));

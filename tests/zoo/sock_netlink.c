@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* A netlink socket with a number, groups and options of its own: it answers, and hears its groups. */
+/* A netlink socket with a number, groups and options of its own: it answers, and hears its groups.
+ */
 #include "zoo.h"
 
 #include <linux/netlink.h>
@@ -32,7 +33,8 @@ int main(int argc, char **argv)
 	must(getsockopt(fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, before, &len));
 
 	zoo_snapshot_here();
-	zoo_spoil(must(setsockopt(fd, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, &group, sizeof(group))));
+	zoo_spoil(
+		must(setsockopt(fd, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, &group, sizeof(group))));
 	zoo_spoil(must(setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &(int){0}, sizeof(int))));
 	zoo_spoil(number++);
 	len = sizeof(groups);

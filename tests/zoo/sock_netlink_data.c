@@ -12,9 +12,11 @@ int main(int argc, char **argv)
 	struct {
 		struct nlmsghdr h;
 		struct rtgenmsg g;
-	} ask = {.h = {.nlmsg_len = sizeof(ask), .nlmsg_type = RTM_GETLINK,
-		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = 1},
-		 .g = {.rtgen_family = AF_UNSPEC}};
+	} ask = {.h = {.nlmsg_len = sizeof(ask),
+	               .nlmsg_type = RTM_GETLINK,
+	               .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+	               .nlmsg_seq = 1},
+	         .g = {.rtgen_family = AF_UNSPEC}};
 	char answer[65536];
 	int fd;
 
@@ -25,7 +27,7 @@ int main(int argc, char **argv)
 
 	zoo_snapshot_here();
 	zoo_spoil(must(recv(fd, answer, sizeof(answer), 0)); must(fcntl(fd, F_SETFL, O_NONBLOCK));
-		  while (recv(fd, answer, sizeof(answer), 0) > 0));
+	          while (recv(fd, answer, sizeof(answer), 0) > 0));
 	check(must(recv(fd, answer, sizeof(answer), MSG_DONTWAIT)) > 0, "the answer is lost");
 	check_eq(((struct nlmsghdr *)(void *)answer)->nlmsg_type, RTM_NEWLINK);
 	zoo_pass();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* UNIX socket pairs of each type with bytes or packets queued in both directions, and their options. */
+/* UNIX socket pairs of each type with bytes or packets queued in both directions, and their
+ * options. */
 #include "zoo.h"
 
 #include <sys/socket.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore needs=root unprivileged=no */
-/* SO_PEERCRED: who made a pair, who listened and who connected, under which ids; SCM_CREDENTIALS queued. */
+/* SO_PEERCRED: who made a pair, who listened and who connected, under which ids; SCM_CREDENTIALS
+ * queued. */
 #include "zoo.h"
 
 #include <sys/prctl.h>
@@ -35,8 +36,10 @@ int main(int argc, char **argv)
 	socklen_t len = sizeof(sa_family_t);
 	char data[64], control[256];
 	struct iovec iov = {data, sizeof(data)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			     .msg_controllen = sizeof(control)};
+	struct msghdr msg = {.msg_iov = &iov,
+	                     .msg_iovlen = 1,
+	                     .msg_control = control,
+	                     .msg_controllen = sizeof(control)};
 	struct ucred cred;
 	struct zoo_gate gate;
 	pid_t child;
@@ -78,7 +81,8 @@ int main(int argc, char **argv)
 	check_peer(his[1], getpid(), OTHER, "a pair of another user");
 	check_peer(server, child, OTHER, "the server's");
 	check_eq(recvmsg(childs[1], &msg, MSG_DONTWAIT), 14);
-	check(CMSG_FIRSTHDR(&msg) && CMSG_FIRSTHDR(&msg)->cmsg_type == SCM_CREDENTIALS, "no credentials");
+	check(CMSG_FIRSTHDR(&msg) && CMSG_FIRSTHDR(&msg)->cmsg_type == SCM_CREDENTIALS,
+	      "no credentials");
 	memcpy(&cred, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(cred));
 	check_eq(cred.pid, child);
 	check_eq(cred.uid, OTHER);

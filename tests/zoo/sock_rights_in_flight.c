@@ -9,8 +9,10 @@ int main(int argc, char **argv)
 {
 	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0}, c = 'x', got[16];
 	struct iovec io = {&c, 1};
-	struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control,
-			   .msg_controllen = sizeof(control)};
+	struct msghdr m = {.msg_iov = &io,
+	                   .msg_iovlen = 1,
+	                   .msg_control = control,
+	                   .msg_controllen = sizeof(control)};
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 	int s[2], p[2], fd;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=either */
-/* A connection made by connect() and accept() within the tree, its listener still there, bytes under way. */
+/* A connection made by connect() and accept() within the tree, its listener still there, bytes
+ * under way. */
 #include "zoo.h"
 
 #include <sys/socket.h>

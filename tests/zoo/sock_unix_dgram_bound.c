@@ -20,7 +20,8 @@ int main(int argc, char **argv)
 	unlink(a.sun_path);
 	must(bind(server, (void *)&a, sizeof(a)));
 	client = must(socket(AF_UNIX, SOCK_DGRAM, 0));
-	must(bind(client, (void *)&(struct sockaddr_un){.sun_family = AF_UNIX}, sizeof(sa_family_t)));
+	must(bind(client, (void *)&(struct sockaddr_un){.sun_family = AF_UNIX},
+	          sizeof(sa_family_t)));
 	must(connect(client, (void *)&a, sizeof(a)));
 	must(send(client, "waiting", 7, 0));
 

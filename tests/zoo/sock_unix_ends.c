@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* UNIX sockets with one end: a closed peer with bytes left, a reset, a listener that is gone, names. */
+/* UNIX sockets with one end: a closed peer with bytes left, a reset, a listener that is gone,
+ * names. */
 #include "zoo.h"
 
 #include <stddef.h>
@@ -28,7 +29,8 @@ static int bound(const char *path, int type)
 
 int main(int argc, char **argv)
 {
-	int closed[2], reset[2], half[2], listener, client, server, relative, sender, receiver, lost[2];
+	int closed[2], reset[2], half[2], listener, client, server, relative, sender, receiver,
+		lost[2];
 	struct sockaddr_un name, from, a;
 	char got[64], inbox[PATH_MAX], door[PATH_MAX], dir[PATH_MAX], *base;
 	socklen_t len;
@@ -81,7 +83,8 @@ int main(int argc, char **argv)
 	zoo_spoil(must(unlink(base)));
 	zoo_spoil(must(recv(receiver, got, 4, 0)));
 	zoo_spoil(must(recv(half[1], got, 1, 0)));
-	zoo_spoil(must(socketpair(AF_UNIX, SOCK_STREAM, 0, reset)); fcntl(reset[0], F_SETFL, O_NONBLOCK));
+	zoo_spoil(must(socketpair(AF_UNIX, SOCK_STREAM, 0, reset));
+	          fcntl(reset[0], F_SETFL, O_NONBLOCK));
 	check_eq(recv(closed[0], got, sizeof(got), MSG_DONTWAIT), 10);
 	check(!memcmp(got, "last words", 10), "%.10s", got);
 	check_eq(recv(closed[0], got, sizeof(got), MSG_DONTWAIT), 0);

@@ -33,7 +33,8 @@ static void *sleeper(void *arg)
 	if (which == ABSOLUTE) {
 		t.tv_sec = (time_t)until;
 		t.tv_nsec = (long)((until - (double)t.tv_sec) * 1e9);
-		result[which] = (int)syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+		result[which] =
+			(int)syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 	}
 	if (which == LONG) {
 		t.tv_sec = 1000;

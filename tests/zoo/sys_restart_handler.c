@@ -41,7 +41,9 @@ int main(int argc, char **argv)
 	pthread_t t[2];
 
 	zoo_init(argc, argv);
-	must(sigaction(SIGUSR2, &(struct sigaction){.sa_handler = with_restart, .sa_flags = SA_RESTART}, NULL));
+	must(sigaction(SIGUSR2,
+	               &(struct sigaction){.sa_handler = with_restart, .sa_flags = SA_RESTART},
+	               NULL));
 	must(sigaction(SIGHUP, &(struct sigaction){.sa_handler = without}, NULL));
 	for (long i = 0; i < 2; i++) {
 		must(pipe(pipes[i]));
@@ -62,7 +64,8 @@ int main(int argc, char **argv)
 	must(write(pipes[0][1], "R", 1));
 	must_zero(pthread_join(t[0], NULL));
 	zoo_spoil(handled[0]++);
-	check(result[0] == 1 && got[0] == 'R', "restarted read: %ld (%s)", result[0], strerror(error[0]));
+	check(result[0] == 1 && got[0] == 'R', "restarted read: %ld (%s)", result[0],
+	      strerror(error[0]));
 	check(result[1] == -1 && error[1] == EINTR, "interrupted read: %ld (%s)", result[1],
 	      strerror(error[1]));
 	check_eq(handled[0], 1);

@@ -47,7 +47,7 @@ static void *waiter(void *arg)
 		break;
 	case PSELECT:
 		r = syscall(SYS_pselect6, 0, NULL, NULL, NULL, NULL,
-			    (uint64_t[2]){(uintptr_t)&temporary, 8});
+		            (uint64_t[2]){(uintptr_t)&temporary, 8});
 		break;
 	case EPOLL:
 		r = syscall(SYS_epoll_pwait, epoll, &e, 1, -1, &temporary, 8);
@@ -59,7 +59,8 @@ static void *waiter(void *arg)
 	must_zero(pthread_sigmask(SIG_BLOCK, NULL, &now));
 	zoo_spoil(sigaddset(&now, SIGHUP));
 	for (int sig = 1; sig < 65; sig++)
-		check(sigismember(&now, sig) == sigismember(&own, sig), "case %ld: signal %d", which, sig);
+		check(sigismember(&now, sig) == sigismember(&own, sig), "case %ld: signal %d",
+		      which, sig);
 	return NULL;
 }
 

@@ -14,8 +14,9 @@
 
 enum { POLL, PPOLL, SELECT, PSELECT, EPOLL, FUTEX, FUTEX_ABS, SIGWAIT, RECV, COUNT };
 
-static const long number[COUNT] = {SYS_poll, SYS_ppoll, SYS_select, SYS_pselect6, SYS_epoll_pwait,
-				   SYS_futex, SYS_futex, SYS_rt_sigtimedwait, SYS_recvfrom};
+static const long number[COUNT] = {SYS_poll,     SYS_ppoll,           SYS_select,
+                                   SYS_pselect6, SYS_epoll_pwait,     SYS_futex,
+                                   SYS_futex,    SYS_rt_sigtimedwait, SYS_recvfrom};
 static volatile pid_t tids[COUNT];
 static long result[COUNT];
 static int error[COUNT], quiet[2], sockets[2], epoll;
@@ -46,7 +47,7 @@ static long wait_in(long which)
 		return syscall(SYS_select, quiet[0] + 1, &fds, NULL, NULL, &tv);
 	case PSELECT:
 		return syscall(SYS_pselect6, quiet[0] + 1, &fds, NULL, NULL, &t,
-			       (uint64_t[2]){(uintptr_t)&mask, 8});
+		               (uint64_t[2]){(uintptr_t)&mask, 8});
 	case EPOLL:
 		return syscall(SYS_epoll_pwait, epoll, &e, 1, 1200, &mask, 8);
 	case FUTEX:
@@ -109,7 +110,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < COUNT; i++) {
 		bool zero = i <= EPOLL;
 
-		check(result[i] == (zero ? 0 : -1), "case %d: %ld (%s)", i, result[i], strerror(error[i]));
+		check(result[i] == (zero ? 0 : -1), "case %d: %ld (%s)", i, result[i],
+		      strerror(error[i]));
 		check(zero || error[i] == (i == FUTEX || i == FUTEX_ABS ? ETIMEDOUT : EAGAIN),
 		      "case %d: %s", i, strerror(error[i]));
 		check(took[i] > 1.198, "case %d took only %f s", i, took[i]);

@@ -14,14 +14,39 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { READ, WRITE, POLL, PPOLL, SELECT, FUTEX, SUSPEND, ACCEPT, FLOCK, FCNTL_LOCK, EVENTFD, RECV, WAIT, OPEN,
-       COUNT };
+enum {
+	READ,
+	WRITE,
+	POLL,
+	PPOLL,
+	SELECT,
+	FUTEX,
+	SUSPEND,
+	ACCEPT,
+	FLOCK,
+	FCNTL_LOCK,
+	EVENTFD,
+	RECV,
+	WAIT,
+	OPEN,
+	COUNT
+};
 
 static const long number[COUNT] = {
-	[READ] = SYS_read, [WRITE] = SYS_write, [POLL] = SYS_poll, [PPOLL] = SYS_ppoll,
-	[SELECT] = SYS_pselect6, [FUTEX] = SYS_futex, [SUSPEND] = SYS_rt_sigsuspend, [ACCEPT] = SYS_accept4,
-	[FLOCK] = SYS_flock, [FCNTL_LOCK] = SYS_fcntl, [EVENTFD] = SYS_read, [RECV] = SYS_recvfrom,
-	[WAIT] = SYS_wait4, [OPEN] = SYS_openat,
+	[READ] = SYS_read,
+	[WRITE] = SYS_write,
+	[POLL] = SYS_poll,
+	[PPOLL] = SYS_ppoll,
+	[SELECT] = SYS_pselect6,
+	[FUTEX] = SYS_futex,
+	[SUSPEND] = SYS_rt_sigsuspend,
+	[ACCEPT] = SYS_accept4,
+	[FLOCK] = SYS_flock,
+	[FCNTL_LOCK] = SYS_fcntl,
+	[EVENTFD] = SYS_read,
+	[RECV] = SYS_recvfrom,
+	[WAIT] = SYS_wait4,
+	[OPEN] = SYS_openat,
 };
 
 static volatile pid_t tids[COUNT];
@@ -148,7 +173,8 @@ int main(int argc, char **argv)
 	zoo_snapshot_here();
 	for (int i = 0; i < COUNT; i++)
 		if (tids[i])
-			zoo_await_syscall(tids[i], number[i]); /* waiting again, none came back early */
+			zoo_await_syscall(tids[i],
+			                  number[i]); /* waiting again, none came back early */
 	must(write(pipes[READ][1], "x", 1));
 	must(read(pipes[WRITE][0], data, 65536));
 	must(write(pipes[POLL][1], "x", 1));
@@ -171,13 +197,18 @@ int main(int argc, char **argv)
 	zoo_spoil(result[WRITE]--);
 	zoo_spoil(result[ACCEPT] = -1);
 	for (int i = 0; i < COUNT; i++) {
-		long want = i == WRITE ? (long)PAGE : i == FUTEX || i == FLOCK || i == FCNTL_LOCK ? 0 :
-			    i == SUSPEND ? -1 : i == EVENTFD ? 8 :
-			    i == WAIT ? child : i == ACCEPT || i == OPEN ? result[i] : 1;
+		long want = i == WRITE                                    ? (long)PAGE
+		            : i == FUTEX || i == FLOCK || i == FCNTL_LOCK ? 0
+		            : i == SUSPEND                                ? -1
+		            : i == EVENTFD                                ? 8
+		            : i == WAIT                                   ? child
+		            : i == ACCEPT || i == OPEN                    ? result[i]
+		                                                          : 1;
 
 		check(result[i] == want && (result[i] >= 0 || error[i] == EINTR),
 		      "case %d: result %ld (%s), want %ld", i, result[i], strerror(error[i]), want);
 	}
-	check(result[ACCEPT] > 2 && result[OPEN] > 2, "accept %ld, open %ld", result[ACCEPT], result[OPEN]);
+	check(result[ACCEPT] > 2 && result[OPEN] > 2, "accept %ld, open %ld", result[ACCEPT],
+	      result[OPEN]);
 	zoo_pass();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=restore skip=kill */
+/* zoo: expect=restore unprivileged=obstacle skip=kill */
 /*
  * Waits that the kernel does not restart: after SIGSTOP and SIGCONT they give EINTR without any
  * handler. A snapshot is not such a stop: each goes on until its own event comes. (Only a wslx that
@@ -86,7 +86,7 @@ int main(int argc, char **argv)
 		must_zero(pthread_join(t[i], NULL));
 	zoo_spoil(result[EPOLL] = -1);
 	for (int i = 0; i < COUNT; i++)
-		check(result[i] == (i == SIGWAIT ? SIGRTMIN + 2 : want[i]), "case %d: %ld (%s)", i, result[i],
-		      strerror(error[i]));
+		check(result[i] == (i == SIGWAIT ? SIGRTMIN + 2 : want[i]), "case %d: %ld (%s)", i,
+		      result[i], strerror(error[i]));
 	zoo_pass();
 }

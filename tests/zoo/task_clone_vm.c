@@ -35,7 +35,7 @@ static int child(void *arg)
 int main(int argc, char **argv)
 {
 	static const int flags[] = {CLONE_VM | SIGCHLD,
-				    CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | SIGCHLD};
+	                            CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | SIGCHLD};
 	char cwd[PATH_MAX];
 	pid_t pid[2];
 

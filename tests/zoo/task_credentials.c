@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore needs=root unprivileged=no */
-/* Different ids of every sort, groups, capability sets, securebits, keepcaps, no_new_privs, ambient; per child. */
+/* Different ids of every sort, groups, capability sets, securebits, keepcaps, no_new_privs,
+ * ambient; per child. */
 #include "zoo.h"
 
 #include <grp.h>
@@ -9,15 +10,16 @@
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 
-static const char *const lines[] = {"Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb",
-				    "NoNewPrivs"};
+static const char *const lines[] = {"Uid",    "Gid",    "Groups", "CapInh",    "CapPrm",
+                                    "CapEff", "CapBnd", "CapAmb", "NoNewPrivs"};
 
 static void caps(uint64_t inheritable, uint64_t permitted, uint64_t effective)
 {
 	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct d[2] = {
 		{(uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable},
-		{(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32)}};
+		{(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32),
+	         (uint32_t)(inheritable >> 32)}};
 
 	must(syscall(SYS_capset, &h, d));
 }
@@ -31,13 +33,14 @@ static void become(int which)
 	must(prctl(PR_CAPBSET_DROP, CAP_SYS_MODULE));
 	must_zero(setgroups(which ? 4 : 0, groups));
 	if (which == 1) {
-		must(prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP | SECBIT_KEEP_CAPS | SECBIT_NOROOT));
+		must(prctl(PR_SET_SECUREBITS,
+		           SECBIT_NO_SETUID_FIXUP | SECBIT_KEEP_CAPS | SECBIT_NOROOT));
 		must(setresgid(1000, 2000, 3000));
 		must(setresuid(1000, 2000, 3000));
 		setfsgid(4000);
 		setfsuid(5000);
-		caps(BIT(CAP_CHOWN) | BIT(CAP_NET_RAW), BIT(CAP_CHOWN) | BIT(CAP_NET_RAW) | BIT(CAP_KILL),
-		     BIT(CAP_KILL));
+		caps(BIT(CAP_CHOWN) | BIT(CAP_NET_RAW),
+		     BIT(CAP_CHOWN) | BIT(CAP_NET_RAW) | BIT(CAP_KILL), BIT(CAP_KILL));
 		must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_CHOWN, 0, 0));
 	} else if (which == 2) {
 		must(setresgid(1234, 1234, 1234));
@@ -80,8 +83,8 @@ int main(int argc, char **argv)
 		}
 		for (size_t k = 0; k < ZOO_LEN(lines); k++)
 			check(!strcmp(was[k], zoo_status(getpid(), lines[k])),
-			      "child %d: %s is '%s', was '%s'", i, lines[k], zoo_status(getpid(), lines[k]),
-			      was[k]);
+			      "child %d: %s is '%s', was '%s'", i, lines[k],
+			      zoo_status(getpid(), lines[k]), was[k]);
 		check_eq(prctl(PR_GET_SECUREBITS), bits);
 		check_eq(prctl(PR_GET_KEEPCAPS), keep);
 		exit(0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* What /proc tells about a process: exe, cmdline, environ, auxv, comm, the areas in stat, start of the stack. */
+/* What /proc tells about a process: exe, cmdline, environ, auxv, comm, the areas in stat, start of
+ * the stack. */
 #include "zoo.h"
 
 #define FIELDS 8
@@ -24,14 +25,16 @@ static void areas(unsigned long long *out)
 
 int main(int argc, char **argv)
 {
-	static char cmdline[2][8192], environment[2][65536], auxv[2][2048], exe[2][PATH_MAX], comm[2][32];
+	static char cmdline[2][8192], environment[2][65536], auxv[2][2048], exe[2][PATH_MAX],
+		comm[2][32];
 	unsigned long long was[FIELDS], now[FIELDS];
 	long n[2][3];
 
 	zoo_init(argc, argv);
 	for (int i = 0;; i = 1) {
 		n[i][0] = must(zoo_read_file("/proc/self/cmdline", cmdline[i], sizeof(cmdline[i])));
-		n[i][1] = must(zoo_read_file("/proc/self/environ", environment[i], sizeof(environment[i])));
+		n[i][1] = must(zoo_read_file("/proc/self/environ", environment[i],
+		                             sizeof(environment[i])));
 		n[i][2] = must(zoo_read_file("/proc/self/auxv", auxv[i], sizeof(auxv[i])));
 		must(readlink("/proc/self/exe", exe[i], PATH_MAX - 1));
 		must(zoo_read_file("/proc/self/comm", comm[i], sizeof(comm[i])));
@@ -51,6 +54,7 @@ int main(int argc, char **argv)
 	check_text(exe[1], exe[0]);
 	check_text(comm[1], comm[0]);
 	for (int k = 0; k < FIELDS; k++)
-		check(was[k] == now[k], "field %d of stat is %llx, was %llx", fields[k], now[k], was[k]);
+		check(was[k] == now[k], "field %d of stat is %llx, was %llx", fields[k], now[k],
+		      was[k]);
 	zoo_pass();
 }

@@ -26,8 +26,9 @@ int main(int argc, char **argv)
 	zoo_spoil(m[5] = 6);
 	check_eq(prctl(PR_GET_MDWE, 0ul, 0ul, 0ul, 0ul), 1);
 	must_refuse(mprotect(m, PAGE, PROT_READ | PROT_EXEC), EACCES);
-	must_refuse(mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-		    EACCES);
+	must_refuse(mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+	                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+	            EACCES);
 	check(strstr(zoo_smaps(x), " r-xp "), "an executable page lost its right");
 	check_eq(m[5], 5);
 	child = must(fork());

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=either */
-/* A registration for private expedited memory barriers: kept, or refused; without it the barrier fails. */
+/* A registration for private expedited memory barriers: kept, or refused; without it the barrier
+ * fails. */
 #include "zoo.h"
 
 #include <linux/membarrier.h>

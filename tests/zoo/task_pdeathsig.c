@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* PR_SET_PDEATHSIG of a child: not fired by the snapshot or the restore, and still fired by the parent's end. */
+/* PR_SET_PDEATHSIG of a child: not fired by the snapshot or the restore, and still fired by the
+ * parent's end. */
 #include "zoo.h"
 
 #include <sys/prctl.h>

@@ -13,7 +13,8 @@ int main(int argc, char **argv)
 	zoo_init(argc, argv);
 	zoo_hold_result();
 	fd = must(fcntl(0, F_DUPFD, 200));
-	uint8_t *m = must(mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	uint8_t *m = must(
+		mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	zoo_fill(m, PAGE, 1);
 	must(mlock(m, 2 * PAGE));
 	must(setrlimit(RLIMIT_NOFILE, &files));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=either */
-/* Less address space and data allowed than is mapped already: nothing more can be mapped, by nobody. */
+/* Less address space and data allowed than is mapped already: nothing more can be mapped, by
+ * nobody. */
 #include "zoo.h"
 
 #include <sys/resource.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* Process groups across parents, a group whose leader is gone, a session whose leader is gone, an orphaned group. */
+/* Process groups across parents, a group whose leader is gone, a session whose leader is gone, an
+ * orphaned group. */
 #include "zoo.h"
 
 #include <sys/prctl.h>
@@ -28,7 +29,8 @@ static pid_t member(pid_t want_group, pid_t want_session)
 
 int main(int argc, char **argv)
 {
-	pid_t leader, a, b, session_leader, in_session, group = getpgrp(), session = getsid(0), *shared;
+	pid_t leader, a, b, session_leader, in_session, group = getpgrp(), session = getsid(0),
+							*shared;
 
 	zoo_init(argc, argv);
 	shared = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));

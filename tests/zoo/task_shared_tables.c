@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* Children that share only the descriptor table (CLONE_FILES), or only directories and umask (CLONE_FS). */
+/* Children that share only the descriptor table (CLONE_FILES), or only directories and umask
+ * (CLONE_FS). */
 #include "zoo.h"
 
 #include <linux/sched.h> /* struct clone_args */

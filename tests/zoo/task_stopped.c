@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* Stopped children: one whose stop was reported, one whose was not; both stay stopped until SIGCONT. */
+/* Stopped children: one whose stop was reported, one whose was not; both stay stopped until
+ * SIGCONT. */
 #include "zoo.h"
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* A grandchild that was handed to a subreaper stays its child; the attribute works after the restore too. */
+/* A grandchild that was handed to a subreaper stays its child; the attribute works after the
+ * restore too. */
 #include "zoo.h"
 
 #include <sys/prctl.h>

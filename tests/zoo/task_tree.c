@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* Four generations below the first: ids, parents, groups and sessions of each, and who waits for whom. */
+/* Four generations below the first: ids, parents, groups and sessions of each, and who waits for
+ * whom. */
 #include "zoo.h"
 
 #define DEPTH 4

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* Zombies: ended with a code, by a signal, one whose leader of a group it was; and a grandchild's. */
+/* Zombies: ended with a code, by a signal, one whose leader of a group it was; and a grandchild's.
+ */
 #include "zoo.h"
 
 static void await_zombie(pid_t pid)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=either */
-/* The first thread ended with pthread_exit() while others go on: a zombie leader over living threads. */
+/* The first thread ended with pthread_exit() while others go on: a zombie leader over living
+ * threads. */
 #include "zoo.h"
 
 #include <pthread.h>

@@ -19,8 +19,11 @@ static sem_t started, go;
 static const struct attr want[] = {
 	{.size = sizeof(struct attr), .policy = SCHED_FIFO, .priority = 3},
 	{.size = sizeof(struct attr), .policy = SCHED_RR, .priority = 7, .flags = 1},
-	{.size = sizeof(struct attr), .policy = 6, .runtime = 1000000, .deadline = 50000000,
-	 .period = 100000000},
+	{.size = sizeof(struct attr),
+         .policy = 6,
+         .runtime = 1000000,
+         .deadline = 50000000,
+         .period = 100000000},
 };
 
 static void *thread(void *arg)

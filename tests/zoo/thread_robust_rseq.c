@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* What a thread has told the kernel: robust list, clear_child_tid, rseq area; and that each still works. */
+/* What a thread has told the kernel: robust list, clear_child_tid, rseq area; and that each still
+ * works. */
 #include "zoo.h"
 
 #include <linux/futex.h>
@@ -37,7 +38,7 @@ static void check_rseq(void)
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
 		if (sched_setaffinity(0, sizeof(one), &one))
-			continue; /* not ours to use */
+			continue;                  /* not ours to use */
 		check_eq(own_rseq()->cpu_id, cpu); /* the kernel wrote it on the way back */
 	}
 	/* Registered already, with this area: EBUSY. Another area would be EINVAL. */

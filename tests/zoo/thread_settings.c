@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore unprivileged=no */
-/* Settings that each thread has of its own: affinity, nice, ioprio, timer slack, policy, name, pdeathsig. */
+/* Settings that each thread has of its own: affinity, nice, ioprio, timer slack, policy, name,
+ * pdeathsig. */
 #include "zoo.h"
 
 #include <pthread.h>

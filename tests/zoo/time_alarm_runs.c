@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zoo: expect=restore */
-/* A one-shot and an interval timer that run across the stop and deliver their signals afterwards. */
+/* A one-shot and an interval timer that run across the stop and deliver their signals afterwards.
+ */
 #include "zoo.h"
 
 #include <sys/time.h>

@@ -14,8 +14,8 @@ static void on_alarm(int sig)
 
 int main(int argc, char **argv)
 {
-	struct itimerval real = {{77, 5000}, {3000, 0}}, cpu = {{9, 0}, {500, 0}}, prof = {{0, 0}, {600, 0}},
-			 now;
+	struct itimerval real = {{77, 5000}, {3000, 0}}, cpu = {{9, 0}, {500, 0}},
+			 prof = {{0, 0}, {600, 0}}, now;
 	double until;
 
 	zoo_init(argc, argv);
@@ -29,7 +29,8 @@ int main(int argc, char **argv)
 	zoo_spoil(must(setitimer(ITIMER_VIRTUAL, &prof, NULL)));
 	zoo_spoil(must(setitimer(ITIMER_PROF, &(struct itimerval){{0, 0}, {0, 0}}, NULL)));
 	must(getitimer(ITIMER_REAL, &now));
-	check(now.it_value.tv_sec <= 3000 && now.it_value.tv_sec > 2900, "real: %ld s", now.it_value.tv_sec);
+	check(now.it_value.tv_sec <= 3000 && now.it_value.tv_sec > 2900, "real: %ld s",
+	      now.it_value.tv_sec);
 	check_eq(now.it_interval.tv_sec, 77);
 	check_eq(now.it_interval.tv_usec, 5000);
 	must(getitimer(ITIMER_VIRTUAL, &now));
@@ -37,7 +38,8 @@ int main(int argc, char **argv)
 	      now.it_value.tv_sec);
 	check_eq(now.it_interval.tv_sec, 9);
 	must(getitimer(ITIMER_PROF, &now));
-	check(now.it_value.tv_sec <= 600 && now.it_value.tv_sec > 580, "prof: %ld s", now.it_value.tv_sec);
+	check(now.it_value.tv_sec <= 600 && now.it_value.tv_sec > 580, "prof: %ld s",
+	      now.it_value.tv_sec);
 	check_eq(now.it_interval.tv_sec, 0);
 	real.it_value = (struct timeval){0, 10000};
 	real.it_interval = (struct timeval){0, 10000};

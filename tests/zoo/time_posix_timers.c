@@ -33,7 +33,8 @@ static void *thread(void *unused)
 
 static int make(clockid_t clock, int notify, int sig, int value, pid_t tid)
 {
-	struct sigevent ev = {.sigev_notify = notify, .sigev_signo = sig, .sigev_value.sival_int = value};
+	struct sigevent ev = {
+		.sigev_notify = notify, .sigev_signo = sig, .sigev_value.sival_int = value};
 	int id;
 
 	if (tid)
@@ -92,16 +93,20 @@ int main(int argc, char **argv)
 	zoo_spoil(make(CLOCK_MONOTONIC, SIGEV_NONE, 0, 0, 0));
 	zoo_spoil(set(id[6], 0, 0, 1, 0, 0));
 	zoo_spoil(set(id[5], 0, 0, 0, 0, 0));
-	zoo_spoil(must(syscall(SYS_timer_delete, id[4])); make(CLOCK_MONOTONIC, SIGEV_SIGNAL, 40, 4, 0));
+	zoo_spoil(must(syscall(SYS_timer_delete, id[4]));
+	          make(CLOCK_MONOTONIC, SIGEV_SIGNAL, 40, 4, 0));
 	v = get(id[0]);
-	check(v.it_value.tv_sec <= 4000 && v.it_value.tv_sec > 3900, "%ld s", (long)v.it_value.tv_sec);
+	check(v.it_value.tv_sec <= 4000 && v.it_value.tv_sec > 3900, "%ld s",
+	      (long)v.it_value.tv_sec);
 	check_eq(v.it_interval.tv_sec, 33);
 	check_eq(v.it_interval.tv_nsec, 44);
 	v = get(id[1]);
-	check(v.it_value.tv_sec <= 5000 && v.it_value.tv_sec > 4900, "%ld s", (long)v.it_value.tv_sec);
+	check(v.it_value.tv_sec <= 5000 && v.it_value.tv_sec > 4900, "%ld s",
+	      (long)v.it_value.tv_sec);
 	must_refuse(syscall(SYS_timer_gettime, id[2], &v), EINVAL);
 	v = get(id[3]);
-	check(v.it_value.tv_sec <= 6000 && v.it_value.tv_sec > 5900, "%ld s", (long)v.it_value.tv_sec);
+	check(v.it_value.tv_sec <= 6000 && v.it_value.tv_sec > 5900, "%ld s",
+	      (long)v.it_value.tv_sec);
 	v = get(id[6]);
 	check_eq(v.it_value.tv_sec | v.it_value.tv_nsec, 0);
 	set(id[4], 0, 0, 1, 0, 0);

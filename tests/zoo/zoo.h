@@ -51,7 +51,7 @@
 
 static char zoo_path[PATH_MAX];
 static int zoo_held = -1; /* the result file, where a program holds it open */
-static int zoo_spoiled;	  /* which zoo_spoil() runs, from 1; 0: none */
+static int zoo_spoiled;   /* which zoo_spoil() runs, from 1; 0: none */
 
 #ifndef __FILE_NAME__
 #define __FILE_NAME__ (strrchr("/" __FILE__, '/') + 1)
@@ -120,7 +120,8 @@ static ZOO_UNUSED void zoo_pass(void)
 			zoo_fail("%s is '%s', want '%s'", #got, g_, w_);                           \
 	} while (0)
 
-/* The expression works, or the program ends: its value is handed on. -1 and MAP_FAILED are failures. */
+/* The expression works, or the program ends: its value is handed on. -1 and MAP_FAILED are
+ * failures. */
 #define must(expr)                                                                                 \
 	({                                                                                         \
 		__auto_type r_ = (expr);                                                           \
@@ -144,7 +145,7 @@ static ZOO_UNUSED void zoo_pass(void)
 		long r_ = (long)(expr);                                                            \
 		if (r_ != -1 || errno != (want_errno))                                             \
 			zoo_fail("%s is %ld (%s), want -1 with %s", #expr, r_, strerror(errno),    \
-				 strerror(want_errno));                                            \
+			         strerror(want_errno));                                            \
 	} while (0)
 
 #define zoo_spoil(statement)                                                                       \
@@ -206,7 +207,8 @@ static ZOO_UNUSED void zoo_snapshot_here(void)
 
 /* ---- children ---------------------------------------------------------------------------- */
 
-/* Children say through a gate that they are set up; nothing of it is left when the parent goes on. */
+/* Children say through a gate that they are set up; nothing of it is left when the parent goes on.
+ */
 struct zoo_gate {
 	int fd[2];
 };
@@ -322,7 +324,8 @@ static ZOO_UNUSED const char *zoo_smaps(const void *address)
 		uint64_t from, to;
 		char dash;
 
-		if (sscanf(line, "%" SCNx64 "%c%" SCNx64 " ", &from, &dash, &to) == 3 && dash == '-') {
+		if (sscanf(line, "%" SCNx64 "%c%" SCNx64 " ", &from, &dash, &to) == 3 &&
+		    dash == '-') {
 			if (inside)
 				break;
 			inside = from <= (uintptr_t)address && (uintptr_t)address < to;
