@@ -205,11 +205,11 @@ int main(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN);
 	if (argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "--help")) {
 		print_help(argc < 2 ? stderr : stdout);
-		return argc < 2 ? EXIT_USAGE : EXIT_DONE;
+		return end_output(argc < 2 ? EXIT_USAGE : EXIT_DONE);
 	}
 	if (!strcmp(argv[1], "--version")) {
 		printf("wslx %s\n", WSLX_VERSION);
-		return EXIT_DONE;
+		return end_output(EXIT_DONE);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
 		struct args args = {.verb = verbs[i]};
