@@ -47,14 +47,13 @@ char *xstrdup(const char *text)
 
 char *xprintf(const char *fmt, ...)
 {
-	struct buf b = {0};
+	AUTO(buf) struct buf b = {0};
 	va_list ap;
 
 	va_start(ap, fmt);
 	buf_vprintf(&b, fmt, ap);
 	va_end(ap);
-	buf_text(&b);
-	return (char *)b.data;
+	return xstrdup(buf_text(&b));
 }
 
 bool span_equal(struct span a, struct span b)

@@ -58,6 +58,8 @@ bool arg_is_set(const struct args *args, const char *name);
 const char *arg_next(const struct args *args, const char *name, int *at);
 /* Print "wslx: ..." and return the exit code that fits the error. */
 int say_error(const struct err *e);
+/* Print all obstacles of a refusal (struct obstacle), one a line. */
+void say_obstacles(const struct list *obstacles);
 /* Print what was used wrongly. Return: EXIT_USAGE. */
 int say_usage(const struct args *args, const char *fmt, ...) PRINTF(2, 3);
 /* The store that the environment names. */

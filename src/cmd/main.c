@@ -47,26 +47,44 @@ const char *arg_next(const struct args *args, const char *name, int *at)
 	return NULL;
 }
 
-int say_error(const struct err *e)
+/* What was given or read may hold escapes that a terminal would obey. */
+static void say_line(const char *before, const char *text)
 {
 	AUTO(buf) struct buf line = {0};
 
-	text_add_printable(&line, e->text, strlen(e->text));
-	fprintf(stderr, "wslx: %s\n", buf_text(&line));
+	text_add_printable(&line, text, strlen(text));
+	fprintf(stderr, "%s%s\n", before, buf_text(&line));
+}
+
+int say_error(const struct err *e)
+{
+	say_line("wslx: ", e->text);
 	if (getenv("WSLX_DEBUG"))
 		fprintf(stderr, "wslx: first seen at %s\n", e->where ? e->where : "?");
 	return e->code == OBSTACLE ? EXIT_OBSTACLE : EXIT_FAILED;
 }
 
+void say_obstacles(const struct list *obstacles)
+{
+	LIST_EACH(obstacles, struct obstacle, o) {
+		AUTO(buf) struct buf text = {0};
+
+		buf_printf(&text, "  process %d: %s", o->pid, o->text);
+		say_line("", buf_text(&text));
+	}
+}
+
 int say_usage(const struct args *args, const char *fmt, ...)
 {
+	AUTO(buf) struct buf text = {0};
 	va_list ap;
 
-	fprintf(stderr, "wslx %s: ", args->verb->name);
+	buf_printf(&text, "wslx %s: ", args->verb->name);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	buf_vprintf(&text, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "\nTry: wslx %s --help\n", args->verb->name);
+	say_line("", buf_text(&text));
+	fprintf(stderr, "Try: wslx %s --help\n", args->verb->name);
 	return EXIT_USAGE;
 }
 
@@ -189,6 +207,15 @@ static int parse(struct args *args, int argc, char **argv)
 	return 0;
 }
 
+/* An answer that did not get through is a failure, whatever was done. */
+static int end_output(int code)
+{
+	if (!ferror(stdout) && !fflush(stdout))
+		return code;
+	fprintf(stderr, "wslx: standard output cannot be written: %s\n", strerror(errno));
+	return EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	/* A reader that went away and a limit on file sizes are errors like others. */
@@ -196,11 +223,11 @@ int main(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN);
 	if (argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "--help")) {
 		print_help(argc < 2 ? stderr : stdout);
-		return argc < 2 ? EXIT_USAGE : EXIT_DONE;
+		return end_output(argc < 2 ? EXIT_USAGE : EXIT_DONE);
 	}
 	if (!strcmp(argv[1], "--version")) {
 		printf("wslx %s\n", WSLX_VERSION);
-		return EXIT_DONE;
+		return end_output(EXIT_DONE);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
 		struct args args = {.verb = verbs[i]};
@@ -215,8 +242,8 @@ int main(int argc, char **argv)
 		free(args.given);
 		if (r < 0)
 			r = EXIT_DONE; /* help was asked for */
-		return fflush(stdout) ? EXIT_FAILED : r;
+		return end_output(r);
 	}
-	fprintf(stderr, "wslx: there is no verb \"%s\"; wslx --help lists them\n", argv[1]);
+	say_line("wslx: there is no such verb (wslx --help lists them): ", argv[1]);
 	return EXIT_USAGE;
 }

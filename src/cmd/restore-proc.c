@@ -42,7 +42,7 @@ static int run(struct args *args)
 				    .options = {.pidns = arg_is_set(args, "pidns"),
 						.tty = -1,
 						.changed_files = arg_is_set(args, "changed-files")}};
-	struct restored done;
+	struct restored done = {0};
 	struct err e = {0};
 	int r;
 

@@ -70,8 +70,7 @@ static int run(struct args *args)
 	if (r < 0) {
 		code = say_error(&e);
 		if (result.obstacles.count > 1)
-			LIST_EACH(&result.obstacles, struct obstacle, o)
-				fprintf(stderr, "  process %d: %s\n", o->pid, o->text);
+			say_obstacles(&result.obstacles);
 	} else {
 		report(args, &what, &result);
 	}
