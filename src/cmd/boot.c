@@ -82,7 +82,8 @@ static int parse_disk(const char *text, struct disk_option *d, struct err *e)
 		d->overlay = comma + 4;
 	if (d->read_only || d->cow)
 		return 0;
-	return err_say(e, -EINVAL, "--disk %s: \"%s\" is none of ro, cow, cow=OVERLAY", text, comma);
+	return err_say(e, -EINVAL, "--disk %s: \"%s\" is none of ro, cow, cow=OVERLAY", text,
+	               comma);
 }
 
 static struct disk *open_disk(const struct disk_option *o, struct err *e)
@@ -99,7 +100,7 @@ static struct disk *open_disk(const struct disk_option *o, struct err *e)
 	if (!base || !o->cow)
 		return base;
 	overlay = o->overlay ? open(o->overlay, O_RDWR | O_CREAT | O_CLOEXEC, 0600)
-			     : temporary_overlay();
+	                     : temporary_overlay();
 	if (overlay < 0) {
 		err_set(e, -errno, "overlay %s", o->overlay ? o->overlay : "in TMPDIR");
 		disk_close(base);
@@ -120,7 +121,7 @@ static int open_disks(const struct args *args, struct control *c, struct err *e)
 
 		if (c->n_disks == VM_DISKS_MAX)
 			return err_say(e, -EINVAL, "--disk: a machine has at most %d disks",
-				       VM_DISKS_MAX);
+			               VM_DISKS_MAX);
 		r = parse_disk(text, &o, e);
 		if (!r) {
 			d->base = realpath(o.path, NULL);
@@ -153,7 +154,7 @@ static char *modules_beside(const char *kernel)
 static char *guest_beside(void)
 {
 	static const char *const places[] = {"wslx-guest", "../libexec/wslx-guest",
-					     "src/guest/wslx-guest"};
+	                                     "src/guest/wslx-guest"};
 	char self[512], *slash, *path;
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
@@ -172,8 +173,8 @@ static int add_modules(const struct args *args, struct initramfs *i, struct err 
 {
 	/* Those from virtio_blk on are of use with a disk only. */
 	static const char *const modules[] = {
-		"virtio_mmio", "virtio_console", "virtio_rng", "virtio_balloon",
-		"button", "virtio_blk", "crc32c_generic", "ext4",
+		"virtio_mmio", "virtio_console", "virtio_rng",     "virtio_balloon",
+		"button",      "virtio_blk",     "crc32c_generic", "ext4",
 	};
 	const char *given = arg_value(args, "modules");
 	AUTO(text) char *dir = given ? xstrdup(given) : modules_beside(arg_value(args, "kernel"));
@@ -181,7 +182,7 @@ static int add_modules(const struct args *args, struct initramfs *i, struct err 
 	if (!dir || (!given && access(dir, F_OK)))
 		return 0;
 	return initramfs_add_modules(i, dir, modules,
-				     arg_is_set(args, "disk") ? ARRAY_LEN(modules) : 5, e);
+	                             arg_is_set(args, "disk") ? ARRAY_LEN(modules) : 5, e);
 }
 
 /* A file that is wanted under several names is there once: busybox and its tools. */
@@ -228,8 +229,9 @@ static int add_files(const struct args *args, struct initramfs *i, struct err *e
 
 static int build_initramfs(const struct args *args, struct initramfs *i, struct err *e)
 {
-	static const char *const dirs[] = {"bin",  "dev", "etc", "lib",  "lib/wslx", "proc", "root",
-					   "run", "sbin", "sys", "tmp", "usr", "usr/bin"};
+	static const char *const dirs[] = {"bin",  "dev",  "etc",    "lib",  "lib/wslx",
+	                                   "proc", "root", "run",    "sbin", "sys",
+	                                   "tmp",  "usr",  "usr/bin"};
 	const char *given = arg_value(args, "guest");
 	AUTO(text) char *guest = given ? xstrdup(given) : guest_beside();
 	struct span data = {0};
@@ -274,8 +276,7 @@ static int write_file(const char *path, struct span data, struct err *e)
 }
 
 /* Fill in what vm_boot() wants. @made owns an initramfs of ours. */
-static int gather(const struct args *args, struct vm_boot *b, struct initramfs *made,
-		  struct err *e)
+static int gather(const struct args *args, struct vm_boot *b, struct initramfs *made, struct err *e)
 {
 	const char *initrd = arg_value(args, "initrd");
 	int r = map_file(arg_value(args, "kernel"), &b->kernel, e);
@@ -318,7 +319,7 @@ static int run(struct args *args)
 		r = s.vm ? vm_boot(s.vm, &b, &e) : e.code;
 	}
 	code = r ? say_error(&e)
-		 : session_run(&s, arg_value(args, "control"), arg_is_set(args, "stats"));
+	         : session_run(&s, arg_value(args, "control"), arg_is_set(args, "stats"));
 	vm_destroy(s.vm);
 	for (unsigned i = 0; i < s.control.n_disks; i++)
 		disk_close(s.control.disk[i].disk);

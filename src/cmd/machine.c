@@ -159,11 +159,12 @@ static void say_stats(struct vm *vm)
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	busy = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 	fprintf(stderr,
-		"wslx: %.3f s, idle for %.3f s, %.3f s of host CPU, %llu instructions (%.0f million a "
-		"second), %llu MiB reported free\n",
-		(double)s.machine_ns / 1e9, (double)s.idle_ns / 1e9, busy,
-		(unsigned long long)s.instructions, (double)s.instructions / busy / 1e6,
-		(unsigned long long)(s.reported_bytes >> 20));
+	        "wslx: %.3f s, idle for %.3f s, %.3f s of host CPU, %llu instructions (%.0f "
+	        "million a "
+	        "second), %llu MiB reported free\n",
+	        (double)s.machine_ns / 1e9, (double)s.idle_ns / 1e9, busy,
+	        (unsigned long long)s.instructions, (double)s.instructions / busy / 1e6,
+	        (unsigned long long)(s.reported_bytes >> 20));
 }
 
 static int say_outcome(struct session *s, enum vm_outcome outcome)
@@ -174,8 +175,9 @@ static int say_outcome(struct session *s, enum vm_outcome outcome)
 	case VM_STOPPED:
 		return EXIT_DONE;
 	case VM_RESET:
-		fprintf(stderr, "wslx: the guest wants to be started again; it panicked, or it was told "
-				"to\n");
+		fprintf(stderr,
+		        "wslx: the guest wants to be started again; it panicked, or it was told "
+		        "to\n");
 		return EXIT_FAILED;
 	case VM_HALTED:
 		fprintf(stderr, "wslx: the guest has halted for good\n");

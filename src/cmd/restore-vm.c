@@ -32,7 +32,7 @@ static int run(struct args *args)
 		r = s.vm ? vm_load(s.vm, from.state, NULL, &e) : e.code;
 	}
 	code = r ? say_error(&e)
-		 : session_run(&s, arg_value(args, "control"), arg_is_set(args, "stats"));
+	         : session_run(&s, arg_value(args, "control"), arg_is_set(args, "stats"));
 	vm_destroy(s.vm);
 	opened_vm_finish(&from);
 	return code;

@@ -38,8 +38,8 @@ static int run(struct args *args)
 		       buf_text(&name), (unsigned long long)result.pages,
 		       (double)result.pause_ns / 1e6, (double)result.total_ns / 1e6);
 	} else if (!arg_is_set(args, "quiet")) {
-		printf("%s: %s of memory and disks, the machine stood still for %.2f ms\n", what.name,
-		       text_of_bytes(size, result.pages * PAGE_BYTES),
+		printf("%s: %s of memory and disks, the machine stood still for %.2f ms\n",
+		       what.name, text_of_bytes(size, result.pages * PAGE_BYTES),
 		       (double)result.pause_ns / 1e6);
 	}
 	return EXIT_DONE;

@@ -47,7 +47,7 @@ static const struct rec_type disk_run_type =
 static const struct field disk_fields[] = {
 	FIELD(struct disk_rec, kind, 1, 8, "ro: the base alone; cow: with what was written"),
 	FIELD(struct disk_rec, base, 2, 4096, "path of the base"),
-	FIELD(struct disk_rec, bytes, 3, DISK_PAGES_MAX * PAGE_BYTES, "its size"),
+	FIELD(struct disk_rec, bytes, 3, DISK_PAGES_MAX *PAGE_BYTES, "its size"),
 	FIELD_LIST(struct disk_rec, runs, 4, &disk_run_type, 1 << 24, "what was written"),
 };
 
@@ -107,7 +107,7 @@ static int add_pages(void *arg, uint64_t page, const uint8_t *data, uint64_t cou
 }
 
 static int add_disk_pages(struct disk *d, struct disk_rec *rec, struct arena *a, struct pages *p,
-			  struct err *e)
+                          struct err *e)
 {
 	uint64_t n = (d->bytes + PAGE_BYTES - 1) / PAGE_BYTES;
 
@@ -117,8 +117,7 @@ static int add_disk_pages(struct disk *d, struct disk_rec *rec, struct arena *a,
 		struct disk_run *run;
 		int r;
 
-		while (count < BATCH_PAGES && page + count < n &&
-		       disk_is_written(d, page + count))
+		while (count < BATCH_PAGES && page + count < n && disk_is_written(d, page + count))
 			count++;
 		if (!count) {
 			page++;
@@ -130,7 +129,7 @@ static int add_disk_pages(struct disk *d, struct disk_rec *rec, struct arena *a,
 		if (r)
 			return err_set(e, r, "overlay on %s", rec->base);
 		run = rec->runs.count ? LIST_AT(&rec->runs, struct disk_run, rec->runs.count - 1)
-				      : NULL;
+		                      : NULL;
 		if (run && run->page + run->count == page)
 			run->count += count;
 		else
@@ -171,7 +170,7 @@ static struct disk *open_frozen(const char *base_path, int *fds, unsigned n, str
 
 /* One line of the machine's answer: "KIND LAYERS PATH". */
 static int add_disk(const char *line, struct control_message *answer, unsigned *next,
-		    struct vm_snapshot *snapshot, struct arena *a, struct pages *p, struct err *e)
+                    struct vm_snapshot *snapshot, struct arena *a, struct pages *p, struct err *e)
 {
 	struct disk_rec *rec;
 	unsigned layers;
@@ -196,7 +195,7 @@ static int add_disk(const char *line, struct control_message *answer, unsigned *
 }
 
 static int ask_for_snapshot(const char *socket, int stream, struct control_message *answer,
-			    struct err *e)
+                            struct err *e)
 {
 	int fds[1 + VM_DISKS_MAX] = {stream};
 	unsigned n = 1;
@@ -205,8 +204,9 @@ static int ask_for_snapshot(const char *socket, int stream, struct control_messa
 	if (r)
 		return r;
 	if (strstr(answer->text, "\nraw "))
-		return err_say(e, OBSTACLE, "a disk of this machine is written in place and would change "
-					    "under the snapshot; start it with --disk FILE,cow");
+		return err_say(e, OBSTACLE,
+		               "a disk of this machine is written in place and would change "
+		               "under the snapshot; start it with --disk FILE,cow");
 	for (const char *at = answer->text; (at = strstr(at, "\ncow ")); at++) {
 		if (n == ARRAY_LEN(fds))
 			break;
@@ -225,8 +225,8 @@ static int ask_for_snapshot(const char *socket, int stream, struct control_messa
 }
 
 static int store_machine(const struct snap_vm *what, struct store_writer *writer, int stream,
-			 struct control_message *answer, struct snap_vm_result *result,
-			 struct err *e)
+                         struct control_message *answer, struct snap_vm_result *result,
+                         struct err *e)
 {
 	struct pages p = {.sink = store_writer_sink(writer)};
 	const struct vm_page_writer w = {add_pages, &p};
@@ -251,11 +251,11 @@ static int store_machine(const struct snap_vm *what, struct store_writer *writer
 }
 
 int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm_result *result,
-		 struct err *e)
+                 struct err *e)
 {
-	const struct store_options options = {
-		.replace = what->replace,
-		.compression = what->small ? STORE_COMPRESS_SMALL : STORE_COMPRESS_AUTO};
+	const struct store_options options = {.replace = what->replace,
+	                                      .compression = what->small ? STORE_COMPRESS_SMALL
+	                                                                 : STORE_COMPRESS_AUTO};
 	AUTO(store_writer) struct store_writer *writer = NULL;
 	uint64_t start = os_clock_ns(CLOCK_MONOTONIC);
 	struct control_message answer = {.n_fds = 0};
@@ -289,8 +289,9 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
 static int memory_dir(void)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	AUTO(text) char *path = runtime && *runtime ? xprintf("%s/wslx", runtime)
-						    : xprintf("/dev/shm/wslx-%u", geteuid());
+	AUTO(text)
+	char *path = runtime && *runtime ? xprintf("%s/wslx", runtime)
+	                                 : xprintf("/dev/shm/wslx-%u", geteuid());
 	struct stat st;
 	int fd;
 
@@ -323,7 +324,7 @@ static int write_page(void *arg, uint64_t page, const uint8_t *data, uint64_t co
 }
 
 static int unpack_ram(struct span machine, struct page_source *pages, uint64_t bytes, int fd,
-		      struct err *e)
+                      struct err *e)
 {
 	const struct vm_page_writer w = {write_page, &fd};
 
@@ -334,11 +335,11 @@ static int unpack_ram(struct span machine, struct page_source *pages, uint64_t b
 
 /* The snapshot's flat image of RAM: there already, or made now. Return: a descriptor. */
 static int ram_image(struct store_reader *reader, struct span machine, uint64_t bytes,
-		     struct err *e)
+                     struct err *e)
 {
 	const char *digest = store_reader_meta(reader)->digest;
-	AUTO(text) char *name = xprintf("%s.ram", strchr(digest, ':') ? strchr(digest, ':') + 1
-								      : digest);
+	AUTO(text)
+	char *name = xprintf("%s.ram", strchr(digest, ':') ? strchr(digest, ':') + 1 : digest);
 	AUTO(text) char *work = xprintf("%s.%d", name, (int)getpid());
 	AUTO(fd) int dir = memory_dir();
 	struct stat st;
@@ -363,7 +364,7 @@ static int ram_image(struct store_reader *reader, struct span machine, uint64_t 
 }
 
 static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
-			struct control_disk *out, struct err *e)
+                        struct control_disk *out, struct err *e)
 {
 	uint8_t data[BATCH_PAGES * PAGE_BYTES];
 	int fd, r = 0;
@@ -373,9 +374,11 @@ static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
 	if (!out->disk)
 		return e->code;
 	if (out->disk->bytes != rec->bytes)
-		return err_say(e, -ESTALE, "disk %s had %llu bytes when the snapshot was taken and "
-					   "has %llu now", rec->base, (unsigned long long)rec->bytes,
-			       (unsigned long long)out->disk->bytes);
+		return err_say(e, -ESTALE,
+		               "disk %s had %llu bytes when the snapshot was taken and "
+		               "has %llu now",
+		               rec->base, (unsigned long long)rec->bytes,
+		               (unsigned long long)out->disk->bytes);
 	if (strcmp(rec->kind, "cow"))
 		return 0;
 	fd = temporary_file(e);
@@ -395,7 +398,7 @@ static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
 			if (r)
 				return r;
 			r = out->disk->write(out->disk, at, data,
-					     (size_t)MIN(n * PAGE_BYTES, rec->bytes - at));
+			                     (size_t)MIN(n * PAGE_BYTES, rec->bytes - at));
 			done += n;
 		}
 		if (r)
@@ -411,7 +414,7 @@ static int open_parts(struct store_reader *reader, struct opened_vm *o, struct e
 
 	if (strcmp(store_reader_meta(reader)->kind, "vm"))
 		return err_say(e, -EINVAL, "this is a snapshot of kind \"%s\", not of a machine",
-			       store_reader_meta(reader)->kind);
+		               store_reader_meta(reader)->kind);
 	r = rec_decode(store_reader_state(reader), &snapshot_type, &o->arena, &snapshot, e);
 	if (!r)
 		r = vm_peek(snapshot.machine, &o->ram_bytes, e);

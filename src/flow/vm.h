@@ -27,7 +27,7 @@ struct snap_vm_result {
  * Return: 0; OBSTACLE for a disk that is written in place; negative errno.
  */
 MUST_CHECK int flow_snap_vm(struct store *store, const struct snap_vm *what,
-			    struct snap_vm_result *result, struct err *e);
+                            struct snap_vm_result *result, struct err *e);
 
 /* What a machine is made from: vm_create() and vm_load() take it as it is. */
 struct opened_vm {
@@ -47,7 +47,7 @@ struct opened_vm {
  * Return: 0; -ENOENT; -EBADMSG for a damaged snapshot; -ESTALE if a base has changed its size.
  */
 MUST_CHECK int flow_open_vm(struct store *store, const char *name, struct opened_vm *out,
-			    struct err *e);
+                            struct err *e);
 void opened_vm_finish(struct opened_vm *o);
 
 #endif

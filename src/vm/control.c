@@ -46,8 +46,10 @@ static int receive_message(int sock, struct control_message *out)
 		char bytes[CMSG_SPACE(sizeof(int) * CONTROL_FDS_MAX)];
 	} control;
 	struct iovec iov = {out->text, sizeof(out->text) - 1};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-			   .msg_controllen = sizeof(control.bytes)};
+	struct msghdr m = {.msg_iov = &iov,
+	                   .msg_iovlen = 1,
+	                   .msg_control = control.bytes,
+	                   .msg_controllen = sizeof(control.bytes)};
 	ssize_t n;
 
 	out->n_fds = 0;
@@ -81,14 +83,16 @@ static void add_disks(const struct control *c, bool frozen, struct buf *out)
 		const struct disk *d = c->disk[i].disk;
 		unsigned layers = disk_layers(d, NULL, 0);
 
-		buf_printf(out, "\n%s %u %s", disk_is_overlay(d) ? "cow" : d->read_only ? "ro" : "raw",
-			   frozen && layers ? layers - 1 : 0, c->disk[i].base);
+		buf_printf(out, "\n%s %u %s",
+		           disk_is_overlay(d) ? "cow"
+		           : d->read_only     ? "ro"
+		                              : "raw",
+		           frozen && layers ? layers - 1 : 0, c->disk[i].base);
 	}
 }
 
 /* Whether the request brings what it needs, before anything is changed. */
-static int check_snap(const struct control *c, const struct control_message *request,
-		      struct err *e)
+static int check_snap(const struct control *c, const struct control_message *request, struct err *e)
 {
 	unsigned needed = 1, frozen = 0;
 
@@ -98,21 +102,23 @@ static int check_snap(const struct control *c, const struct control_message *req
 		needed += disk_is_overlay(d);
 		frozen += disk_layers(d, NULL, 0);
 		if (!disk_is_overlay(d) && !d->read_only)
-			return err_say(e, -EOPNOTSUPP, "disk %s is written in place and would change "
-						       "under the snapshot; start the machine with "
-						       "\"cow\" for it", c->disk[i].base);
+			return err_say(e, -EOPNOTSUPP,
+			               "disk %s is written in place and would change "
+			               "under the snapshot; start the machine with "
+			               "\"cow\" for it",
+			               c->disk[i].base);
 	}
 	if (frozen > CONTROL_FDS_MAX)
-		return err_say(e, -E2BIG, "the disks have %u overlays, more than can be handed over",
-			       frozen);
+		return err_say(e, -E2BIG,
+		               "the disks have %u overlays, more than can be handed over", frozen);
 	if (request->n_fds != needed)
 		return err_say(e, -EINVAL, "a snapshot needs %u descriptors, not %u", needed,
-			       request->n_fds);
+		               request->n_fds);
 	return 0;
 }
 
 static int snap(struct control *c, struct control_message *request, struct buf *answer, int *fds,
-		unsigned *n_fds, struct err *e)
+                unsigned *n_fds, struct err *e)
 {
 	unsigned next = 1;
 	uint64_t pause_ns;
@@ -131,8 +137,8 @@ static int snap(struct control *c, struct control_message *request, struct buf *
 	buf_printf(answer, "ok %llu", (unsigned long long)pause_ns);
 	add_disks(c, true, answer);
 	for (unsigned i = 0; i < c->n_disks; i++) {
-		unsigned layers = disk_layers(c->disk[i].disk, fds + *n_fds,
-					      CONTROL_FDS_MAX - *n_fds);
+		unsigned layers =
+			disk_layers(c->disk[i].disk, fds + *n_fds, CONTROL_FDS_MAX - *n_fds);
 
 		*n_fds += layers ? layers - 1 : 0;
 	}
@@ -230,7 +236,7 @@ int control_listen(struct control *c, const char *path, struct err *e)
 /* ---- the other end ---------------------------------------------------------------------- */
 
 int control_call(const char *path, const char *request, const int *fds, unsigned n_fds,
-		 struct control_message *out, struct err *e)
+                 struct control_message *out, struct err *e)
 {
 	struct sockaddr_un address;
 	int sock, r = make_address(path, &address, e);

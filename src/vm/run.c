@@ -105,8 +105,8 @@ static void expire(struct vm *vm)
 
 /* ---- the host's descriptors ------------------------------------------------------------- */
 
-void vm_watch(struct vm *vm, int fd, short events,
-	      void (*ready)(void *arg, int fd, short revents), void *arg)
+void vm_watch(struct vm *vm, int fd, short events, void (*ready)(void *arg, int fd, short revents),
+              void *arg)
 {
 	assert(vm->n_watches < VM_WATCHES_MAX);
 	vm->watch[vm->n_watches++] = (struct vm_watch){fd, events, ready, arg};
@@ -131,7 +131,7 @@ void vm_unwatch(struct vm *vm, int fd)
 static void look(struct vm *vm, uint64_t wait_ns)
 {
 	struct timespec t = {.tv_sec = (time_t)(wait_ns / 1000000000u),
-			     .tv_nsec = (long)(wait_ns % 1000000000u)};
+	                     .tv_nsec = (long)(wait_ns % 1000000000u)};
 	struct pollfd fds[VM_WATCHES_MAX];
 	struct vm_watch watch[VM_WATCHES_MAX];
 	unsigned n = vm->n_watches;
@@ -159,14 +159,14 @@ static void feed(struct vm *vm)
 {
 	if (vm->input.len) {
 		size_t n = virtio_is_ready(&vm->console.virtio)
-				   ? vconsole_input(&vm->console, vm->input.data, vm->input.len)
-				   : serial_input(&vm->serial, vm->input.data, vm->input.len);
+		                   ? vconsole_input(&vm->console, vm->input.data, vm->input.len)
+		                   : serial_input(&vm->serial, vm->input.data, vm->input.len);
 
 		consume(&vm->input, n);
 	}
 	if (vm->agent_input.len)
-		consume(&vm->agent_input, vconsole_input(&vm->agent, vm->agent_input.data,
-							 vm->agent_input.len));
+		consume(&vm->agent_input,
+		        vconsole_input(&vm->agent, vm->agent_input.data, vm->agent_input.len));
 }
 
 bool vm_console_has_room(const struct vm *vm)

@@ -146,7 +146,7 @@ void kernel_finish(struct kernel *k);
  * @end: first byte after it
  */
 int kernel_load(const struct kernel *k, const struct dev_ram *ram, uint64_t *entry, uint64_t *end,
-		struct err *e);
+                struct err *e);
 
 /* acpi.c */
 /**
