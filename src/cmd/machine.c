@@ -84,8 +84,6 @@ static void on_input(void *arg, int fd, short revents)
 	uint8_t bytes[1024];
 	ssize_t n;
 
-	if (!vm_console_has_room(s->vm))
-		return;
 	n = read(fd, bytes, sizeof(bytes));
 	if (n < 0 && errno == EINTR)
 		return;
@@ -198,7 +196,7 @@ int session_run(struct session *s, const char *socket, bool stats)
 	s->control.vm = s->vm;
 	if (watch_signals(s, &e) || (socket && control_listen(&s->control, socket, &e)))
 		return say_error(&e);
-	vm_watch(s->vm, 0, POLLIN, on_input, s);
+	vm_watch_input(s->vm, 0, on_input, s);
 	resize(s);
 	raw_terminal();
 	if (vm_sandbox(&e)) {

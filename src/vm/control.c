@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -215,20 +216,49 @@ static int make_address(const char *path, struct sockaddr_un *out, struct err *e
 	return 0;
 }
 
+/* A socket that a dead machine has left behind gives way; nothing else does. */
+static int make_way(const char *path, const struct sockaddr_un *address, struct err *e)
+{
+	struct stat st;
+	int sock, r;
+
+	if (lstat(path, &st))
+		return errno == ENOENT ? 0 : err_set(e, -errno, "control socket %s", path);
+	if (!S_ISSOCK(st.st_mode))
+		return err_say(e, -EEXIST, "%s is there already and is no socket", path);
+	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return err_set(e, -errno, "control socket");
+	r = connect(sock, (const struct sockaddr *)address, sizeof(*address));
+	close(sock);
+	if (!r)
+		return err_say(e, -EADDRINUSE, "another machine listens at %s", path);
+	return unlink(path) ? err_set(e, -errno, "control socket %s", path) : 0;
+}
+
 int control_listen(struct control *c, const char *path, struct err *e)
 {
 	struct sockaddr_un address;
+	mode_t mask;
 	int r = make_address(path, &address, e);
 
+	if (r)
+		return r;
+	r = make_way(path, &address, e);
 	if (r)
 		return r;
 	c->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (c->listener < 0)
 		return err_set(e, -errno, "control socket");
-	unlink(path);
-	if (bind(c->listener, (const struct sockaddr *)&address, sizeof(address)) ||
-	    listen(c->listener, 4))
-		return err_set(e, -errno, "control socket %s", path);
+	/* Who may connect may read all of the guest's memory: its owner, and nobody else. */
+	mask = umask(0177);
+	r = bind(c->listener, (const struct sockaddr *)&address, sizeof(address)) ||
+	                    listen(c->listener, 4)
+	            ? err_set(e, -errno, "control socket %s", path)
+	            : 0;
+	umask(mask);
+	if (r)
+		return r;
 	vm_watch(c->vm, c->listener, POLLIN, on_connection, c);
 	return 0;
 }

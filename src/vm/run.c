@@ -109,7 +109,15 @@ void vm_watch(struct vm *vm, int fd, short events, void (*ready)(void *arg, int 
               void *arg)
 {
 	assert(vm->n_watches < VM_WATCHES_MAX);
-	vm->watch[vm->n_watches++] = (struct vm_watch){fd, events, ready, arg};
+	vm->watch[vm->n_watches++] =
+		(struct vm_watch){.fd = fd, .events = events, .ready = ready, .arg = arg};
+}
+
+void vm_watch_input(struct vm *vm, int fd, void (*ready)(void *arg, int fd, short revents),
+                    void *arg)
+{
+	vm_watch(vm, fd, POLLIN, ready, arg);
+	vm->watch[vm->n_watches - 1].is_input = true;
 }
 
 bool vm_can_watch(const struct vm *vm)
@@ -140,8 +148,11 @@ static void look(struct vm *vm, uint64_t wait_ns)
 		return;
 	/* A callback may add and remove watches: it gets those of this moment. */
 	memcpy(watch, vm->watch, n * sizeof(watch[0]));
-	for (unsigned i = 0; i < n; i++)
-		fds[i] = (struct pollfd){.fd = watch[i].fd, .events = watch[i].events};
+	for (unsigned i = 0; i < n; i++) {
+		bool waits = watch[i].is_input && vm->input.len > INPUT_MAX - VM_INPUT_ROOM;
+
+		fds[i] = (struct pollfd){.fd = waits ? -1 : watch[i].fd, .events = watch[i].events};
+	}
 	if (ppoll(fds, n, wait_ns == DEV_NEVER ? NULL : &t, NULL) <= 0)
 		return;
 	for (unsigned i = 0; i < n; i++)
@@ -167,11 +178,6 @@ static void feed(struct vm *vm)
 	if (vm->agent_input.len)
 		consume(&vm->agent_input,
 		        vconsole_input(&vm->agent, vm->agent_input.data, vm->agent_input.len));
-}
-
-bool vm_console_has_room(const struct vm *vm)
-{
-	return vm->input.len < INPUT_MAX;
 }
 
 size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len)

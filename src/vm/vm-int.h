@@ -52,6 +52,7 @@ enum { VIRTIO_CONSOLE, VIRTIO_AGENT, VIRTIO_RNG, VIRTIO_BALLOON, VIRTIO_DISK };
 struct vm_watch {
 	int fd;
 	short events;
+	bool is_input; /* waits while the console's input is full */
 	void (*ready)(void *arg, int fd, short revents);
 	void *arg;
 };

@@ -86,6 +86,10 @@ void vm_stop(struct vm *vm);
  */
 void vm_watch(struct vm *vm, int fd, short events, void (*ready)(void *arg, int fd, short revents),
               void *arg);
+/* As vm_watch(), for typed input: only called while VM_INPUT_ROOM bytes would be taken. */
+#define VM_INPUT_ROOM 4096u
+void vm_watch_input(struct vm *vm, int fd, void (*ready)(void *arg, int fd, short revents),
+                    void *arg);
 bool vm_can_watch(const struct vm *vm); /* there is a place left */
 void vm_unwatch(struct vm *vm, int fd);
 
@@ -96,8 +100,6 @@ void vm_unwatch(struct vm *vm, int fd);
  * Return: how many bytes were taken; the rest has to be offered again.
  */
 size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len);
-/* Whether vm_console_input() would take anything. */
-bool vm_console_has_room(const struct vm *vm);
 void vm_console_resize(struct vm *vm, uint16_t cols, uint16_t rows);
 void vm_agent_say(struct vm *vm, const char *line);
 void vm_power_button(struct vm *vm);
