@@ -87,8 +87,6 @@ static void on_input(void *arg, int fd, short revents)
 	uint8_t bytes[1024];
 	ssize_t n;
 
-	if (!vm_console_has_room(s->vm))
-		return;
 	n = read(fd, bytes, sizeof(bytes));
 	if (n < 0 && errno == EINTR)
 		return;
@@ -154,7 +152,8 @@ int session_name(struct session *s, struct store *store, const char *name, const
                  struct err *e)
 {
 	if (name && control)
-		return err_say(e, -EINVAL, "a machine listens under its name or at a socket, not both");
+		return err_say(e, -EINVAL,
+		               "a machine listens under its name or at a socket, not both");
 	if (control)
 		s->socket = xstrdup(control);
 	return name ? flow_name_machine(store, name, &s->socket, &s->lock, e) : 0;
@@ -221,7 +220,7 @@ int session_run(struct session *s, bool stats)
 	umask(0177);
 	if (watch_signals(s, &e) || (s->socket && control_listen(&s->control, s->socket, &e)))
 		return say_error(&e);
-	vm_watch(s->vm, 0, POLLIN, on_input, s);
+	vm_watch_input(s->vm, 0, on_input, s);
 	resize(s);
 	raw_terminal();
 	if (vm_sandbox(&e)) {
