@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -216,8 +215,6 @@ int session_run(struct session *s, bool stats)
 	int code;
 
 	s->control.vm = s->vm;
-	/* Whoever can connect gets all of the guest's memory. */
-	umask(0177);
 	if (watch_signals(s, &e) || (s->socket && control_listen(&s->control, s->socket, &e)))
 		return say_error(&e);
 	vm_watch_input(s->vm, 0, on_input, s);
