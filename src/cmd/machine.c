@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,8 +86,6 @@ static void on_input(void *arg, int fd, short revents)
 	uint8_t bytes[1024];
 	ssize_t n;
 
-	if (!vm_console_has_room(s->vm))
-		return;
 	n = read(fd, bytes, sizeof(bytes));
 	if (n < 0 && errno == EINTR)
 		return;
@@ -154,7 +151,8 @@ int session_name(struct session *s, struct store *store, const char *name, const
                  struct err *e)
 {
 	if (name && control)
-		return err_say(e, -EINVAL, "a machine listens under its name or at a socket, not both");
+		return err_say(e, -EINVAL,
+		               "a machine listens under its name or at a socket, not both");
 	if (control)
 		s->socket = xstrdup(control);
 	return name ? flow_name_machine(store, name, &s->socket, &s->lock, e) : 0;
@@ -217,11 +215,9 @@ int session_run(struct session *s, bool stats)
 	int code;
 
 	s->control.vm = s->vm;
-	/* Whoever can connect gets all of the guest's memory. */
-	umask(0177);
 	if (watch_signals(s, &e) || (s->socket && control_listen(&s->control, s->socket, &e)))
 		return say_error(&e);
-	vm_watch(s->vm, 0, POLLIN, on_input, s);
+	vm_watch_input(s->vm, 0, on_input, s);
 	resize(s);
 	raw_terminal();
 	if (vm_sandbox(&e)) {

@@ -9,8 +9,8 @@
 struct session {
 	struct vm *vm;
 	struct control control;
-	bool escape; /* the last byte was Ctrl-a */
-	int status;  /* what the guest's command returned, or -1 */
+	bool escape;  /* the last byte was Ctrl-a */
+	int status;   /* what the guest's command returned, or -1 */
 	char *socket; /* where it listens for requests; NULL: nowhere */
 	int lock;     /* on its name */
 };

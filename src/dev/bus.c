@@ -23,7 +23,7 @@ void ram_wrote(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes)
 }
 
 void bus_add(struct bus *b, enum bus_space space, uint64_t first, uint64_t bytes, struct dev *d,
-	     unsigned number)
+             unsigned number)
 {
 	unsigned n = b->n_windows[space];
 
@@ -68,7 +68,7 @@ void bus_write(struct bus *b, enum bus_space space, uint64_t addr, unsigned widt
 
 	if (w)
 		w->dev->class->write(w->dev, w->number, addr - w->first, width,
-				     value & ones(width));
+		                     value & ones(width));
 }
 
 void dev_save(const struct dev *d, struct buf *out)

@@ -51,8 +51,8 @@ uint8_t *ram_at(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes);
 void ram_wrote(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes);
 
 struct dev_clock {
-	uint64_t (*now)(void *arg);  /* machine time */
-	int64_t (*wall)(void *arg);  /* CLOCK_REALTIME of the host, nanoseconds */
+	uint64_t (*now)(void *arg); /* machine time */
+	int64_t (*wall)(void *arg); /* CLOCK_REALTIME of the host, nanoseconds */
 	void *arg;
 };
 
@@ -89,7 +89,7 @@ struct dev_class {
 	/* A window of the device; @window is the number given to bus_add(). */
 	uint64_t (*read)(struct dev *d, unsigned window, uint64_t offset, unsigned width);
 	void (*write)(struct dev *d, unsigned window, uint64_t offset, unsigned width,
-		      uint64_t value);
+	              uint64_t value);
 	/* The state was replaced by a checked record. NULL if nothing derives from it. */
 	int (*loaded)(struct dev *d, struct err *e);
 	/* Machine time at which expire() is due. NULL: never. */
@@ -131,11 +131,10 @@ struct bus {
 
 /* Windows must not overlap: that would be our own mistake. */
 void bus_add(struct bus *b, enum bus_space space, uint64_t first, uint64_t bytes, struct dev *d,
-	     unsigned number);
+             unsigned number);
 /* Where nothing answers, a read gives ones and a write is lost. @width is 1, 2, 4 or 8. */
 uint64_t bus_read(struct bus *b, enum bus_space space, uint64_t addr, unsigned width);
-void bus_write(struct bus *b, enum bus_space space, uint64_t addr, unsigned width,
-	       uint64_t value);
+void bus_write(struct bus *b, enum bus_space space, uint64_t addr, unsigned width, uint64_t value);
 
 /* ---- interrupt controllers -------------------------------------------------------------- */
 
@@ -203,7 +202,7 @@ struct lapic {
 #define LAPIC_BYTES 0x1000u
 
 void lapic_init(struct lapic *l, const char *name, uint32_t id, struct apic_fabric *f,
-		const struct dev_clock *clock, struct lapic_cpu cpu);
+                const struct dev_clock *clock, struct lapic_cpu cpu);
 /**
  * lapic_ack() - the CPU takes the interrupt
  * Return: its vector; -1 when there is none after all.
@@ -225,7 +224,7 @@ bool lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t value);
 
 struct ioapic_state {
 	uint32_t id, select;
-	uint32_t lines;                  /* level of each pin */
+	uint32_t lines;                    /* level of each pin */
 	uint8_t redirect[IOAPIC_PINS * 8]; /* little-endian redirection entries */
 };
 
@@ -280,8 +279,7 @@ struct rtc {
 	const struct dev_clock *clock;
 };
 
-void rtc_init(struct rtc *r, const char *name, const struct dev_clock *clock,
-	      struct irq_line irq);
+void rtc_init(struct rtc *r, const char *name, const struct dev_clock *clock, struct irq_line irq);
 
 /*
  * Hardware-reduced ACPI: sleep control and status, reset, and the register that a generic
@@ -313,7 +311,7 @@ struct power {
 };
 
 void power_init(struct power *p, const char *name, struct irq_line irq,
-		void (*request)(void *, enum power_request), void *arg);
+                void (*request)(void *, enum power_request), void *arg);
 void power_raise(struct power *p, enum power_event event);
 
 #endif

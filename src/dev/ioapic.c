@@ -138,7 +138,7 @@ static void reg_write(struct ioapic *io, uint32_t value)
 		return;
 	old = entry_get(io, pin);
 	entry = reg & 1 ? (uint32_t)old | (uint64_t)value << 32
-			: (old & 0xffffffff00000000) | value;
+	                : (old & 0xffffffff00000000) | value;
 	entry = (entry & ENTRY_WRITABLE) | (old & ENTRY_READ_ONLY);
 	/* An edge-triggered entry has nothing in service: Linux clears a stuck remote IRR so. */
 	if (!(entry & ENTRY_LEVEL))
@@ -162,7 +162,7 @@ static uint64_t ioapic_read(struct dev *d, unsigned window, uint64_t offset, uns
 }
 
 static void ioapic_write(struct dev *d, unsigned window, uint64_t offset, unsigned width,
-			 uint64_t value)
+                         uint64_t value)
 {
 	struct ioapic *io = (struct ioapic *)d;
 

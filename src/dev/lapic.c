@@ -382,8 +382,8 @@ static void lapic_expire(struct dev *d, uint64_t now)
 		l->state.tsc_deadline = 0;
 	else if ((l->state.lvt_timer & LVT_TIMER_MODE) == TIMER_PERIODIC)
 		/* A slow host loses ticks; it does not get them all at once. */
-		l->state.timer_start += (now - l->state.timer_start) / timer_period(l) *
-					timer_period(l);
+		l->state.timer_start +=
+			(now - l->state.timer_start) / timer_period(l) * timer_period(l);
 	else
 		l->state.timer_start = UINT64_MAX;
 	fire_local(l, l->state.lvt_timer);
@@ -438,7 +438,7 @@ static bool reg_read(struct lapic *l, unsigned reg, uint32_t *out)
 		return true;
 	case REG_LDR:
 		*out = is_x2apic(l) ? 1u << (l->state.id & 0xf) | (l->state.id >> 4) << 16
-				    : l->state.ldr;
+		                    : l->state.ldr;
 		return true;
 	case REG_DFR:
 		*out = l->state.dfr;
@@ -575,7 +575,7 @@ static uint64_t lapic_read(struct dev *d, unsigned window, uint64_t offset, unsi
 }
 
 static void lapic_write(struct dev *d, unsigned window, uint64_t offset, unsigned width,
-			uint64_t value)
+                        uint64_t value)
 {
 	struct lapic *l = lapic_of(d);
 
@@ -689,7 +689,7 @@ static const struct dev_class lapic_class = {
 };
 
 void lapic_init(struct lapic *l, const char *name, uint32_t id, struct apic_fabric *f,
-		const struct dev_clock *clock, struct lapic_cpu cpu)
+                const struct dev_clock *clock, struct lapic_cpu cpu)
 {
 	*l = (struct lapic){
 		.dev = {&lapic_class, name, &lapic_state_type, NULL},

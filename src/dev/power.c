@@ -28,7 +28,7 @@ static uint64_t power_read(struct dev *d, unsigned window, uint64_t offset, unsi
 }
 
 static void power_write(struct dev *d, unsigned window, uint64_t offset, unsigned width,
-			uint64_t value)
+                        uint64_t value)
 {
 	struct power *p = (struct power *)d;
 
@@ -61,7 +61,7 @@ static const struct dev_class power_class = {
 };
 
 void power_init(struct power *p, const char *name, struct irq_line irq,
-		void (*request)(void *, enum power_request), void *arg)
+                void (*request)(void *, enum power_request), void *arg)
 {
 	*p = (struct power){
 		.dev = {&power_class, name, &power_state_type, NULL},

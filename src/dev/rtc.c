@@ -175,8 +175,7 @@ static void schedule(struct rtc *r)
 	if (!(b & (B_ALARM | B_UPDATE)) || (b & B_SET))
 		r->state.next_second = 0;
 	else if (!r->state.next_second)
-		r->state.next_second =
-			now + (uint64_t)(NS - r->clock->wall(r->clock->arg) % NS);
+		r->state.next_second = now + (uint64_t)(NS - r->clock->wall(r->clock->arg) % NS);
 	if (!(b & B_PERIODIC) || !period_ns(r))
 		r->state.next_period = 0;
 	else if (!r->state.next_period)
@@ -250,7 +249,7 @@ static uint64_t rtc_read(struct dev *d, unsigned window, uint64_t offset, unsign
 }
 
 static void rtc_write(struct dev *d, unsigned window, uint64_t offset, unsigned width,
-		      uint64_t value)
+                      uint64_t value)
 {
 	struct rtc *r = (struct rtc *)d;
 	uint8_t v = (uint8_t)value, *m = r->state.cmos;

@@ -52,7 +52,7 @@ static void update(struct serial *s)
 {
 	const struct serial_state *st = &s->state;
 	bool want = ((st->ier & IER_RX) && st->rx_count) || ((st->ier & IER_THR) && st->iir_thr) ||
-		    ((st->ier & IER_LINE) && st->overrun);
+	            ((st->ier & IER_LINE) && st->overrun);
 
 	/* On a PC, OUT2 connects the interrupt. */
 	irq_set(&s->irq, want && (st->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2);
@@ -172,7 +172,7 @@ static void transmit(struct serial *s, uint8_t byte)
 }
 
 static void serial_write(struct dev *d, unsigned window, uint64_t offset, unsigned width,
-			 uint64_t value)
+                         uint64_t value)
 {
 	struct serial *s = (struct serial *)d;
 	bool dlab = s->state.lcr & LCR_DLAB;

@@ -44,9 +44,9 @@ static void inflate(struct virtio *v, const struct virtq_chain *c)
 		if (chain_read(c, at, pfn, sizeof(pfn)) != sizeof(pfn))
 			break;
 		discard(v,
-			(uint64_t)(pfn[0] | pfn[1] << 8 | pfn[2] << 16 | (uint32_t)pfn[3] << 24)
-				<< PAGE_SHIFT,
-			PAGE_BYTES);
+		        (uint64_t)(pfn[0] | pfn[1] << 8 | pfn[2] << 16 | (uint32_t)pfn[3] << 24)
+		                << PAGE_SHIFT,
+		        PAGE_BYTES);
 	}
 }
 
@@ -79,8 +79,7 @@ static struct span vballoon_config(struct virtio *v)
 	return SPAN(b->config, sizeof(b->config));
 }
 
-static void vballoon_config_write(struct virtio *v, uint64_t offset, unsigned width,
-				  uint64_t value)
+static void vballoon_config_write(struct virtio *v, uint64_t offset, unsigned width, uint64_t value)
 {
 	if (offset == 4 && width == 4)
 		((struct vballoon *)v)->state.actual_pages = (uint32_t)value;
@@ -102,11 +101,11 @@ static const struct virtio_class vballoon_class = {
 };
 
 void vballoon_init(struct vballoon *b, const char *name, const struct dev_ram *ram,
-		   struct irq_line irq)
+                   struct irq_line irq)
 {
 	*b = (struct vballoon){0};
 	virtio_init(&b->virtio, name, &vballoon_class, &vballoon_state_type, &b->state,
-		    &b->state.virtio, ram, irq);
+	            &b->state.virtio, ram, irq);
 }
 
 void vballoon_set_target(struct vballoon *b, uint32_t pages)

@@ -43,7 +43,7 @@ static uint64_t get_le(const uint8_t *p, unsigned bytes)
  * a multiple of them goes through a sector of our own.
  */
 static bool transfer(struct vblock *b, const struct virtq_chain *c, bool write, uint64_t sector,
-		     uint64_t bytes)
+                     uint64_t bytes)
 {
 	struct virtio *v = &b->virtio;
 	unsigned first = write ? 0 : c->n_out, n = write ? c->n_out : c->n_in;
@@ -67,7 +67,7 @@ static bool transfer(struct vblock *b, const struct virtq_chain *c, bool write, 
 		whole = left - left % SECTOR;
 		if (whole) {
 			r = write ? b->disk->write(b->disk, at + done, s->host + skip, whole)
-				  : b->disk->read(b->disk, at + done, s->host + skip, whole);
+			          : b->disk->read(b->disk, at + done, s->host + skip, whole);
 			if (!write)
 				ram_wrote(v->ram, s->gpa + skip, whole);
 			if (r)
@@ -166,7 +166,7 @@ static int vblock_loaded(struct virtio *v, struct err *e)
 	if (b->state.bytes == b->disk->bytes)
 		return 0;
 	return err_say(e, -EBADMSG, "its disk had %llu bytes and has %llu now",
-		       (unsigned long long)b->state.bytes, (unsigned long long)b->disk->bytes);
+	               (unsigned long long)b->state.bytes, (unsigned long long)b->disk->bytes);
 }
 
 static const struct virtio_class vblock_class = {
@@ -178,12 +178,12 @@ static const struct virtio_class vblock_class = {
 	.loaded = vblock_loaded,
 };
 
-void vblock_init(struct vblock *b, const char *name, const struct dev_ram *ram,
-		 struct irq_line irq, struct disk *disk)
+void vblock_init(struct vblock *b, const char *name, const struct dev_ram *ram, struct irq_line irq,
+                 struct disk *disk)
 {
 	*b = (struct vblock){.disk = disk, .state = {.bytes = disk->bytes}};
 	virtio_init(&b->virtio, name, &vblock_class, &vblock_state_type, &b->state,
-		    &b->state.virtio, ram, irq);
+	            &b->state.virtio, ram, irq);
 	b->virtio.extra_features = disk->read_only ? F_READ_ONLY : 0;
 	strncpy(b->serial, name, sizeof(b->serial) - 1);
 }

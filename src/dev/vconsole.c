@@ -80,9 +80,9 @@ static const struct virtio_class vconsole_class = {
 };
 
 void vconsole_init(struct vconsole *c, const char *name, const struct dev_ram *ram,
-		   struct irq_line irq, struct byte_sink out)
+                   struct irq_line irq, struct byte_sink out)
 {
 	*c = (struct vconsole){.out = out, .state = {.cols = 80, .rows = 24}};
 	virtio_init(&c->virtio, name, &vconsole_class, &vconsole_state_type, &c->state,
-		    &c->state.virtio, ram, irq);
+	            &c->state.virtio, ram, irq);
 }

@@ -63,7 +63,7 @@ static int check_queue(const void *rec, struct err *e)
 
 	if (q->size && !is_power_of_two(q->size))
 		return err_say(e, -EBADMSG, "a queue of %u entries, which is no power of two",
-			       q->size);
+		               q->size);
 	if (q->ready && !q->size)
 		return err_say(e, -EBADMSG, "a queue in use without entries");
 	return 0;
@@ -169,8 +169,8 @@ static uint64_t virtio_read(struct dev *d, unsigned window, uint64_t offset, uns
 		return VENDOR_ID;
 	case REG_DEVICE_FEATURES:
 		return s->device_features_sel > 1
-			       ? 0
-			       : (uint32_t)(offered(v) >> (32 * s->device_features_sel));
+		               ? 0
+		               : (uint32_t)(offered(v) >> (32 * s->device_features_sel));
 	case REG_QUEUE_SIZE_MAX:
 		return q ? VIRTQ_SIZE_MAX : 0;
 	case REG_QUEUE_READY:
@@ -194,7 +194,7 @@ static uint64_t virtio_read(struct dev *d, unsigned window, uint64_t offset, uns
 static void set_half(uint64_t *whole, bool high, uint32_t value)
 {
 	*whole = high ? (uint32_t)*whole | (uint64_t)value << 32
-		      : (*whole & 0xffffffff00000000) | value;
+	              : (*whole & 0xffffffff00000000) | value;
 }
 
 static void set_status(struct virtio *v, uint32_t value)
@@ -254,7 +254,7 @@ static void write_queue(struct virtio *v, struct virtq_state *q, uint64_t offset
 }
 
 static void virtio_write(struct dev *d, unsigned window, uint64_t offset, unsigned width,
-			 uint64_t value)
+                         uint64_t value)
 {
 	struct virtio *v = (struct virtio *)d;
 	struct virtio_state *s = v->state;
@@ -302,8 +302,7 @@ static int virtio_loaded(struct dev *d, struct err *e)
 {
 	struct virtio *v = (struct virtio *)d;
 
-	if ((v->state->status & VIRTIO_FEATURES_OK) &&
-	    (v->state->driver_features & ~offered(v)))
+	if ((v->state->status & VIRTIO_FEATURES_OK) && (v->state->driver_features & ~offered(v)))
 		return err_say(e, -EBADMSG, "its driver uses features that we do not have");
 	update(v);
 	return v->vclass->loaded ? v->vclass->loaded(v, e) : 0;
@@ -317,8 +316,8 @@ static const struct dev_class virtio_dev_class = {
 };
 
 void virtio_init(struct virtio *v, const char *name, const struct virtio_class *vclass,
-		 const struct rec_type *state_type, void *state, struct virtio_state *common,
-		 const struct dev_ram *ram, struct irq_line irq)
+                 const struct rec_type *state_type, void *state, struct virtio_state *common,
+                 const struct dev_ram *ram, struct irq_line irq)
 {
 	assert(vclass->n_queues <= VIRTIO_QUEUES_MAX);
 	*v = (struct virtio){

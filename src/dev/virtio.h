@@ -73,8 +73,8 @@ struct virtio {
 
 /* For devices of ours: @state is the record whose first part is @common. */
 void virtio_init(struct virtio *v, const char *name, const struct virtio_class *vclass,
-		 const struct rec_type *state_type, void *state, struct virtio_state *common,
-		 const struct dev_ram *ram, struct irq_line irq);
+                 const struct rec_type *state_type, void *state, struct virtio_state *common,
+                 const struct dev_ram *ram, struct irq_line irq);
 static inline bool virtio_is_ready(const struct virtio *v)
 {
 	return (v->state->status & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK;
@@ -118,7 +118,7 @@ void virtq_interrupt(struct virtio *v, unsigned q);
 size_t chain_read(const struct virtq_chain *c, uint64_t at, void *out, size_t len);
 /* Copy into the room at @at. */
 size_t chain_write(struct virtio *v, const struct virtq_chain *c, uint64_t at, const void *data,
-		   size_t len);
+                   size_t len);
 
 /* ---- console ---------------------------------------------------------------------------- */
 
@@ -135,7 +135,7 @@ struct vconsole {
 };
 
 void vconsole_init(struct vconsole *c, const char *name, const struct dev_ram *ram,
-		   struct irq_line irq, struct byte_sink out);
+                   struct irq_line irq, struct byte_sink out);
 /* Return: how many bytes the driver had room for. */
 size_t vconsole_input(struct vconsole *c, const uint8_t *data, size_t len);
 void vconsole_resize(struct vconsole *c, uint16_t cols, uint16_t rows);
@@ -164,8 +164,8 @@ struct vblock {
 	uint8_t config[24];
 };
 
-void vblock_init(struct vblock *b, const char *name, const struct dev_ram *ram,
-		 struct irq_line irq, struct disk *disk);
+void vblock_init(struct vblock *b, const char *name, const struct dev_ram *ram, struct irq_line irq,
+                 struct disk *disk);
 
 /* ---- entropy ---------------------------------------------------------------------------- */
 
@@ -180,7 +180,7 @@ struct vrng {
 };
 
 void vrng_init(struct vrng *r, const char *name, const struct dev_ram *ram, struct irq_line irq,
-	       void (*random)(void *out, size_t len));
+               void (*random)(void *out, size_t len));
 
 /* ---- balloon ---------------------------------------------------------------------------- */
 
@@ -197,7 +197,7 @@ struct vballoon {
 };
 
 void vballoon_init(struct vballoon *b, const char *name, const struct dev_ram *ram,
-		   struct irq_line irq);
+                   struct irq_line irq);
 void vballoon_set_target(struct vballoon *b, uint32_t pages);
 
 #endif

@@ -44,8 +44,8 @@ static uint16_t load16(const uint8_t *p)
 static void store16(uint8_t *p, uint16_t v)
 {
 	__atomic_store_n((uint16_t *)(void *)p,
-			 __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? v : __builtin_bswap16(v),
-			 __ATOMIC_RELEASE);
+	                 __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? v : __builtin_bswap16(v),
+	                 __ATOMIC_RELEASE);
 }
 
 static uint64_t get_le(const uint8_t *p, unsigned bytes)
@@ -93,7 +93,7 @@ static bool has_event_idx(const struct virtio *v)
 
 /* How many chains wait; more than the queue holds is nonsense. */
 static bool waiting(struct virtio *v, const struct virtq_state *q, const struct ring *r,
-		    uint16_t *n)
+                    uint16_t *n)
 {
 	*n = (uint16_t)(load16(r->avail + 2) - q->next_avail);
 	if (*n <= q->size)
@@ -150,7 +150,7 @@ static bool add_segment(struct virtio *v, struct virtq_chain *c, const struct de
 
 /* A table of descriptors from @i on: the queue's own, or an indirect one. */
 static bool walk(struct virtio *v, const uint8_t *table, unsigned size, unsigned i,
-		 struct virtq_chain *c, bool indirect)
+                 struct virtq_chain *c, bool indirect)
 {
 	for (unsigned steps = 0; steps < size; steps++) {
 		struct desc d;
@@ -262,7 +262,7 @@ size_t chain_read(const struct virtq_chain *c, uint64_t at, void *out, size_t le
 }
 
 size_t chain_write(struct virtio *v, const struct virtq_chain *c, uint64_t at, const void *data,
-		   size_t len)
+                   size_t len)
 {
 	size_t done = 0;
 

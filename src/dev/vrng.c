@@ -36,9 +36,9 @@ static const struct virtio_class vrng_class = {
 };
 
 void vrng_init(struct vrng *r, const char *name, const struct dev_ram *ram, struct irq_line irq,
-	       void (*random)(void *out, size_t len))
+               void (*random)(void *out, size_t len))
 {
 	*r = (struct vrng){.random = random};
 	virtio_init(&r->virtio, name, &vrng_class, &vrng_state_type, &r->state, &r->state.virtio,
-		    ram, irq);
+	            ram, irq);
 }

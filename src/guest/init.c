@@ -42,7 +42,7 @@ void complain(const char *what, const char *about)
 }
 
 static void mount_one(const char *what, const char *where, const char *type, unsigned long flags,
-		      const char *options)
+                      const char *options)
 {
 	mkdir(where, 0755);
 	if (mount(what, where, type, flags, options) && errno != EBUSY)
@@ -54,7 +54,8 @@ static void mount_all(void)
 	mount_one("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755");
 	mount_one("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	mount_one("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-	mount_one("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5,ptmxmode=0666");
+	mount_one("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+	          "mode=0620,gid=5,ptmxmode=0666");
 	mount_one("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
 	mount_one("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
 	mount_one("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
@@ -170,9 +171,10 @@ static void switch_root(char *root, const char *init)
 static void run_command(char **command)
 {
 	static char *const shell[] = {"/bin/sh", NULL};
-	static char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
-					    "/sbin:/bin",
-					    "HOME=/root", "TERM=linux", NULL};
+	static char *const environment[] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+		"/sbin:/bin",
+		"HOME=/root", "TERM=linux", NULL};
 	char *const *argv = command[0] ? command : shell;
 
 	setsid();

@@ -378,8 +378,10 @@ static void build_fadt(struct buf *t, uint64_t dsdt)
 	set_le(t, 40, dsdt, 4);
 	set_le(t, 108, 0x32, 1); /* century register of the RTC */
 	set_le(t, 109, BOOT_NO_VGA | BOOT_NO_MSI, 2);
-	set_le(t, 112, FADT_WBINVD | FADT_PROC_C1 | FADT_POWER_BUTTON | FADT_SLEEP_BUTTON |
-			       FADT_RESET_REG | FADT_HW_REDUCED, 4);
+	set_le(t, 112,
+	       FADT_WBINVD | FADT_PROC_C1 | FADT_POWER_BUTTON | FADT_SLEEP_BUTTON | FADT_RESET_REG |
+	               FADT_HW_REDUCED,
+	       4);
 	set_port(t, 116, PORT_POWER + POWER_RESET_REG);
 	set_le(t, 128, POWER_RESET_VALUE, 1);
 	set_le(t, 131, 5, 1); /* minor version */
@@ -392,9 +394,9 @@ static void build_madt(struct buf *t)
 {
 	table_open(t, "APIC", 5);
 	put_le(t, LAPIC_GPA, 4);
-	put_le(t, 0, 4); /* no 8259 */
-	buf_add(t, (uint8_t[]){0, 8, 0, 0}, 4); /* local APIC, processor 0, id 0 */
-	put_le(t, 1, 4);                        /* enabled */
+	put_le(t, 0, 4);                         /* no 8259 */
+	buf_add(t, (uint8_t[]){0, 8, 0, 0}, 4);  /* local APIC, processor 0, id 0 */
+	put_le(t, 1, 4);                         /* enabled */
 	buf_add(t, (uint8_t[]){1, 12, 0, 0}, 4); /* I/O APIC */
 	put_le(t, IOAPIC_GPA, 4);
 	put_le(t, 0, 4); /* its first interrupt */

@@ -75,7 +75,7 @@ static void build_page_tables(uint8_t *ram)
 		for (unsigned i = 0; i < 512; i++)
 			put(ram + pd + 8 * i,
 			    ((uint64_t)g << 30 | (uint64_t)i << 21) | PTE_PRESENT | PTE_WRITE |
-				    PTE_LARGE,
+			            PTE_LARGE,
 			    8);
 	}
 }
@@ -88,7 +88,7 @@ static void build_gdt(uint8_t *ram)
 
 /* As high as the protocol allows, so that the kernel's own early memory stays in one piece. */
 static int load_initrd(struct vm *vm, struct span initrd, uint64_t kernel_end, uint8_t *bp,
-		       struct err *e)
+                       struct err *e)
 {
 	uint64_t top = MIN(vm->ram.low_bytes, get(bp + BP_INITRD_MAX, 4) + 1);
 	uint64_t at;
@@ -97,7 +97,7 @@ static int load_initrd(struct vm *vm, struct span initrd, uint64_t kernel_end, u
 		return 0;
 	if (initrd.len > top || kernel_end > top - initrd.len)
 		return err_say(e, -EFBIG, "initrd: %llu MiB do not fit beside the kernel into RAM",
-			       (unsigned long long)(initrd.len >> 20));
+		               (unsigned long long)(initrd.len >> 20));
 	at = (top - initrd.len) & ~(uint64_t)(PAGE_BYTES - 1);
 	if (at < kernel_end)
 		return err_say(e, -EFBIG, "initrd: it does not fit beside the kernel into RAM");
@@ -110,9 +110,16 @@ static int load_initrd(struct vm *vm, struct span initrd, uint64_t kernel_end, u
 /* What a truncated or foreign initramfs looks like is the guest's riddle; say it here. */
 static int check_initrd(struct span in, struct err *e)
 {
-	static const char *const magics[] = {"070701", "070702", "\x1f\x8b", "\xfd" "7zXZ",
-					     "\x28\xb5\x2f\xfd", "\x02\x21\x4c\x18", "\x5d\0\0",
-					     "BZh", "\x89LZO"};
+	static const char *const magics[] = {"070701",
+	                                     "070702",
+	                                     "\x1f\x8b",
+	                                     "\xfd"
+	                                     "7zXZ",
+	                                     "\x28\xb5\x2f\xfd",
+	                                     "\x02\x21\x4c\x18",
+	                                     "\x5d\0\0",
+	                                     "BZh",
+	                                     "\x89LZO"};
 	static const size_t lens[] = {6, 6, 2, 5, 4, 4, 3, 3, 4};
 
 	if (!in.len)
@@ -134,7 +141,7 @@ int vm_boot(struct vm *vm, const struct vm_boot *boot, struct err *e)
 
 	if (len >= BOOT_COMMAND_MAX)
 		return err_say(e, -EINVAL, "the command line is longer than %u bytes",
-			       BOOT_COMMAND_MAX - 1);
+		               BOOT_COMMAND_MAX - 1);
 	r = check_initrd(boot->initrd, e);
 	if (r)
 		return r;

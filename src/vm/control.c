@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -46,8 +47,10 @@ static int receive_message(int sock, struct control_message *out)
 		char bytes[CMSG_SPACE(sizeof(int) * CONTROL_FDS_MAX)];
 	} control;
 	struct iovec iov = {out->text, sizeof(out->text) - 1};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-			   .msg_controllen = sizeof(control.bytes)};
+	struct msghdr m = {.msg_iov = &iov,
+	                   .msg_iovlen = 1,
+	                   .msg_control = control.bytes,
+	                   .msg_controllen = sizeof(control.bytes)};
 	ssize_t n;
 
 	out->n_fds = 0;
@@ -81,14 +84,16 @@ static void add_disks(const struct control *c, bool frozen, struct buf *out)
 		const struct disk *d = c->disk[i].disk;
 		unsigned layers = disk_layers(d, NULL, 0);
 
-		buf_printf(out, "\n%s %u %s", disk_is_overlay(d) ? "cow" : d->read_only ? "ro" : "raw",
-			   frozen && layers ? layers - 1 : 0, c->disk[i].base);
+		buf_printf(out, "\n%s %u %s",
+		           disk_is_overlay(d) ? "cow"
+		           : d->read_only     ? "ro"
+		                              : "raw",
+		           frozen && layers ? layers - 1 : 0, c->disk[i].base);
 	}
 }
 
 /* Whether the request brings what it needs, before anything is changed. */
-static int check_snap(const struct control *c, const struct control_message *request,
-		      struct err *e)
+static int check_snap(const struct control *c, const struct control_message *request, struct err *e)
 {
 	unsigned needed = 1, frozen = 0;
 
@@ -98,21 +103,23 @@ static int check_snap(const struct control *c, const struct control_message *req
 		needed += disk_is_overlay(d);
 		frozen += disk_layers(d, NULL, 0);
 		if (!disk_is_overlay(d) && !d->read_only)
-			return err_say(e, -EOPNOTSUPP, "disk %s is written in place and would change "
-						       "under the snapshot; start the machine with "
-						       "\"cow\" for it", c->disk[i].base);
+			return err_say(e, -EOPNOTSUPP,
+			               "disk %s is written in place and would change "
+			               "under the snapshot; start the machine with "
+			               "\"cow\" for it",
+			               c->disk[i].base);
 	}
 	if (frozen > CONTROL_FDS_MAX)
-		return err_say(e, -E2BIG, "the disks have %u overlays, more than can be handed over",
-			       frozen);
+		return err_say(e, -E2BIG,
+		               "the disks have %u overlays, more than can be handed over", frozen);
 	if (request->n_fds != needed)
 		return err_say(e, -EINVAL, "a snapshot needs %u descriptors, not %u", needed,
-			       request->n_fds);
+		               request->n_fds);
 	return 0;
 }
 
 static int snap(struct control *c, struct control_message *request, struct buf *answer, int *fds,
-		unsigned *n_fds, struct err *e)
+                unsigned *n_fds, struct err *e)
 {
 	unsigned next = 1;
 	uint64_t pause_ns;
@@ -131,8 +138,8 @@ static int snap(struct control *c, struct control_message *request, struct buf *
 	buf_printf(answer, "ok %llu", (unsigned long long)pause_ns);
 	add_disks(c, true, answer);
 	for (unsigned i = 0; i < c->n_disks; i++) {
-		unsigned layers = disk_layers(c->disk[i].disk, fds + *n_fds,
-					      CONTROL_FDS_MAX - *n_fds);
+		unsigned layers =
+			disk_layers(c->disk[i].disk, fds + *n_fds, CONTROL_FDS_MAX - *n_fds);
 
 		*n_fds += layers ? layers - 1 : 0;
 	}
@@ -209,20 +216,49 @@ static int make_address(const char *path, struct sockaddr_un *out, struct err *e
 	return 0;
 }
 
+/* A socket that a dead machine has left behind gives way; nothing else does. */
+static int make_way(const char *path, const struct sockaddr_un *address, struct err *e)
+{
+	struct stat st;
+	int sock, r;
+
+	if (lstat(path, &st))
+		return errno == ENOENT ? 0 : err_set(e, -errno, "control socket %s", path);
+	if (!S_ISSOCK(st.st_mode))
+		return err_say(e, -EEXIST, "%s is there already and is no socket", path);
+	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return err_set(e, -errno, "control socket");
+	r = connect(sock, (const struct sockaddr *)address, sizeof(*address));
+	close(sock);
+	if (!r)
+		return err_say(e, -EADDRINUSE, "another machine listens at %s", path);
+	return unlink(path) ? err_set(e, -errno, "control socket %s", path) : 0;
+}
+
 int control_listen(struct control *c, const char *path, struct err *e)
 {
 	struct sockaddr_un address;
+	mode_t mask;
 	int r = make_address(path, &address, e);
 
+	if (r)
+		return r;
+	r = make_way(path, &address, e);
 	if (r)
 		return r;
 	c->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (c->listener < 0)
 		return err_set(e, -errno, "control socket");
-	unlink(path);
-	if (bind(c->listener, (const struct sockaddr *)&address, sizeof(address)) ||
-	    listen(c->listener, 4))
-		return err_set(e, -errno, "control socket %s", path);
+	/* Who may connect may read all of the guest's memory: its owner, and nobody else. */
+	mask = umask(0177);
+	r = bind(c->listener, (const struct sockaddr *)&address, sizeof(address)) ||
+	                    listen(c->listener, 4)
+	            ? err_set(e, -errno, "control socket %s", path)
+	            : 0;
+	umask(mask);
+	if (r)
+		return r;
 	vm_watch(c->vm, c->listener, POLLIN, on_connection, c);
 	return 0;
 }
@@ -230,7 +266,7 @@ int control_listen(struct control *c, const char *path, struct err *e)
 /* ---- the other end ---------------------------------------------------------------------- */
 
 int control_call(const char *path, const char *request, const int *fds, unsigned n_fds,
-		 struct control_message *out, struct err *e)
+                 struct control_message *out, struct err *e)
 {
 	struct sockaddr_un address;
 	int sock, r = make_address(path, &address, e);

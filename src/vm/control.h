@@ -52,7 +52,7 @@ MUST_CHECK int control_listen(struct control *c, const char *path, struct err *e
  * @answer: without its "ok"; the caller closes its descriptors
  */
 MUST_CHECK int control_call(const char *path, const char *request, const int *fds, unsigned n_fds,
-			    struct control_message *answer, struct err *e);
+                            struct control_message *answer, struct err *e);
 void control_message_close(struct control_message *m);
 
 #endif

@@ -246,8 +246,10 @@ static int add_layer(struct overlay_disk *d, int fd, struct err *e)
 	int r;
 
 	if (d->n_layers == LAYERS_MAX)
-		return err_say(e, -E2BIG, "disk: %u overlays lie on each other already; start it "
-					  "anew from one of its snapshots", LAYERS_MAX);
+		return err_say(e, -E2BIG,
+		               "disk: %u overlays lie on each other already; start it "
+		               "anew from one of its snapshots",
+		               LAYERS_MAX);
 	if (fstat(fd, &st))
 		return err_set(e, -errno, "disk: overlay");
 	o.data_at = CLUSTER + (o.bitmap_bytes + CLUSTER - 1) / CLUSTER * CLUSTER;
@@ -262,9 +264,10 @@ static int add_layer(struct overlay_disk *d, int fd, struct err *e)
 	} else {
 		r = read_all(fd, 0, found, sizeof(found));
 		if (!r && memcmp(found, header, sizeof(header)))
-			return err_say(e, -EBADMSG, "disk: this is not an overlay of a disk of "
-						    "%llu bytes",
-				       (unsigned long long)d->disk.bytes);
+			return err_say(e, -EBADMSG,
+			               "disk: this is not an overlay of a disk of "
+			               "%llu bytes",
+			               (unsigned long long)d->disk.bytes);
 		o.bitmap = xalloc(o.bitmap_bytes + 1);
 		if (!r)
 			r = read_all(fd, CLUSTER, o.bitmap, o.bitmap_bytes);
@@ -308,7 +311,8 @@ int disk_push_overlay(struct disk *disk, int fd, struct err *e)
 	int r;
 
 	assert(disk_is_overlay(disk));
-	/* What is frozen has to be complete in its file; whether it is on disk is fsync's matter. */
+	/* What is frozen has to be complete in its file; whether it is on disk is fsync's matter.
+	 */
 	r = o->dirty ? write_all(o->fd, CLUSTER, o->bitmap, o->bitmap_bytes) : 0;
 	if (r) {
 		close(fd);

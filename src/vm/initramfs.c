@@ -29,12 +29,12 @@ static void pad(struct initramfs *i)
 }
 
 static void add(struct initramfs *i, const char *path, unsigned mode, unsigned n_links,
-		unsigned major, unsigned minor, struct span data)
+                unsigned major, unsigned minor, struct span data)
 {
 	/* inode, mode, uid, gid, links, mtime, size, device, rdevice, name with its NUL, check */
 	buf_printf(&i->cpio, "070701%08x%08x%08x%08x%08x%08x%08zx%08x%08x%08x%08x%08zx%08x",
-		   ++i->inode, mode, 0, 0, n_links, 0, data.len, 0, 0, major, minor,
-		   strlen(path) + 1, 0);
+	           ++i->inode, mode, 0, 0, n_links, 0, data.len, 0, 0, major, minor,
+	           strlen(path) + 1, 0);
 	buf_add(&i->cpio, path, strlen(path) + 1);
 	pad(i);
 	buf_add(&i->cpio, data.data, data.len);
@@ -237,7 +237,7 @@ static int add_module(struct modules *m, const char *name, unsigned depth, struc
 }
 
 int initramfs_add_modules(struct initramfs *i, const char *dir, const char *const *names,
-			  size_t n_names, struct err *e)
+                          size_t n_names, struct err *e)
 {
 	struct modules m = {.out = i};
 	int r = find_modules(&m, dir, 0, e);

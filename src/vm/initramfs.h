@@ -29,8 +29,8 @@ void initramfs_add_device(struct initramfs *i, const char *path, unsigned major,
  * Dependencies come from the modules themselves (.modinfo "depends=").
  * Return: 0; negative errno with a sentence for a module that is damaged.
  */
-MUST_CHECK int initramfs_add_modules(struct initramfs *i, const char *dir,
-				     const char *const *names, size_t n_names, struct err *e);
+MUST_CHECK int initramfs_add_modules(struct initramfs *i, const char *dir, const char *const *names,
+                                     size_t n_names, struct err *e);
 
 /* The archive, complete; the initramfs keeps owning it. */
 struct span initramfs_end(struct initramfs *i);

@@ -33,7 +33,8 @@ static bool is_elf(struct span s)
 
 static bool is_bzimage(struct span s)
 {
-	return s.len > HEADER_MIN && get(s, 0x1fe, 2) == 0xaa55 && !memcmp(s.data + 0x202, "HdrS", 4);
+	return s.len > HEADER_MIN && get(s, 0x1fe, 2) == 0xaa55 &&
+	       !memcmp(s.data + 0x202, "HdrS", 4);
 }
 
 static int open_bzimage(struct kernel *k, struct span file, uint64_t limit, struct err *e)
@@ -49,12 +50,13 @@ static int open_bzimage(struct kernel *k, struct span file, uint64_t limit, stru
 	offset = (setup + 1) * SECTOR + get(file, 0x248, 4);
 	length = get(file, 0x24c, 4);
 	if (offset > file.len || length > file.len - offset || !length)
-		return err_say(e, -ENOEXEC, "kernel: the file ends before its payload does; was "
-					    "it cut short?");
+		return err_say(e, -ENOEXEC,
+		               "kernel: the file ends before its payload does; was "
+		               "it cut short?");
 	r = unpack(SPAN(file.data + offset, length), limit, &k->unpacked, e);
 	if (r == -EFBIG)
 		return err_say(e, r, "kernel: it does not fit into %llu MiB of RAM",
-			       (unsigned long long)(limit >> 20));
+		               (unsigned long long)(limit >> 20));
 	if (r)
 		return err_wrap(e, r, "kernel");
 	k->elf = buf_span(&k->unpacked);
@@ -83,7 +85,7 @@ void kernel_finish(struct kernel *k)
 }
 
 static int load_segment(struct span elf, const Elf64_Phdr *p, const struct dev_ram *ram,
-			struct err *e)
+                        struct err *e)
 {
 	uint8_t *at;
 
@@ -95,14 +97,14 @@ static int load_segment(struct span elf, const Elf64_Phdr *p, const struct dev_r
 	at = p->p_memsz ? ram_at(ram, p->p_paddr, p->p_memsz) : ram->host;
 	if (!at)
 		return err_say(e, -EFBIG, "kernel: it does not fit into %llu MiB of RAM",
-			       (unsigned long long)(ram->bytes >> 20));
+		               (unsigned long long)(ram->bytes >> 20));
 	memcpy(at, elf.data + p->p_offset, p->p_filesz);
 	memset(at + p->p_filesz, 0, p->p_memsz - p->p_filesz);
 	return 0;
 }
 
 int kernel_load(const struct kernel *k, const struct dev_ram *ram, uint64_t *entry, uint64_t *end,
-		struct err *e)
+                struct err *e)
 {
 	uint64_t last = 0;
 	Elf64_Ehdr h;
@@ -112,8 +114,7 @@ int kernel_load(const struct kernel *k, const struct dev_ram *ram, uint64_t *ent
 		return err_say(e, -ENOEXEC, "kernel: the ELF file is cut short");
 	memcpy(&h, k->elf.data, sizeof(h));
 	if (h.e_ident[EI_CLASS] != ELFCLASS64 || h.e_ident[EI_DATA] != ELFDATA2LSB ||
-	    h.e_machine != EM_X86_64 || h.e_type != ET_EXEC ||
-	    h.e_phentsize != sizeof(Elf64_Phdr))
+	    h.e_machine != EM_X86_64 || h.e_type != ET_EXEC || h.e_phentsize != sizeof(Elf64_Phdr))
 		return err_say(e, -ENOEXEC, "kernel: the ELF file is not an x86-64 kernel");
 	if (h.e_phoff > k->elf.len || h.e_phnum * sizeof(Elf64_Phdr) > k->elf.len - h.e_phoff)
 		return err_say(e, -ENOEXEC, "kernel: the ELF file is cut short");

@@ -215,10 +215,10 @@ static void create_devices(struct vm *vm)
 	add_ports(vm, &vm->power.dev, PORT_POWER, POWER_PORTS);
 
 	vconsole_init(&vm->console, "console", &vm->ram, virtio_line(vm, VIRTIO_CONSOLE),
-		      vm->config.console);
+	              vm->config.console);
 	add_virtio(vm, &vm->console.virtio, VIRTIO_CONSOLE);
 	vconsole_init(&vm->agent, "agent", &vm->ram, virtio_line(vm, VIRTIO_AGENT),
-		      (struct byte_sink){agent_output, vm});
+	              (struct byte_sink){agent_output, vm});
 	add_virtio(vm, &vm->agent.virtio, VIRTIO_AGENT);
 	vrng_init(&vm->rng, "rng", &vm->ram, virtio_line(vm, VIRTIO_RNG), host_random);
 	add_virtio(vm, &vm->rng.virtio, VIRTIO_RNG);
@@ -227,7 +227,7 @@ static void create_devices(struct vm *vm)
 	for (unsigned i = 0; i < vm->config.n_disks; i++) {
 		snprintf(vm->disk_name[i], sizeof(vm->disk_name[i]), "disk%u", i);
 		vblock_init(&vm->disk[i], vm->disk_name[i], &vm->ram,
-			    virtio_line(vm, VIRTIO_DISK + i), vm->config.disk[i]);
+		            virtio_line(vm, VIRTIO_DISK + i), vm->config.disk[i]);
 		add_virtio(vm, &vm->disk[i].virtio, VIRTIO_DISK + i);
 	}
 }

@@ -44,7 +44,7 @@ static void discard(void *arg, uint64_t gpa, uint64_t bytes)
 	if (vm->config.ram_fd < 0)
 		madvise(at, bytes, MADV_DONTNEED);
 	else if (mmap(at, bytes, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+	              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		memset(at, 0, bytes);
 }
 
@@ -55,9 +55,10 @@ int ram_create(struct vm *vm, int fd, struct err *e)
 	void *at;
 
 	if (bytes < VM_RAM_MIN || bytes > VM_RAM_MAX || bytes % (1u << 20))
-		return err_say(e, -EINVAL, "RAM has to be a multiple of 1 MiB between %llu MiB and "
-					   "%llu GiB",
-			       VM_RAM_MIN >> 20, VM_RAM_MAX >> 30);
+		return err_say(e, -EINVAL,
+		               "RAM has to be a multiple of 1 MiB between %llu MiB and "
+		               "%llu GiB",
+		               VM_RAM_MIN >> 20, VM_RAM_MAX >> 30);
 	if (fd >= 0) {
 		if (fstat(fd, &st))
 			return err_set(e, -errno, "image of RAM");
@@ -66,7 +67,7 @@ int ram_create(struct vm *vm, int fd, struct err *e)
 			return err_say(e, -EBADMSG, "the image of RAM is shorter than RAM");
 	}
 	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		  MAP_PRIVATE | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+	          MAP_PRIVATE | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
 	if (at == MAP_FAILED)
 		return err_set(e, -errno, "RAM of %llu bytes", (unsigned long long)bytes);
 	/*

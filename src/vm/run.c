@@ -105,11 +105,19 @@ static void expire(struct vm *vm)
 
 /* ---- the host's descriptors ------------------------------------------------------------- */
 
-void vm_watch(struct vm *vm, int fd, short events,
-	      void (*ready)(void *arg, int fd, short revents), void *arg)
+void vm_watch(struct vm *vm, int fd, short events, void (*ready)(void *arg, int fd, short revents),
+              void *arg)
 {
 	assert(vm->n_watches < VM_WATCHES_MAX);
-	vm->watch[vm->n_watches++] = (struct vm_watch){fd, events, ready, arg};
+	vm->watch[vm->n_watches++] =
+		(struct vm_watch){.fd = fd, .events = events, .ready = ready, .arg = arg};
+}
+
+void vm_watch_input(struct vm *vm, int fd, void (*ready)(void *arg, int fd, short revents),
+                    void *arg)
+{
+	vm_watch(vm, fd, POLLIN, ready, arg);
+	vm->watch[vm->n_watches - 1].is_input = true;
 }
 
 bool vm_can_watch(const struct vm *vm)
@@ -131,7 +139,7 @@ void vm_unwatch(struct vm *vm, int fd)
 static void look(struct vm *vm, uint64_t wait_ns)
 {
 	struct timespec t = {.tv_sec = (time_t)(wait_ns / 1000000000u),
-			     .tv_nsec = (long)(wait_ns % 1000000000u)};
+	                     .tv_nsec = (long)(wait_ns % 1000000000u)};
 	struct pollfd fds[VM_WATCHES_MAX];
 	struct vm_watch watch[VM_WATCHES_MAX];
 	unsigned n = vm->n_watches;
@@ -140,8 +148,11 @@ static void look(struct vm *vm, uint64_t wait_ns)
 		return;
 	/* A callback may add and remove watches: it gets those of this moment. */
 	memcpy(watch, vm->watch, n * sizeof(watch[0]));
-	for (unsigned i = 0; i < n; i++)
-		fds[i] = (struct pollfd){.fd = watch[i].fd, .events = watch[i].events};
+	for (unsigned i = 0; i < n; i++) {
+		bool waits = watch[i].is_input && vm->input.len > INPUT_MAX - VM_INPUT_ROOM;
+
+		fds[i] = (struct pollfd){.fd = waits ? -1 : watch[i].fd, .events = watch[i].events};
+	}
 	if (ppoll(fds, n, wait_ns == DEV_NEVER ? NULL : &t, NULL) <= 0)
 		return;
 	for (unsigned i = 0; i < n; i++)
@@ -159,19 +170,14 @@ static void feed(struct vm *vm)
 {
 	if (vm->input.len) {
 		size_t n = virtio_is_ready(&vm->console.virtio)
-				   ? vconsole_input(&vm->console, vm->input.data, vm->input.len)
-				   : serial_input(&vm->serial, vm->input.data, vm->input.len);
+		                   ? vconsole_input(&vm->console, vm->input.data, vm->input.len)
+		                   : serial_input(&vm->serial, vm->input.data, vm->input.len);
 
 		consume(&vm->input, n);
 	}
 	if (vm->agent_input.len)
-		consume(&vm->agent_input, vconsole_input(&vm->agent, vm->agent_input.data,
-							 vm->agent_input.len));
-}
-
-bool vm_console_has_room(const struct vm *vm)
-{
-	return vm->input.len < INPUT_MAX;
+		consume(&vm->agent_input,
+		        vconsole_input(&vm->agent, vm->agent_input.data, vm->agent_input.len));
 }
 
 size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len)

@@ -18,19 +18,48 @@
 
 static const int allowed[] = {
 	/* the run loop */
-	SCMP_SYS(ppoll), SCMP_SYS(poll), SCMP_SYS(timer_settime), SCMP_SYS(timer_delete),
-	SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
-	SCMP_SYS(clock_gettime), SCMP_SYS(getrandom), SCMP_SYS(restart_syscall),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(poll),
+	SCMP_SYS(timer_settime),
+	SCMP_SYS(timer_delete),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(restart_syscall),
 	/* consoles, disks, snapshot files */
-	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64),
-	SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(fsync), SCMP_SYS(fstat),
-	SCMP_SYS(newfstatat), SCMP_SYS(lseek), SCMP_SYS(ftruncate), SCMP_SYS(close),
-	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(accept4), SCMP_SYS(shutdown),
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(readv),
+	SCMP_SYS(writev),
+	SCMP_SYS(pread64),
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(fdatasync),
+	SCMP_SYS(fsync),
+	SCMP_SYS(fstat),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(lseek),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(close),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(accept4),
+	SCMP_SYS(shutdown),
 	/* memory */
-	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mremap), SCMP_SYS(futex),
+	SCMP_SYS(brk),
+	SCMP_SYS(munmap),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mremap),
+	SCMP_SYS(futex),
 	/* the forked child of a live snapshot */
-	SCMP_SYS(wait4), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(getpid),
-	SCMP_SYS(gettid), SCMP_SYS(exit), SCMP_SYS(exit_group),
+	SCMP_SYS(wait4),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(rseq),
+	SCMP_SYS(getpid),
+	SCMP_SYS(gettid),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
 };
 
 /* Terminal size and mode, and nothing else that can be done to a terminal (TIOCSTI!). */
@@ -53,22 +82,22 @@ static int add_rules(scmp_filter_ctx f)
 {
 	/* Memory may be mapped, but never executable: no host code is ever generated. */
 	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-				 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	                         SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 
 	if (!r)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+		                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	/* fork(), as the C library does it: no namespaces, no shared memory. */
 	if (!r)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-				     SCMP_A0(SCMP_CMP_MASKED_EQ,
-					     CLONE_VM | CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET |
-						     CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-						     CLONE_NEWCGROUP,
-					     0));
+		                     SCMP_A0(SCMP_CMP_MASKED_EQ,
+		                             CLONE_VM | CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET |
+		                                     CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+		                                     CLONE_NEWCGROUP,
+		                             0));
 	for (size_t i = 0; !r && i < ARRAY_LEN(allowed_ioctl); i++)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				     SCMP_A1(SCMP_CMP_EQ, allowed_ioctl[i]));
+		                     SCMP_A1(SCMP_CMP_EQ, allowed_ioctl[i]));
 	for (size_t i = 0; !r && i < ARRAY_LEN(allowed); i++)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
 	return r;

@@ -60,7 +60,7 @@ static const struct field vm_fields[] = {
 	FIELD_REC(struct vm_rec, cpu, 6, &x86_state_type, "CPU 0"),
 	FIELD_LIST(struct vm_rec, devices, 7, &device_type, 64, "devices"),
 	FIELD_LIST(struct vm_rec, runs, 8, &run_type, VM_RAM_MAX / PAGE_BYTES / 2 + 1,
-		   "where the pages of RAM are; what is in none is zero"),
+                   "where the pages of RAM are; what is in none is zero"),
 };
 #undef F
 
@@ -70,15 +70,17 @@ static int check_vm(const void *rec, struct err *e)
 	uint64_t page = 0;
 
 	if (v->version != FORMAT_VERSION)
-		return err_say(e, -EBADMSG, "a machine snapshot of version %u; this program knows "
-					    "version %u",
-			       v->version, FORMAT_VERSION);
+		return err_say(e, -EBADMSG,
+		               "a machine snapshot of version %u; this program knows "
+		               "version %u",
+		               v->version, FORMAT_VERSION);
 	if (v->ram_bytes < VM_RAM_MIN || v->ram_bytes % (1u << 20))
 		return err_say(e, -EBADMSG, "a machine with RAM of an impossible size");
 	LIST_EACH(&v->runs, const struct vm_run_rec, r) {
 		if (!r->count || r->page < page || r->page + r->count > v->ram_bytes / PAGE_BYTES)
-			return err_say(e, -EBADMSG, "pages of RAM that are not in RAM or not in "
-						    "order");
+			return err_say(e, -EBADMSG,
+			               "pages of RAM that are not in RAM or not in "
+			               "order");
 		if (r->first + r->count > v->n_pages)
 			return err_say(e, -EBADMSG, "pages of RAM that the snapshot does not have");
 		page = r->page + r->count;
@@ -95,7 +97,7 @@ static const struct rec_type vm_type =
 #define RUN_PAGES 256u
 
 static int save_ram(struct vm *vm, struct vm_rec *rec, struct arena *a,
-		    const struct vm_page_writer *w, struct err *e)
+                    const struct vm_page_writer *w, struct err *e)
 {
 	uint64_t n = vm->ram.bytes / PAGE_BYTES;
 
@@ -183,7 +185,7 @@ int vm_peek(struct span state, uint64_t *ram_bytes, struct err *e)
 }
 
 int vm_unpack_ram(struct span state, struct page_source *pages, const struct vm_page_writer *w,
-		  struct err *e)
+                  struct err *e)
 {
 	AUTO(arena) struct arena a = {0};
 	AUTO(buf) struct buf b = {0};
@@ -220,17 +222,19 @@ static int load_devices(struct vm *vm, const struct vm_rec *rec, struct err *e)
 			if (d->name && !strcmp(d->name, vm->device[i]->name))
 				found = d;
 		if (!found)
-			return err_say(e, -EBADMSG, "the snapshot has no device %s, which this "
-						    "machine has",
-				       vm->device[i]->name);
+			return err_say(e, -EBADMSG,
+			               "the snapshot has no device %s, which this "
+			               "machine has",
+			               vm->device[i]->name);
 		r = dev_load(vm->device[i], found->state, e);
 		if (r)
 			return r;
 	}
 	if (rec->devices.count > vm->n_devices)
-		return err_say(e, -EBADMSG, "the snapshot has %zu devices, and this machine has %u: "
-					    "are all of its disks given?",
-			       rec->devices.count, vm->n_devices);
+		return err_say(e, -EBADMSG,
+		               "the snapshot has %zu devices, and this machine has %u: "
+		               "are all of its disks given?",
+		               rec->devices.count, vm->n_devices);
 	return 0;
 }
 
@@ -265,13 +269,13 @@ int vm_load(struct vm *vm, struct span state, struct page_source *pages, struct 
 		return err_wrap(e, r, "machine");
 	if (rec.ram_bytes != vm->ram.bytes)
 		return err_say(e, -EINVAL, "machine: the snapshot has %llu MiB of RAM",
-			       (unsigned long long)(rec.ram_bytes >> 20));
+		               (unsigned long long)(rec.ram_bytes >> 20));
 	if (pages) {
 		if (rec.n_pages > pages->n_pages)
 			return err_say(e, -EBADMSG, "machine: pages of RAM are missing");
 		LIST_EACH(&rec.runs, const struct vm_run_rec, run) {
 			r = pages->read(pages, run->first, run->count,
-					vm->ram.host + run->page * PAGE_BYTES, e);
+			                vm->ram.host + run->page * PAGE_BYTES, e);
 			if (r)
 				return err_wrap(e, r, "machine: RAM");
 		}

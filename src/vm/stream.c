@@ -50,8 +50,9 @@ static int read_all(int fd, void *out, size_t len, struct err *e)
 		if (n < 0 && errno != EINTR)
 			return err_set(e, -errno, "reading the machine's stream");
 		if (!n)
-			return err_say(e, -EPIPE, "the machine's stream ends early; did its process "
-						  "die?");
+			return err_say(e, -EPIPE,
+			               "the machine's stream ends early; did its process "
+			               "die?");
 		at += MAX(n, 0);
 		len -= (size_t)MAX(n, 0);
 	}
@@ -76,7 +77,7 @@ static uint64_t get_le(const uint8_t *p)
 }
 
 static int write_part(int fd, uint64_t page, uint64_t count, const void *data, size_t len,
-		      struct err *e)
+                      struct err *e)
 {
 	uint8_t header[16];
 	int r;

@@ -101,7 +101,7 @@ static int unpack_lz4(struct span in, size_t limit, struct buf *out, struct err 
 
 	while (in.len - at >= 4) {
 		uint32_t packed = in.data[at] | (uint32_t)in.data[at + 1] << 8 |
-				  (uint32_t)in.data[at + 2] << 16 | (uint32_t)in.data[at + 3] << 24;
+		                  (uint32_t)in.data[at + 2] << 16 | (uint32_t)in.data[at + 3] << 24;
 		size_t before = out->len;
 		int n;
 
@@ -112,7 +112,7 @@ static int unpack_lz4(struct span in, size_t limit, struct buf *out, struct err 
 		if (packed > in.len - at || packed > LZ4_COMPRESSBOUND(LZ4_BLOCK))
 			return damaged(e, "lz4");
 		n = LZ4_decompress_safe((const char *)in.data + at,
-					(char *)buf_extend(out, LZ4_BLOCK), (int)packed, LZ4_BLOCK);
+		                        (char *)buf_extend(out, LZ4_BLOCK), (int)packed, LZ4_BLOCK);
 		if (n <= 0)
 			return damaged(e, "lz4");
 		out->len = before + (size_t)n;
@@ -132,8 +132,8 @@ int unpack(struct span in, size_t limit, struct buf *out, struct err *e)
 	} kinds[] = {
 		{"\x1f\x8b", 2, unpack_gzip},
 		{"\xfd"
-		 "7zXZ\0",
-		 6, unpack_xz},
+	         "7zXZ\0",
+	         6, unpack_xz},
 		{"\x02\x21\x4c\x18", 4, unpack_lz4},
 		{"\x28\xb5\x2f\xfd", 4, unpack_zstd},
 	};

@@ -52,6 +52,7 @@ enum { VIRTIO_CONSOLE, VIRTIO_AGENT, VIRTIO_RNG, VIRTIO_BALLOON, VIRTIO_DISK };
 struct vm_watch {
 	int fd;
 	short events;
+	bool is_input; /* waits while the console's input is full */
 	void (*ready)(void *arg, int fd, short revents);
 	void *arg;
 };
@@ -146,7 +147,7 @@ void kernel_finish(struct kernel *k);
  * @end: first byte after it
  */
 int kernel_load(const struct kernel *k, const struct dev_ram *ram, uint64_t *entry, uint64_t *end,
-		struct err *e);
+                struct err *e);
 
 /* acpi.c */
 /**

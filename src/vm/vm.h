@@ -26,8 +26,8 @@ struct vm;
 /* ---- making one ------------------------------------------------------------------------- */
 
 struct vm_config {
-	uint64_t ram_bytes; /* multiple of 1 MiB */
-	int ram_fd;         /* -1, or a flat image of RAM, mapped privately */
+	uint64_t ram_bytes;              /* multiple of 1 MiB */
+	int ram_fd;                      /* -1, or a flat image of RAM, mapped privately */
 	struct disk *disk[VM_DISKS_MAX]; /* borrowed for the machine's life */
 	unsigned n_disks;
 	struct byte_sink console; /* what the guest prints, on its serial or virtio console */
@@ -84,8 +84,12 @@ void vm_stop(struct vm *vm);
  * vm_watch() - have a function called, between two instructions, when a descriptor is ready
  * @events: of poll(2)
  */
-void vm_watch(struct vm *vm, int fd, short events,
-	      void (*ready)(void *arg, int fd, short revents), void *arg);
+void vm_watch(struct vm *vm, int fd, short events, void (*ready)(void *arg, int fd, short revents),
+              void *arg);
+/* As vm_watch(), for typed input: only called while VM_INPUT_ROOM bytes would be taken. */
+#define VM_INPUT_ROOM 4096u
+void vm_watch_input(struct vm *vm, int fd, void (*ready)(void *arg, int fd, short revents),
+                    void *arg);
 bool vm_can_watch(const struct vm *vm); /* there is a place left */
 void vm_unwatch(struct vm *vm, int fd);
 
@@ -96,16 +100,14 @@ void vm_unwatch(struct vm *vm, int fd);
  * Return: how many bytes were taken; the rest has to be offered again.
  */
 size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len);
-/* Whether vm_console_input() would take anything. */
-bool vm_console_has_room(const struct vm *vm);
 void vm_console_resize(struct vm *vm, uint16_t cols, uint16_t rows);
 void vm_agent_say(struct vm *vm, const char *line);
 void vm_power_button(struct vm *vm);
 
 struct vm_stats {
 	uint64_t instructions;
-	uint64_t machine_ns;    /* the machine's clock */
-	uint64_t idle_ns;       /* of which halted */
+	uint64_t machine_ns;     /* the machine's clock */
+	uint64_t idle_ns;        /* of which halted */
 	uint64_t reported_bytes; /* by free page reporting and ballooning */
 };
 void vm_get_stats(struct vm *vm, struct vm_stats *out);
@@ -140,8 +142,7 @@ MUST_CHECK int vm_peek(struct span state, uint64_t *ram_bytes, struct err *e);
  * The guest's clock goes on where it stood. It gets a new generation, and its agent is told
  * the time and fresh entropy.
  */
-MUST_CHECK int vm_load(struct vm *vm, struct span state, struct page_source *pages,
-		       struct err *e);
+MUST_CHECK int vm_load(struct vm *vm, struct span state, struct page_source *pages, struct err *e);
 
 /**
  * vm_unpack_ram() - hand over the pages of a snapshot with their places in RAM
@@ -149,7 +150,7 @@ MUST_CHECK int vm_load(struct vm *vm, struct span state, struct page_source *pag
  * To make a flat image that vm_config.ram_fd can map. What is not written is zero.
  */
 MUST_CHECK int vm_unpack_ram(struct span state, struct page_source *pages,
-			     const struct vm_page_writer *w, struct err *e);
+                             const struct vm_page_writer *w, struct err *e);
 
 /**
  * vm_stream_live() - fork a copy of the machine that writes itself to @fd and ends
@@ -169,7 +170,7 @@ MUST_CHECK int vm_stream_live(struct vm *vm, int fd, uint64_t *pause_ns, struct 
  * Untrusted. Return: 0; -EPIPE if the stream ends early; the sender's error.
  */
 MUST_CHECK int vm_stream_read(int fd, const struct vm_page_writer *w, struct buf *state,
-			      struct err *e);
+                              struct err *e);
 
 /* ---- safety ----------------------------------------------------------------------------- */
 

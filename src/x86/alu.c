@@ -112,7 +112,7 @@ FOR_SIZES(DEFINE_ALU)
 		alu##S(cpu, what, true, a, b);                                                     \
 	} else {                                                                                   \
 		uint64_t linear = op_ea(cpu, op, kind, S / 8, true);                               \
-		uint##S##_t *host;                                                                 \
+		guest##S##_t *host;                                                                \
                                                                                                    \
 		MEMORY_RMW(S, host, linear);                                                       \
 		*host = alu##S(cpu, what, true, *host, b);                                         \
@@ -225,7 +225,7 @@ op_fn *const x86_test_mi[4][EA_KINDS] = EA_SIZES_OF(test_mi);
 	}                                                                                          \
 	OP_EAS(inc_m##S, {                                                                         \
 		uint64_t linear = op_ea(cpu, op, kind, S / 8, true);                               \
-		uint##S##_t *host;                                                                 \
+		guest##S##_t *host;                                                                \
                                                                                                    \
 		MEMORY_RMW(S, host, linear);                                                       \
 		*host = step##S(cpu, *host, true);                                                 \
@@ -234,7 +234,7 @@ op_fn *const x86_test_mi[4][EA_KINDS] = EA_SIZES_OF(test_mi);
 	})                                                                                         \
 	OP_EAS(dec_m##S, {                                                                         \
 		uint64_t linear = op_ea(cpu, op, kind, S / 8, true);                               \
-		uint##S##_t *host;                                                                 \
+		guest##S##_t *host;                                                                \
                                                                                                    \
 		MEMORY_RMW(S, host, linear);                                                       \
 		*host = step##S(cpu, *host, false);                                                \
@@ -249,7 +249,7 @@ op_fn *const x86_test_mi[4][EA_KINDS] = EA_SIZES_OF(test_mi);
 	static OP(neg_m##S)                                                                        \
 	{                                                                                          \
 		uint64_t linear = op_ea_any(cpu, op, S / 8, true);                                 \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
+		guest##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                            \
                                                                                                    \
 		*host = alu##S(cpu, ALU_SUB, true, 0, *host);                                      \
 		rmw_end(cpu, op, host, linear, S / 8);                                             \
@@ -263,7 +263,7 @@ op_fn *const x86_test_mi[4][EA_KINDS] = EA_SIZES_OF(test_mi);
 	static OP(not_m##S)                                                                        \
 	{                                                                                          \
 		uint64_t linear = op_ea_any(cpu, op, S / 8, true);                                 \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
+		guest##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                            \
                                                                                                    \
 		*host = (uint##S##_t) ~*host;                                                      \
 		rmw_end(cpu, op, host, linear, S / 8);                                             \

@@ -204,10 +204,10 @@ void crypto_sha1rnds4(union x86_vec *state, const union x86_vec *words, unsigned
 
 	for (unsigned i = 0; i < 4; i++) {
 		const uint32_t f = function == 0   ? choose(b, c, d)
-				   : function == 2 ? majority(b, c, d)
-						   : b ^ c ^ d;
-		const uint32_t next = f + rotate_right(a, 27) + words->d[3 - i] + e +
-				      constants[function];
+		                   : function == 2 ? majority(b, c, d)
+		                                   : b ^ c ^ d;
+		const uint32_t next =
+			f + rotate_right(a, 27) + words->d[3 - i] + e + constants[function];
 
 		e = d;
 		d = c;
@@ -234,8 +234,10 @@ void crypto_sha256rnds2(union x86_vec *dst, const union x86_vec *src, const unio
 	const uint32_t word[2] = {words->d[0], words->d[1]};
 
 	for (unsigned i = 0; i < 2; i++) {
-		const uint32_t sum1 = rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25);
-		const uint32_t sum0 = rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22);
+		const uint32_t sum1 =
+			rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25);
+		const uint32_t sum0 =
+			rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22);
 		const uint32_t t = h + sum1 + choose(e, f, g) + word[i];
 
 		h = g;

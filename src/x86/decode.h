@@ -37,7 +37,7 @@ static inline uint16_t decode_u16(struct decoder *d)
 {
 	unsigned low = x86_decode_u8(d);
 
-	return (uint16_t)(low | x86_decode_u8(d) << 8);
+	return (uint16_t)(low | (unsigned)x86_decode_u8(d) << 8);
 }
 
 static inline int64_t imm8(struct decoder *d)

@@ -133,7 +133,8 @@ OP(x86_op_bound)
 
 OP(x86_op_arpl)
 {
-	uint16_t rpl = rd16(cpu, op->src) & 3, dst, *host = NULL;
+	uint16_t rpl = rd16(cpu, op->src) & 3, dst;
+	guest16_t *host = NULL;
 	uint64_t linear = 0;
 	bool raise;
 

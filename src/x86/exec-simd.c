@@ -69,7 +69,7 @@ INLINE void copy_in(union x86_vec *out, const void *host, unsigned bytes)
 }
 
 INLINE void load_operand(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes,
-			 union x86_vec *out)
+                         union x86_vec *out)
 {
 	if (bytes == 16)
 		load128(cpu, op, linear, out);
@@ -84,7 +84,7 @@ INLINE void load_operand(struct x86_cpu *cpu, const struct op *op, uint64_t line
 }
 
 INLINE void store_operand(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes,
-			  const union x86_vec *v)
+                          const union x86_vec *v)
 {
 	if (bytes == 16)
 		store128(cpu, op, linear, v);
@@ -100,7 +100,7 @@ INLINE void store_operand(struct x86_cpu *cpu, const struct op *op, uint64_t lin
 
 /* MASKMOVDQU, MASKMOVQ: bytes that are not selected are not touched, not even by a fault. */
 static NOINLINE void store_selected(struct x86_cpu *cpu, const struct op *op,
-				    const union x86_vec *v)
+                                    const union x86_vec *v)
 {
 	const uint32_t mask = cpu->fp.ecx;
 	const uint64_t linear = op_ea_any(cpu, op, 16, true);
@@ -121,12 +121,13 @@ static NOINLINE void store_selected(struct x86_cpu *cpu, const struct op *op,
 enum place { REGISTER, MEMORY, REGISTER_FAST, MEMORY_FAST };
 
 INLINE bool run(struct x86_cpu *cpu, const struct op *op, const struct simd_row row, simd_fn fn,
-		enum place place)
+                enum place place)
 {
 	const bool memory = place == MEMORY || place == MEMORY_FAST;
 	const bool fast = place == REGISTER_FAST || place == MEMORY_FAST;
 	const enum simd_form form = (enum simd_form)row.form;
-	const bool stores = form == SIMD_WV || form == SIMD_QP || form == SIMD_EV || form == SIMD_EP;
+	const bool stores =
+		form == SIMD_WV || form == SIMD_QP || form == SIMD_EV || form == SIMD_EP;
 	union x86_vec source, result, *dst = &result;
 	const union x86_vec *src = &source;
 	uint64_t linear = 0;
@@ -307,20 +308,20 @@ static NOINLINE OP(any_with_memory)
 
 #define HANDLERS(function, ...)                                                                    \
 	static const struct op *PASTE(with_register_, __LINE__)(struct x86_cpu * cpu,              \
-								const struct op *op)               \
+	                                                        const struct op *op)               \
 	{                                                                                          \
 		if (UNLIKELY(!run(cpu, op,                                                         \
-				  (const struct simd_row)SIMD_ROW_INIT(function, __VA_ARGS__),     \
-				  op_##function, REGISTER_FAST)))                                  \
+		                  (const struct simd_row)SIMD_ROW_INIT(function, __VA_ARGS__),     \
+		                  op_##function, REGISTER_FAST)))                                  \
 			return any_with_register(cpu, op);                                         \
 		NEXT;                                                                              \
 	}                                                                                          \
 	static const struct op *PASTE(with_memory_, __LINE__)(struct x86_cpu * cpu,                \
-							      const struct op *op)                 \
+	                                                      const struct op *op)                 \
 	{                                                                                          \
 		if (UNLIKELY(!run(cpu, op,                                                         \
-				  (const struct simd_row)SIMD_ROW_INIT(function, __VA_ARGS__),     \
-				  op_##function, MEMORY_FAST)))                                    \
+		                  (const struct simd_row)SIMD_ROW_INIT(function, __VA_ARGS__),     \
+		                  op_##function, MEMORY_FAST)))                                    \
 			return any_with_memory(cpu, op);                                           \
 		NEXT;                                                                              \
 	}
@@ -350,7 +351,7 @@ static struct fpstate fpstate_of(struct x86_cpu *cpu, const struct op *op)
 }
 
 static uint64_t area(struct x86_cpu *cpu, const struct op *op, unsigned bytes, unsigned align,
-		     bool write)
+                     bool write)
 {
 	const uint64_t linear = op_ea_any(cpu, op, bytes, write);
 
@@ -563,7 +564,7 @@ static void address_rdi(const struct decoder *d, struct op *op)
 static bool decode_state(struct decoder *d, struct op *op, unsigned reg)
 {
 	static op_fn *const plain[8] = {x86_op_fxsave, x86_op_fxrstor, op_ldmxcsr,      op_stmxcsr,
-					x86_op_xsave,  x86_op_xrstor,  x86_op_xsaveopt, NULL};
+	                                x86_op_xsave,  x86_op_xrstor,  x86_op_xsaveopt, NULL};
 
 	if (!plain[reg] || mandatory_prefix(d) != SIMD_NP)
 		return false;
@@ -612,9 +613,9 @@ bool x86_decode_simd(struct decoder *d, struct op *op)
 		return decode_movnti(d, op);
 
 	row = simd_lookup(d->map == MAP_0F     ? SIMD_0F
-			  : d->map == MAP_0F38 ? SIMD_0F38
-					       : SIMD_0F3A,
-			  mandatory_prefix(d), d->opcode, modrm >> 3 & 7, memory, wide);
+	                  : d->map == MAP_0F38 ? SIMD_0F38
+	                                       : SIMD_0F3A,
+	                  mandatory_prefix(d), d->opcode, modrm >> 3 & 7, memory, wide);
 	if (!row)
 		return false;
 	x86_decode_modrm(d, op, row->flags & SIMD_IMM ? 1 : 0);
@@ -647,7 +648,7 @@ bool x86_decode_simd(struct decoder *d, struct op *op)
 		if (memory && (op->ea & 3) == EA_GENERAL)
 			op->fn = any_with_memory;
 		d->pure = !memory && !(row->flags & (SIMD_FP | SIMD_MMX)) &&
-			  row->form != SIMD_MASK_VW;
+		          row->form != SIMD_MASK_VW;
 		d->sets_flags = row->flags & SIMD_EFLAGS;
 	} else {
 		op->fn = memory ? any_with_memory : any_with_register;

@@ -23,7 +23,7 @@ INLINE void begin(struct x86_cpu *cpu, const struct op *op)
 
 /* What else is kept of an instruction that raised an exception. */
 static NOINLINE void note_exception(struct x86_cpu *cpu, const struct op *op, bool memory,
-				    uint64_t linear)
+                                    uint64_t linear)
 {
 	const unsigned seg = op->ea >> 4;
 	struct x87 *f = &cpu->x87;

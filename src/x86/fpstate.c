@@ -144,10 +144,10 @@ bool fpstate_fxrstor(const struct fpstate *s, const uint8_t image[FPSTATE_FXSAVE
 }
 
 void fpstate_xsave(const struct fpstate *s, uint8_t image[FPSTATE_XSAVE_BYTES], uint64_t rfbm,
-		   bool optimize)
+                   bool optimize)
 {
-	const uint64_t in_use = (x87_in_use(s) ? FPSTATE_X87 : 0) |
-				(xmm_in_use(s) ? FPSTATE_SSE : 0);
+	const uint64_t in_use =
+		(x87_in_use(s) ? FPSTATE_X87 : 0) | (xmm_in_use(s) ? FPSTATE_SSE : 0);
 	const uint64_t write = optimize ? rfbm & in_use : rfbm;
 
 	if (write & FPSTATE_X87)
@@ -160,7 +160,7 @@ void fpstate_xsave(const struct fpstate *s, uint8_t image[FPSTATE_XSAVE_BYTES], 
 }
 
 bool fpstate_xrstor(const struct fpstate *s, const uint8_t image[FPSTATE_XSAVE_BYTES],
-		    uint64_t rfbm, uint64_t xcr0)
+                    uint64_t rfbm, uint64_t xcr0)
 {
 	const uint64_t present = get(image + AT_XSTATE_BV, 8);
 	const uint32_t mxcsr = (uint32_t)get(image + AT_MXCSR, 4);

@@ -29,7 +29,7 @@ struct fpstate {
 	struct x87 *x87;
 	struct x86_fp_env *env;
 	union x86_vec *xmm;
-	unsigned n_xmm;    /* 16, or 8 outside of 64-bit mode */
+	unsigned n_xmm;     /* 16, or 8 outside of 64-bit mode */
 	bool wide_pointers; /* REX.W: FIP and FDP of 64 bits */
 };
 
@@ -49,10 +49,10 @@ bool fpstate_fxrstor(const struct fpstate *s, const uint8_t image[FPSTATE_FXSAVE
  * @optimize: XSAVEOPT: components in their initial state are not written
  */
 void fpstate_xsave(const struct fpstate *s, uint8_t image[FPSTATE_XSAVE_BYTES], uint64_t rfbm,
-		   bool optimize);
+                   bool optimize);
 
 /* Return: false for #GP (header or MXCSR), with nothing changed. */
 bool fpstate_xrstor(const struct fpstate *s, const uint8_t image[FPSTATE_XSAVE_BYTES],
-		    uint64_t rfbm, uint64_t xcr0);
+                    uint64_t rfbm, uint64_t xcr0);
 
 #endif

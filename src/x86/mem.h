@@ -10,6 +10,12 @@
 
 #include "x86/x86-int.h"
 
+/* Operands in guest memory lie where the guest put them. */
+typedef uint8_t guest8_t;
+typedef uint16_t guest16_t __attribute__((aligned(1)));
+typedef uint32_t guest32_t __attribute__((aligned(1)));
+typedef uint64_t guest64_t __attribute__((aligned(1)));
+
 uint64_t x86_load_slow(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes);
 void x86_store_slow(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes,
                     uint64_t value);

@@ -208,7 +208,8 @@ op_fn *const x86_set_r[16] = CONDS_OF(SET_R), *const x86_set_m[16] = CONDS_OF(SE
 	static OP(xchg_mr##S)                                                                      \
 	{                                                                                          \
 		uint64_t linear = op_ea_any(cpu, op, S / 8, true);                                 \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8), old = *host;                \
+		guest##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                            \
+		uint##S##_t old = *host;                                                           \
                                                                                                    \
 		*host = rd##S(cpu, op->src);                                                       \
 		rmw_end(cpu, op, host, linear, S / 8);                                             \
@@ -228,7 +229,7 @@ op_fn *const x86_set_r[16] = CONDS_OF(SET_R), *const x86_set_m[16] = CONDS_OF(SE
 	static OP(xadd_mr##S)                                                                      \
 	{                                                                                          \
 		uint64_t linear = op_ea_any(cpu, op, S / 8, true);                                 \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
+		guest##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                            \
 		uint##S##_t a = *host, b = rd##S(cpu, op->src), r = (uint##S##_t)(a + b);          \
                                                                                                    \
 		*host = r;                                                                         \
@@ -252,7 +253,7 @@ op_fn *const x86_set_r[16] = CONDS_OF(SET_R), *const x86_set_m[16] = CONDS_OF(SE
 	static OP(cmpxchg_mr##S)                                                                   \
 	{                                                                                          \
 		uint64_t linear = op_ea_any(cpu, op, S / 8, true);                                 \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
+		guest##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                            \
 		uint##S##_t acc = rd##S(cpu, REG(X86_RAX)), old = *host;                           \
                                                                                                    \
 		if (acc == old)                                                                    \
@@ -278,7 +279,8 @@ OP(x86_op_cmpxchg8b)
 {
 	uint64_t linear = op_ea_any(cpu, op, 8, true);
 	uint64_t acc = (uint64_t)rd32(cpu, REG(X86_RDX)) << 32 | rd32(cpu, REG(X86_RAX));
-	uint64_t *host = rmw_begin(cpu, op, linear, 8), old = *host;
+	guest64_t *host = rmw_begin(cpu, op, linear, 8);
+	uint64_t old = *host;
 
 	if (acc == old)
 		*host = (uint64_t)rd32(cpu, REG(X86_RCX)) << 32 | rd32(cpu, REG(X86_RBX));
@@ -293,7 +295,8 @@ OP(x86_op_cmpxchg8b)
 
 OP(x86_op_cmpxchg16b)
 {
-	uint64_t linear = op_ea_any(cpu, op, 16, true), *host, low, high;
+	uint64_t linear = op_ea_any(cpu, op, 16, true), low, high;
+	guest64_t *host;
 	bool equal;
 
 	if (linear & 15)

@@ -111,7 +111,7 @@ FOR_SIZES(DEFINE_SHIFT)
 	static OP(name##_mi##S)                                                                    \
 	{                                                                                          \
 		uint64_t linear = op_ea_any(cpu, op, S / 8, true);                                 \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
+		guest##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                            \
                                                                                                    \
 		*host = shift##S(cpu, what, true, *host, (unsigned)op->imm);                       \
 		rmw_end(cpu, op, host, linear, S / 8);                                             \
@@ -121,7 +121,7 @@ FOR_SIZES(DEFINE_SHIFT)
 	{                                                                                          \
 		unsigned count = rd8(cpu, REG(X86_RCX)) & COUNT_MASK(S);                           \
 		uint64_t linear = op_ea_any(cpu, op, S / 8, true);                                 \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
+		guest##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                            \
                                                                                                    \
 		if (count)                                                                         \
 			*host = shift##S(cpu, what, true, *host, count);                           \
@@ -218,7 +218,7 @@ FOR_WIDE_SIZES(DEFINE_SHD)
 	{                                                                                          \
 		unsigned count = op->aux & COUNT_MASK(S);                                          \
 		uint64_t linear = op_ea_any(cpu, op, S / 8, true);                                 \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
+		guest##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                            \
                                                                                                    \
 		if (count)                                                                         \
 			*host = shd##S(cpu, right, *host, rd##S(cpu, op->src), count);             \
@@ -229,7 +229,7 @@ FOR_WIDE_SIZES(DEFINE_SHD)
 	{                                                                                          \
 		unsigned count = rd8(cpu, REG(X86_RCX)) & COUNT_MASK(S);                           \
 		uint64_t linear = op_ea_any(cpu, op, S / 8, true);                                 \
-		uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                             \
+		guest##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                            \
                                                                                                    \
 		if (count)                                                                         \
 			*host = shd##S(cpu, right, *host, rd##S(cpu, op->src), count);             \
@@ -317,7 +317,7 @@ FOR_WIDE_SIZES(DEFINE_BT)
 		if (what == BT) {                                                                  \
 			bt##S(cpu, what, load##S(cpu, op, linear), bit);                           \
 		} else {                                                                           \
-			uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                     \
+			guest##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                    \
                                                                                                    \
 			*host = bt##S(cpu, what, *host, bit);                                      \
 			rmw_end(cpu, op, host, linear, S / 8);                                     \
@@ -331,7 +331,7 @@ FOR_WIDE_SIZES(DEFINE_BT)
 		if (what == BT) {                                                                  \
 			bt##S(cpu, what, load##S(cpu, op, linear), (unsigned)op->imm % S);         \
 		} else {                                                                           \
-			uint##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                     \
+			guest##S##_t *host = rmw_begin(cpu, op, linear, S / 8);                    \
                                                                                                    \
 			*host = bt##S(cpu, what, *host, (unsigned)op->imm % S);                    \
 			rmw_end(cpu, op, host, linear, S / 8);                                     \

@@ -7,7 +7,7 @@
 
 #define SIMD_OP(name)                                                                              \
 	static inline void op_##name(union x86_vec *dst, const union x86_vec *src, uint8_t imm,    \
-				     struct x86_fp_env *env)
+	                             struct x86_fp_env *env)
 
 #define SIMD_EFLAGS_CF 0x001u
 #define SIMD_EFLAGS_PF 0x004u
@@ -34,7 +34,7 @@ bool simd_host_has(enum simd_feature feature);
  * @mask:            leave a mask in XMM0, else an index in env->ecx
  */
 void simd_pcmpstr(const union x86_vec *a, const union x86_vec *b, uint8_t imm,
-		  struct x86_fp_env *env, bool explicit_length, bool mask);
+                  struct x86_fp_env *env, bool explicit_length, bool mask);
 
 /*
  * What a file with a table is made of: simd-rows.h names the rows, the including file has
@@ -42,7 +42,7 @@ void simd_pcmpstr(const union x86_vec *a, const union x86_vec *b, uint8_t imm,
  */
 #define SIMD_ROW(...) SIMD_ROW_INIT(__VA_ARGS__),
 #define SIMD_ROW_INIT(op, text, map_, opcode_, prefix_, sub_, w_, mod_, form_, bytes_, feature_,   \
-		      ...)                                                                         \
+                      ...)                                                                         \
 	{                                                                                          \
 		.name = text, .fn = op_##op, .map = SIMD_##map_, .opcode = opcode_,                \
 		.prefix = SIMD_##prefix_, .sub = sub_, .w = w_, .mod = SIMD_##mod_,                \

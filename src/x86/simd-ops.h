@@ -89,7 +89,7 @@ typedef int simd_host_vec4 __attribute__((vector_size(16)));
 SIMD_OP(pshufd)
 {
 	const simd_host_vec4 r = {src->sd[imm & 3], src->sd[imm >> 2 & 3], src->sd[imm >> 4 & 3],
-				  src->sd[imm >> 6]};
+	                          src->sd[imm >> 6]};
 
 	dst->v = (simd_host_vec)r;
 }
@@ -97,7 +97,7 @@ SIMD_OP(pshufd)
 static inline long long simd_four_words(const uint16_t w[4], uint8_t imm)
 {
 	return (long long)(w[imm & 3] | (uint64_t)w[imm >> 2 & 3] << 16 |
-			   (uint64_t)w[imm >> 4 & 3] << 32 | (uint64_t)w[imm >> 6] << 48);
+	                   (uint64_t)w[imm >> 4 & 3] << 32 | (uint64_t)w[imm >> 6] << 48);
 }
 SIMD_OP(pshuflw)
 {
@@ -114,7 +114,7 @@ SIMD_OP(pshufw)
 SIMD_OP(shufps)
 {
 	const simd_host_vec4 r = {dst->sd[imm & 3], dst->sd[imm >> 2 & 3], src->sd[imm >> 4 & 3],
-				  src->sd[imm >> 6]};
+	                          src->sd[imm >> 6]};
 
 	dst->v = (simd_host_vec)r;
 }
@@ -143,7 +143,7 @@ SIMD_OP(pblendw)
 
 /* 16 bytes out of 48, from byte @from. */
 static inline simd_host_vec simd_window(simd_host_vec low, simd_host_vec middle, simd_host_vec high,
-					unsigned from)
+                                        unsigned from)
 {
 	const simd_host_vec all[3] = {low, middle, high};
 	simd_host_vec r;
@@ -203,7 +203,7 @@ SIMD_SHIFT_IMM(psllq)
 #define SIMD_MMX_PAIR(name)                                                                        \
 	SIMD_OP(mmx_##name)                                                                        \
 	{                                                                                          \
-		union x86_vec pair = {.v = {dst->sq[0], src->sq[0]}};                                \
+		union x86_vec pair = {.v = {dst->sq[0], src->sq[0]}};                              \
                                                                                                    \
 		op_##name(&pair, &pair, 0, env);                                                   \
 		dst->q[0] = pair.q[0];                                                             \

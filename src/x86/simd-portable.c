@@ -30,7 +30,7 @@ static bool nan_result(struct soft_env *s, struct soft a, struct soft b, struct 
 }
 
 static struct soft arithmetic(struct soft_env *s, const struct soft_format *f,
-			      enum simd_arithmetic op, struct soft a, struct soft b)
+                              enum simd_arithmetic op, struct soft a, struct soft b)
 {
 	struct soft nan;
 
@@ -134,17 +134,17 @@ static int64_t to_int(struct soft_env *s, struct soft a, unsigned bits, bool tru
 
 #define BOTH_FORMATS(bits)                                                                         \
 	uint##bits##_t simd_soft_f##bits(struct x86_fp_env *env, enum simd_arithmetic op,          \
-					 uint##bits##_t a, uint##bits##_t b)                       \
+	                                 uint##bits##_t a, uint##bits##_t b)                       \
 	{                                                                                          \
 		struct soft_env s = simd_soft_env(env);                                            \
 		const struct soft r = arithmetic(&s, &soft_f##bits, op, soft_from_f##bits(a, &s),  \
-						 soft_from_f##bits(b, &s));                        \
+		                                 soft_from_f##bits(b, &s));                        \
                                                                                                    \
 		merge(env, &s);                                                                    \
 		return soft_to_f##bits(r);                                                         \
 	}                                                                                          \
 	uint##bits##_t simd_soft_minmax_f##bits(struct x86_fp_env *env, bool max,                  \
-						uint##bits##_t a, uint##bits##_t b)                \
+	                                        uint##bits##_t a, uint##bits##_t b)                \
 	{                                                                                          \
 		struct soft_env s = simd_soft_env(env);                                            \
 		const struct soft x = soft_from_f##bits(a, &s), y = soft_from_f##bits(b, &s);      \
@@ -154,27 +154,27 @@ static int64_t to_int(struct soft_env *s, struct soft a, unsigned bits, bool tru
 		return soft_to_f##bits(r);                                                         \
 	}                                                                                          \
 	bool simd_soft_compare_f##bits(struct x86_fp_env *env, unsigned predicate,                 \
-				       uint##bits##_t a, uint##bits##_t b)                         \
+	                               uint##bits##_t a, uint##bits##_t b)                         \
 	{                                                                                          \
 		struct soft_env s = simd_soft_env(env);                                            \
 		const bool r = compare(&s, predicate, soft_from_f##bits(a, &s),                    \
-				       soft_from_f##bits(b, &s));                                  \
+		                       soft_from_f##bits(b, &s));                                  \
                                                                                                    \
 		merge(env, &s);                                                                    \
 		return r;                                                                          \
 	}                                                                                          \
 	uint32_t simd_soft_flags_f##bits(struct x86_fp_env *env, bool quiet, uint##bits##_t a,     \
-					 uint##bits##_t b)                                         \
+	                                 uint##bits##_t b)                                         \
 	{                                                                                          \
 		struct soft_env s = simd_soft_env(env);                                            \
 		const uint32_t r = compare_flags(&s, quiet, soft_from_f##bits(a, &s),              \
-						 soft_from_f##bits(b, &s));                        \
+		                                 soft_from_f##bits(b, &s));                        \
                                                                                                    \
 		merge(env, &s);                                                                    \
 		return r;                                                                          \
 	}                                                                                          \
 	uint##bits##_t simd_soft_round_f##bits(struct x86_fp_env *env, uint8_t imm,                \
-					       uint##bits##_t a)                                   \
+	                                       uint##bits##_t a)                                   \
 	{                                                                                          \
 		struct soft_env s = simd_soft_env(env);                                            \
 		const struct soft r = round_integral(&s, imm, soft_from_f##bits(a, &s));           \
@@ -182,8 +182,8 @@ static int64_t to_int(struct soft_env *s, struct soft a, unsigned bits, bool tru
 		merge(env, &s);                                                                    \
 		return soft_to_f##bits(r);                                                         \
 	}                                                                                          \
-	int64_t simd_soft_int_f##bits(struct x86_fp_env *env, uint##bits##_t a,                    \
-				      unsigned int_bits, bool truncate)                            \
+	int64_t simd_soft_int_f##bits(struct x86_fp_env *env, uint##bits##_t a, unsigned int_bits, \
+	                              bool truncate)                                               \
 	{                                                                                          \
 		struct soft_env s = simd_soft_env(env);                                            \
 		const int64_t r = to_int(&s, soft_from_f##bits(a, &s), int_bits, truncate);        \

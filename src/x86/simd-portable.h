@@ -31,7 +31,7 @@ static inline int simd_clamp(int v, int low, int high)
 		}                                                                                  \
 	}
 LANES(pand, q, uint64_t, x &y)
-LANES(pandn, q, uint64_t, ~x & y)
+LANES(pandn, q, uint64_t, ~x &y)
 LANES(por, q, uint64_t, x | y)
 LANES(pxor, q, uint64_t, x ^ y)
 LANES(paddb, b, uint8_t, x + y)
@@ -146,14 +146,14 @@ SIMD_OP(pmaddwd)
 {
 	for (unsigned i = 0; i < 4; i++)
 		dst->d[i] = (uint32_t)(dst->sw[2 * i] * src->sw[2 * i]) +
-			    (uint32_t)(dst->sw[2 * i + 1] * src->sw[2 * i + 1]);
+		            (uint32_t)(dst->sw[2 * i + 1] * src->sw[2 * i + 1]);
 }
 SIMD_OP(pmaddubsw)
 {
 	for (unsigned i = 0; i < 8; i++)
 		dst->sw[i] = (int16_t)simd_clamp(dst->b[2 * i] * src->sb[2 * i] +
-							 dst->b[2 * i + 1] * src->sb[2 * i + 1],
-						 INT16_MIN, INT16_MAX);
+		                                         dst->b[2 * i + 1] * src->sb[2 * i + 1],
+		                                 INT16_MIN, INT16_MAX);
 }
 SIMD_OP(psadbw)
 {
@@ -162,7 +162,7 @@ SIMD_OP(psadbw)
 
 		for (unsigned i = 8 * half; i < 8 * half + 8; i++)
 			sum += (unsigned)(dst->b[i] > src->b[i] ? dst->b[i] - src->b[i]
-								: src->b[i] - dst->b[i]);
+			                                        : src->b[i] - dst->b[i]);
 		dst->q[half] = sum;
 	}
 }
@@ -174,7 +174,8 @@ SIMD_OP(psadbw)
                                                                                                    \
 		for (unsigned i = 0; i < (n); i++) {                                               \
 			dst->to[i] = (__typeof__(dst->to[0]))simd_clamp(a.from[i], low, high);     \
-			dst->to[(n) + i] = (__typeof__(dst->to[0]))simd_clamp(b.from[i], low, high); \
+			dst->to[(n) + i] =                                                         \
+				(__typeof__(dst->to[0]))simd_clamp(b.from[i], low, high);          \
 		}                                                                                  \
 	}
 PACK(packsswb, sb, sw, 8, INT8_MIN, INT8_MAX)
@@ -243,7 +244,7 @@ SIMD_OP(pmovmskb)
 SIMD_OP(movmskps)
 {
 	dst->q[0] = src->d[0] >> 31 | src->d[1] >> 31 << 1 | src->d[2] >> 31 << 2 |
-		    src->d[3] >> 31 << 3;
+	            src->d[3] >> 31 << 3;
 }
 SIMD_OP(movmskpd)
 {

@@ -2,9 +2,11 @@
 /*
  * PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM: text comparison by an immediate.
  *
- *	imm[0]    words, not bytes		imm[1]    signed elements
+ *	imm[0]    words, not bytes
+ *	imm[1]    signed elements
  *	imm[3:2]  equal any, ranges, equal each, equal ordered
- *	imm[4]    negate the result		imm[5]    ... only where the second operand is valid
+ *	imm[4]    negate the result
+ *	imm[5]    ... only where the second operand is valid
  *	imm[6]    index: the most significant bit; mask: expand bits to elements
  *
  * Source: the manual's chapter "Instruction formats, string and text processing (PCMPxSTRx)".
@@ -61,7 +63,7 @@ static bool in_set(const union x86_vec *set, unsigned count, int value, uint8_t 
 
 /* Does @a begin at element @i of @b, as far as @b reaches? */
 static bool begins_at(const union x86_vec *a, unsigned a_count, const union x86_vec *b,
-		      unsigned b_count, unsigned i, unsigned elements, uint8_t imm)
+                      unsigned b_count, unsigned i, unsigned elements, uint8_t imm)
 {
 	for (unsigned j = 0; j < a_count && i + j < elements; j++)
 		if (i + j >= b_count || element(a, j, imm) != element(b, i + j, imm))
@@ -70,7 +72,7 @@ static bool begins_at(const union x86_vec *a, unsigned a_count, const union x86_
 }
 
 void simd_pcmpstr(const union x86_vec *a, const union x86_vec *b, uint8_t imm,
-		  struct x86_fp_env *env, bool explicit_length, bool mask)
+                  struct x86_fp_env *env, bool explicit_length, bool mask)
 {
 	const unsigned elements = imm & 1 ? 8 : 16, all = (1u << elements) - 1;
 	unsigned a_count, b_count, result = 0;
@@ -95,8 +97,8 @@ void simd_pcmpstr(const union x86_vec *a, const union x86_vec *b, uint8_t imm,
 			break;
 		case EQUAL_EACH:
 			hit = (i >= a_count || i >= b_count)
-				      ? i >= a_count && i >= b_count
-				      : element(a, i, imm) == element(b, i, imm);
+			              ? i >= a_count && i >= b_count
+			              : element(a, i, imm) == element(b, i, imm);
 			break;
 		default:
 			hit = begins_at(a, a_count, b, b_count, i, elements, imm);
@@ -108,8 +110,7 @@ void simd_pcmpstr(const union x86_vec *a, const union x86_vec *b, uint8_t imm,
 		result ^= imm & 0x20 ? (1u << b_count) - 1 : all;
 
 	env->eflags = (result ? SIMD_EFLAGS_CF : 0) | (b_count < elements ? SIMD_EFLAGS_ZF : 0) |
-		      (a_count < elements ? SIMD_EFLAGS_SF : 0) |
-		      (result & 1 ? SIMD_EFLAGS_OF : 0);
+	              (a_count < elements ? SIMD_EFLAGS_SF : 0) | (result & 1 ? SIMD_EFLAGS_OF : 0);
 	if (!mask) {
 		if (!result)
 			env->ecx = elements;

@@ -63,7 +63,7 @@ bool simd_host_has(enum simd_feature feature)
 #endif
 
 const struct simd_row *simd_lookup(enum simd_map map, enum simd_prefix prefix, uint8_t opcode,
-				   unsigned reg, bool memory, bool rex_w)
+                                   unsigned reg, bool memory, bool rex_w)
 {
 	size_t low = 0, high = simd_row_count;
 
@@ -154,11 +154,11 @@ void simd_set_mxcsr(struct x86_fp_env *env, uint32_t value)
  * second kind is not looked for.
  */
 bool simd_run_checked(const struct simd_row *row, union x86_vec *dst, const union x86_vec *src,
-		      uint8_t imm, struct x86_fp_env *env)
+                      uint8_t imm, struct x86_fp_env *env)
 {
 	const size_t index = row >= simd_rows && row < simd_rows + simd_row_count
-				     ? (size_t)(row - simd_rows)
-				     : (size_t)(row - simd_portable_rows);
+	                             ? (size_t)(row - simd_rows)
+	                             : (size_t)(row - simd_portable_rows);
 	struct x86_fp_env work = *env;
 	const union x86_vec source = *src;
 	union x86_vec result = *dst;

@@ -10,12 +10,12 @@
  * What the caller does for a row
  *	1. #UD/#NM as for any instruction of the row's feature (simd_row.flags: SIMD_MMX needs the
  *	   checks and x87_pending() for #MF).
- *	2. Fetch the operands as simd_form says. A memory source is simd_row.bytes bytes, put into
- *	   a union x86_vec whose other bytes are zero. SIMD_ALIGN: #GP(0) when a memory operand
- *	   is not on a 16-byte boundary.
- *	3. SIMD_MMX: x87_enter_mmx(). Then row->fn(dst, src, imm, env), or, when the row has SIMD_FP
- *	   and env->unmasked is not zero, simd_run_checked(), which returns true for #XM and has
- *	   then left *dst alone.
+ *	2. Fetch the operands as simd_form says. A memory source is simd_row.bytes bytes, put
+ *	   into a union x86_vec whose other bytes are zero. SIMD_ALIGN: #GP(0) when a memory
+ *	   operand is not on a 16-byte boundary.
+ *	3. SIMD_MMX: x87_enter_mmx(). Then row->fn(dst, src, imm, env), or, when the row has
+ *	   SIMD_FP and env->unmasked is not zero, simd_run_checked(), which returns true for #XM
+ *	   and has then left *dst alone.
  *	4. Write the destination back, unless SIMD_NO_DST. SIMD_EFLAGS: CF PF AF ZF SF OF come
  *	   from env->eflags. SIMD_ECX: ECX comes from env->ecx (zero-extended).
  *	   A destination in memory is simd_row.bytes bytes of *dst.
@@ -72,18 +72,18 @@ union x86_vec {
 
 /* What floating-point instructions read and write besides their operands. */
 struct x86_fp_env {
-	uint32_t mxcsr;        /* use simd_get_mxcsr(): flags may still be in the host's */
-	uint8_t unmasked;      /* exceptions that MXCSR does not mask, as MXCSR flag bits */
-	bool entered;          /* between simd_enter() and simd_leave() */
-	bool staged;           /* for simd_run_checked(): stages of an operation ended one by one */
-	uint32_t eflags;       /* result of a row with SIMD_EFLAGS */
-	uint32_t ecx;          /* result of a row with SIMD_ECX */
-	int64_t rax, rdx;      /* lengths for PCMPESTRx: RAX, RDX with REX.W, else EAX, EDX signed */
-	union x86_vec *xmm0;   /* the guest's XMM0, an implicit operand of some rows */
+	uint32_t mxcsr;      /* use simd_get_mxcsr(): flags may still be in the host's */
+	uint8_t unmasked;    /* exceptions that MXCSR does not mask, as MXCSR flag bits */
+	bool entered;        /* between simd_enter() and simd_leave() */
+	bool staged;         /* for simd_run_checked(): stages of an operation ended one by one */
+	uint32_t eflags;     /* result of a row with SIMD_EFLAGS */
+	uint32_t ecx;        /* result of a row with SIMD_ECX */
+	int64_t rax, rdx;    /* lengths for PCMPESTRx: RAX, RDX with REX.W, else EAX, EDX signed */
+	union x86_vec *xmm0; /* the guest's XMM0, an implicit operand of some rows */
 };
 
 typedef void (*simd_fn)(union x86_vec *dst, const union x86_vec *src, uint8_t imm,
-			struct x86_fp_env *env);
+                        struct x86_fp_env *env);
 
 /*
  * Operand forms; the first letter is the destination. V, P: XMM, MMX register by ModRM.reg.
@@ -102,11 +102,12 @@ enum simd_form {
 	SIMD_EP,
 	SIMD_GW, /* CVTSS2SI, PMOVMSKB */
 	SIMD_GQ,
-	SIMD_VQ, /* CVTPI2PS, MOVQ2DQ */
-	SIMD_PW, /* CVTPS2PI, MOVDQ2Q */
-	SIMD_W,  /* shifts by immediate: the XMM register by ModRM.rm is changed; no source */
-	SIMD_Q,  /* the same for MMX */
-	SIMD_MASK_VW, /* MASKMOVDQU: byte i of V goes to DS:rDI + i where bit i of env->ecx is set */
+	SIMD_VQ,      /* CVTPI2PS, MOVQ2DQ */
+	SIMD_PW,      /* CVTPS2PI, MOVDQ2Q */
+	SIMD_W,       /* shifts by immediate: the XMM register by ModRM.rm is changed; no source */
+	SIMD_Q,       /* the same for MMX */
+	SIMD_MASK_VW, /* MASKMOVDQU: byte i of V goes to DS:rDI + i where bit i of env->ecx is set
+	               */
 	SIMD_MASK_PQ, /* MASKMOVQ: the same with MMX registers */
 };
 
@@ -147,7 +148,7 @@ enum simd_mod { SIMD_ANY, SIMD_REG, SIMD_MEM };
 struct simd_row {
 	const char *name; /* the mnemonic, with a suffix where one has several rows */
 	simd_fn fn;
-	uint8_t map;    /* enum simd_map */
+	uint8_t map; /* enum simd_map */
 	uint8_t opcode;
 	uint8_t prefix; /* enum simd_prefix */
 	uint8_t sub;    /* ModRM.reg of an opcode group, or SIMD_SUB_ANY */
@@ -167,7 +168,7 @@ struct simd_row {
  * A row whose feature the host lacks gets a portable function.
  */
 const struct simd_row *simd_lookup(enum simd_map map, enum simd_prefix prefix, uint8_t opcode,
-				   unsigned reg, bool memory, bool rex_w);
+                                   unsigned reg, bool memory, bool rex_w);
 
 /* All rows, ordered by map and opcode: what the host executes, and the portable functions. */
 #if X86_HOST_FP
@@ -184,7 +185,7 @@ extern const size_t simd_row_count;
  * Return: true for #XM: the flags are in MXCSR, *dst and env->eflags are as before.
  */
 bool simd_run_checked(const struct simd_row *row, union x86_vec *dst, const union x86_vec *src,
-		      uint8_t imm, struct x86_fp_env *env);
+                      uint8_t imm, struct x86_fp_env *env);
 
 /* Around a run of the CPU; see MXCSR above. Nested calls are harmless. */
 void simd_enter(struct x86_fp_env *env);

@@ -12,7 +12,7 @@ typedef unsigned __int128 u128;
 /* ---- packing --------------------------------------------------------------------------- */
 
 static struct soft unpack(bool sign, unsigned exponent, uint64_t fraction, unsigned fraction_bits,
-			  int bias, unsigned exponent_max, const struct soft_env *env)
+                          int bias, unsigned exponent_max, const struct soft_env *env)
 {
 	struct soft a = {.sign = sign, .class = SOFT_FINITE};
 	unsigned shift;
@@ -49,7 +49,7 @@ struct soft soft_from_f32(uint32_t bits, const struct soft_env *env)
 struct soft soft_from_f64(uint64_t bits, const struct soft_env *env)
 {
 	return unpack(bits >> 63, bits >> 52 & 0x7ff, bits & 0xfffffffffffffu, 52, 1023, 0x7ff,
-		      env);
+	              env);
 }
 
 static uint64_t pack(struct soft a, unsigned fraction_bits, int bias, uint64_t exponent_max)
@@ -134,7 +134,7 @@ static bool rounds_away(enum soft_rounding mode, bool sign, bool odd, u128 rest,
  * the top makes *exponent one more.
  */
 static u128 cut(const struct soft_env *env, bool sign, u128 v, int keep, int *exponent, bool *up,
-		bool *inexact)
+                bool *inexact)
 {
 	const unsigned drop = (unsigned)(128 - keep);
 	const u128 unit = drop == 128 ? 0 : (u128)1 << drop;
@@ -160,21 +160,21 @@ static u128 cut(const struct soft_env *env, bool sign, u128 v, int keep, int *ex
 
 static struct soft overflow(struct soft_env *env, const struct soft_format *f, bool sign)
 {
-	const bool infinite = env->rounding == SOFT_NEAREST ||
-			      env->rounding == (sign ? SOFT_DOWN : SOFT_UP);
+	const bool infinite =
+		env->rounding == SOFT_NEAREST || env->rounding == (sign ? SOFT_DOWN : SOFT_UP);
 
 	env->flags |= SOFT_OE | SOFT_PE;
 	env->rounded_up = infinite;
 	if (infinite)
 		return soft_infinity(sign);
 	return (struct soft){.sign = sign,
-			     .class = SOFT_FINITE,
-			     .exponent = f->most,
-			     .mantissa = ~(uint64_t)0 << (64 - f->precision)};
+	                     .class = SOFT_FINITE,
+	                     .exponent = f->most,
+	                     .mantissa = ~(uint64_t)0 << (64 - f->precision)};
 }
 
 struct soft soft_round(struct soft_env *env, const struct soft_format *f, bool sign, int exponent,
-		       uint64_t mantissa, uint64_t low)
+                       uint64_t mantissa, uint64_t low)
 {
 	const u128 exact = (u128)mantissa << 64 | low;
 	struct soft r = {.sign = sign, .class = SOFT_FINITE};
@@ -234,7 +234,7 @@ struct soft soft_round(struct soft_env *env, const struct soft_format *f, bool s
 }
 
 static struct soft round_wide(struct soft_env *env, const struct soft_format *f, bool sign,
-			      int exponent, u128 v)
+                              int exponent, u128 v)
 {
 	unsigned shift;
 
@@ -258,7 +258,7 @@ static u128 shift_right_sticky(u128 v, unsigned by)
 }
 
 struct soft soft_add(struct soft_env *env, const struct soft_format *f, struct soft a,
-		     struct soft b)
+                     struct soft b)
 {
 	u128 x, y;
 
@@ -293,7 +293,7 @@ struct soft soft_add(struct soft_env *env, const struct soft_format *f, struct s
 }
 
 struct soft soft_mul(struct soft_env *env, const struct soft_format *f, struct soft a,
-		     struct soft b)
+                     struct soft b)
 {
 	const bool sign = a.sign != b.sign;
 
@@ -307,12 +307,11 @@ struct soft soft_mul(struct soft_env *env, const struct soft_format *f, struct s
 	note_denormals(env, a, b);
 	if (a.class == SOFT_ZERO || b.class == SOFT_ZERO)
 		return soft_zero(sign);
-	return round_wide(env, f, sign, a.exponent + b.exponent + 1,
-			  (u128)a.mantissa * b.mantissa);
+	return round_wide(env, f, sign, a.exponent + b.exponent + 1, (u128)a.mantissa * b.mantissa);
 }
 
 struct soft soft_div(struct soft_env *env, const struct soft_format *f, struct soft a,
-		     struct soft b)
+                     struct soft b)
 {
 	const bool sign = a.sign != b.sign;
 	uint64_t high, low;
@@ -377,7 +376,9 @@ struct soft soft_sqrt(struct soft_env *env, const struct soft_format *f, struct 
 		}
 	}
 	return soft_round(env, f, false, exponent / 2, root,
-			  rest > root ? TOP_BIT | 1 : rest ? 1 : 0);
+	                  rest > root ? TOP_BIT | 1
+	                  : rest      ? 1
+	                              : 0);
 }
 
 /* ---- conversion ------------------------------------------------------------------------ */

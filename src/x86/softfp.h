@@ -17,10 +17,10 @@ enum soft_class { SOFT_ZERO, SOFT_FINITE, SOFT_INFINITY, SOFT_NAN };
 
 struct soft {
 	bool sign;
-	uint8_t class;    /* enum soft_class */
-	bool denormal;    /* it was one before it was unpacked */
+	uint8_t class; /* enum soft_class */
+	bool denormal; /* it was one before it was unpacked */
 	bool signalling;
-	int32_t exponent; /* value = mantissa / 2^63 * 2^exponent */
+	int32_t exponent;  /* value = mantissa / 2^63 * 2^exponent */
 	uint64_t mantissa; /* of a NaN: its payload, quiet bit at 62, as f80 has it */
 };
 
@@ -44,8 +44,8 @@ struct soft_env {
 };
 
 struct soft_format {
-	int precision;    /* bits, with the leading one */
-	int least, most;  /* exponents of normal numbers */
+	int precision;   /* bits, with the leading one */
+	int least, most; /* exponents of normal numbers */
 };
 
 extern const struct soft_format soft_f32, soft_f64, soft_f80;
@@ -61,11 +61,11 @@ uint64_t soft_to_f64(struct soft a);
  * soft_nan_result() makes one quiet.
  */
 struct soft soft_add(struct soft_env *env, const struct soft_format *f, struct soft a,
-		     struct soft b);
+                     struct soft b);
 struct soft soft_mul(struct soft_env *env, const struct soft_format *f, struct soft a,
-		     struct soft b);
+                     struct soft b);
 struct soft soft_div(struct soft_env *env, const struct soft_format *f, struct soft a,
-		     struct soft b);
+                     struct soft b);
 struct soft soft_sqrt(struct soft_env *env, const struct soft_format *f, struct soft a);
 struct soft soft_convert(struct soft_env *env, const struct soft_format *f, struct soft a);
 struct soft soft_from_int(struct soft_env *env, const struct soft_format *f, int64_t value);
@@ -76,7 +76,7 @@ int64_t soft_to_int(struct soft_env *env, struct soft a, unsigned bits);
 
 /* Round mantissa:low (value = mantissa / 2^63 * 2^exponent, highest bit set). */
 struct soft soft_round(struct soft_env *env, const struct soft_format *f, bool sign, int exponent,
-		       uint64_t mantissa, uint64_t low);
+                       uint64_t mantissa, uint64_t low);
 
 enum soft_order { SOFT_LESS, SOFT_EQUAL, SOFT_GREATER, SOFT_UNORDERED };
 enum soft_order soft_compare(struct soft a, struct soft b); /* no flags */

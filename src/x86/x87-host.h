@@ -28,15 +28,15 @@
 /* a op b, a in ST(0) */
 #define X87_HOST_BINARY(name, instruction)                                                         \
 	static inline uint16_t x87_host_##name(uint16_t cw, struct x86_f80 *r,                     \
-					       const struct x86_f80 *a, const struct x86_f80 *b)   \
+	                                       const struct x86_f80 *a, const struct x86_f80 *b)   \
 	{                                                                                          \
 		uint16_t sw;                                                                       \
                                                                                                    \
 		__asm__ volatile("fldt %[b]\n\tfldt %[a]\n\t" instruction "\n\t" X87_HOST_STATUS   \
-				 "fstpt %[r]\n\tffree %%st(0)"                                     \
-				 : "=a"(sw), [r] "=m"(*r)                                          \
-				 : [a] "m"(*a), [b] "m"(*b)                                        \
-				 : "cc");                                                          \
+		                 "fstpt %[r]\n\tffree %%st(0)"                                     \
+		                 : "=a"(sw), [r] "=m"(*r)                                          \
+		                 : [a] "m"(*a), [b] "m"(*b)                                        \
+		                 : "cc");                                                          \
 		return sw;                                                                         \
 	}
 X87_HOST_BINARY(add, "fadd %%st(1), %%st")
@@ -56,15 +56,15 @@ X87_HOST_BINARY(yl2xp1, "fyl2xp1")
 /* a op a number of 32 or 64 bits in memory: its NaN may still be a signalling one */
 #define X87_HOST_BINARY_MEMORY(name, type, instruction)                                            \
 	static inline uint16_t x87_host_##name(uint16_t cw, struct x86_f80 *r,                     \
-					       const struct x86_f80 *a, const type *b)             \
+	                                       const struct x86_f80 *a, const type *b)             \
 	{                                                                                          \
 		uint16_t sw;                                                                       \
                                                                                                    \
 		__asm__ volatile("fldt %[a]\n\t" instruction " %[b]\n\t" X87_HOST_STATUS           \
-				 "fstpt %[r]"                                                      \
-				 : "=a"(sw), [r] "=m"(*r)                                          \
-				 : [a] "m"(*a), [b] "m"(*b)                                        \
-				 : "cc");                                                          \
+		                 "fstpt %[r]"                                                      \
+		                 : "=a"(sw), [r] "=m"(*r)                                          \
+		                 : [a] "m"(*a), [b] "m"(*b)                                        \
+		                 : "cc");                                                          \
 		return sw;                                                                         \
 	}
 #define X87_HOST_BINARY_BOTH(name)                                                                 \
@@ -80,15 +80,15 @@ X87_HOST_BINARY_BOTH(divr)
 /* Comparison: the answer is in the status word. */
 #define X87_HOST_COMPARE(name, instruction)                                                        \
 	static inline uint16_t x87_host_##name(uint16_t cw, const struct x86_f80 *a,               \
-					       const struct x86_f80 *b)                            \
+	                                       const struct x86_f80 *b)                            \
 	{                                                                                          \
 		uint16_t sw;                                                                       \
                                                                                                    \
 		__asm__ volatile("fldt %[b]\n\tfldt %[a]\n\t" instruction "\n\t" X87_HOST_STATUS   \
-				 "fstp %%st(0)\n\tffree %%st(0)"                                   \
-				 : "=a"(sw)                                                        \
-				 : [a] "m"(*a), [b] "m"(*b)                                        \
-				 : "cc");                                                          \
+		                 "fstp %%st(0)\n\tffree %%st(0)"                                   \
+		                 : "=a"(sw)                                                        \
+		                 : [a] "m"(*a), [b] "m"(*b)                                        \
+		                 : "cc");                                                          \
 		return sw;                                                                         \
 	}
 X87_HOST_COMPARE(com, "fcom %%st(1)")
@@ -96,15 +96,15 @@ X87_HOST_COMPARE(ucom, "fucom %%st(1)")
 
 #define X87_HOST_COMPARE_MEMORY(name, type, instruction)                                           \
 	static inline uint16_t x87_host_##name(uint16_t cw, const struct x86_f80 *a,               \
-					       const type *b)                                      \
+	                                       const type *b)                                      \
 	{                                                                                          \
 		uint16_t sw;                                                                       \
                                                                                                    \
 		__asm__ volatile("fldt %[a]\n\t" instruction " %[b]\n\t" X87_HOST_STATUS           \
-				 "fstp %%st(0)"                                                    \
-				 : "=a"(sw)                                                        \
-				 : [a] "m"(*a), [b] "m"(*b)                                        \
-				 : "cc");                                                          \
+		                 "fstp %%st(0)"                                                    \
+		                 : "=a"(sw)                                                        \
+		                 : [a] "m"(*a), [b] "m"(*b)                                        \
+		                 : "cc");                                                          \
 		return sw;                                                                         \
 	}
 X87_HOST_COMPARE_MEMORY(com_f32, uint32_t, "fcoms")
@@ -112,14 +112,14 @@ X87_HOST_COMPARE_MEMORY(com_f64, uint64_t, "fcoml")
 
 #define X87_HOST_UNARY(name, instruction)                                                          \
 	static inline uint16_t x87_host_##name(uint16_t cw, struct x86_f80 *r,                     \
-					       const struct x86_f80 *a)                            \
+	                                       const struct x86_f80 *a)                            \
 	{                                                                                          \
 		uint16_t sw;                                                                       \
                                                                                                    \
 		__asm__ volatile("fldt %[a]\n\t" instruction "\n\t" X87_HOST_STATUS "fstpt %[r]"   \
-				 : "=a"(sw), [r] "=m"(*r)                                          \
-				 : [a] "m"(*a)                                                     \
-				 : "cc");                                                          \
+		                 : "=a"(sw), [r] "=m"(*r)                                          \
+		                 : [a] "m"(*a)                                                     \
+		                 : "cc");                                                          \
 		return sw;                                                                         \
 	}
 X87_HOST_UNARY(sqrt, "fsqrt")
@@ -132,15 +132,15 @@ X87_HOST_UNARY(tst, "ftst") /* *r is *a */
 /* One operand, two results: @top is pushed over @below, unless C2 or an exception stops it. */
 #define X87_HOST_UNARY2(name, instruction)                                                         \
 	static inline uint16_t x87_host_##name(uint16_t cw, struct x86_f80 *top,                   \
-					       struct x86_f80 *below, const struct x86_f80 *a)     \
+	                                       struct x86_f80 *below, const struct x86_f80 *a)     \
 	{                                                                                          \
 		uint16_t sw;                                                                       \
                                                                                                    \
 		__asm__ volatile("fldz\n\tfldt %[a]\n\t" instruction "\n\t" X87_HOST_STATUS        \
-				 "fstpt %[top]\n\tfstpt %[below]\n\tffree %%st(0)"                 \
-				 : "=a"(sw), [top] "=m"(*top), [below] "=m"(*below)                \
-				 : [a] "m"(*a)                                                     \
-				 : "cc");                                                          \
+		                 "fstpt %[top]\n\tfstpt %[below]\n\tffree %%st(0)"                 \
+		                 : "=a"(sw), [top] "=m"(*top), [below] "=m"(*below)                \
+		                 : [a] "m"(*a)                                                     \
+		                 : "cc");                                                          \
 		return sw;                                                                         \
 	}
 X87_HOST_UNARY2(ptan, "fptan")
@@ -154,10 +154,10 @@ X87_HOST_UNARY2(xtract, "fxtract")
 		uint16_t sw;                                                                       \
                                                                                                    \
 		__asm__ volatile("fldz\n\t" instruction " %[m]\n\t" X87_HOST_STATUS                \
-				 "fstpt %[r]\n\tffree %%st(0)"                                     \
-				 : "=a"(sw), [r] "=m"(*r)                                          \
-				 : [m] "m"(*m)                                                     \
-				 : "cc");                                                          \
+		                 "fstpt %[r]\n\tffree %%st(0)"                                     \
+		                 : "=a"(sw), [r] "=m"(*r)                                          \
+		                 : [m] "m"(*m)                                                     \
+		                 : "cc");                                                          \
 		return sw;                                                                         \
 	}
 X87_HOST_LOAD(from_f32, uint32_t, "flds")
@@ -172,10 +172,10 @@ X87_HOST_LOAD(from_bcd, struct x87_bcd, "fbld")
 		uint16_t sw;                                                                       \
                                                                                                    \
 		__asm__ volatile("fldt %[a]\n\t" instruction " %[m]\n\t" X87_HOST_STATUS           \
-				 "ffree %%st(0)"                                                   \
-				 : "=a"(sw), [m] "+m"(*m)                                          \
-				 : [a] "m"(*a)                                                     \
-				 : "cc");                                                          \
+		                 "ffree %%st(0)"                                                   \
+		                 : "=a"(sw), [m] "+m"(*m)                                          \
+		                 : [a] "m"(*a)                                                     \
+		                 : "cc");                                                          \
 		return sw;                                                                         \
 	}
 X87_HOST_STORE(to_f32, uint32_t, "fsts")

@@ -28,7 +28,8 @@ static struct soft_format format_of(uint16_t cw)
 	return f;
 }
 
-/* Encodings that the 8087 had and its successors refuse: a finite number without its leading one. */
+/* Encodings that the 8087 had and its successors refuse: a finite number without its leading one.
+ */
 static bool unsupported(const struct x86_f80 *a)
 {
 	return a->sign_exponent & 0x7fff && !(a->mantissa >> 63);
@@ -74,7 +75,8 @@ static struct x86_f80 pack(struct soft a)
 		break;
 	}
 	if (exponent > 0)
-		return (struct x86_f80){a.mantissa, (uint16_t)(sign | ((unsigned)exponent & 0x7fff))};
+		return (struct x86_f80){a.mantissa,
+		                        (uint16_t)(sign | ((unsigned)exponent & 0x7fff))};
 	if (exponent < -63)
 		return (struct x86_f80){0, (uint16_t)sign};
 	/* soft_round() has cut off what is shifted out here; it may have rounded up to normal. */
@@ -94,7 +96,7 @@ static uint16_t status(uint16_t cw, const struct soft_env *env)
 }
 
 static uint16_t finish(uint16_t cw, const struct soft_env *env, struct soft result,
-		       struct x86_f80 *r)
+                       struct x86_f80 *r)
 {
 	*r = pack(result);
 	return status(cw, env);
@@ -141,7 +143,7 @@ static struct soft of_f64(const uint64_t *b)
 enum arithmetic { ADD, MUL, SUB, SUBR, DIV, DIVR };
 
 static uint16_t arithmetic(uint16_t cw, enum arithmetic op, struct x86_f80 *r, struct soft a,
-			   struct soft b)
+                           struct soft b)
 {
 	const struct soft_format f = format_of(cw);
 	struct soft_env env = env_of(cw);
@@ -174,21 +176,21 @@ static uint16_t arithmetic(uint16_t cw, enum arithmetic op, struct x86_f80 *r, s
 
 #define ARITHMETIC(name, op)                                                                       \
 	uint16_t x87_soft_##name(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,          \
-				 const struct x86_f80 *b)                                          \
+	                         const struct x86_f80 *b)                                          \
 	{                                                                                          \
 		if (unsupported(a) || unsupported(b))                                              \
 			return invalid(r);                                                         \
 		return arithmetic(cw, op, r, unpack(a), unpack(b));                                \
 	}                                                                                          \
 	uint16_t x87_soft_##name##_f32(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,    \
-				       const uint32_t *b)                                          \
+	                               const uint32_t *b)                                          \
 	{                                                                                          \
 		if (unsupported(a))                                                                \
 			return invalid(r);                                                         \
 		return arithmetic(cw, op, r, unpack(a), of_f32(b));                                \
 	}                                                                                          \
 	uint16_t x87_soft_##name##_f64(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,    \
-				       const uint64_t *b)                                          \
+	                               const uint64_t *b)                                          \
 	{                                                                                          \
 		if (unsupported(a))                                                                \
 			return invalid(r);                                                         \
@@ -230,7 +232,7 @@ uint16_t x87_soft_rndint(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a
 
 /* a * 2^trunc(b) */
 uint16_t x87_soft_scale(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
-			const struct x86_f80 *b)
+                        const struct x86_f80 *b)
 {
 	struct soft_env env = env_of(cw), truncating = {.rounding = SOFT_TOWARD_ZERO};
 	struct soft x = unpack(a), y = unpack(b);
@@ -257,7 +259,7 @@ uint16_t x87_soft_scale(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
 	else
 		by = (int)soft_to_int(&truncating, y, 32);
 	return finish(cw, &env, soft_round(&env, &soft_f80, x.sign, x.exponent + by, x.mantissa, 0),
-		      r);
+	              r);
 }
 
 /* ---- remainders ------------------------------------------------------------------------ */
@@ -267,7 +269,7 @@ uint16_t x87_soft_scale(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
  * partial remainder; else C0, C3 and C1 are the quotient's three lowest bits.
  */
 static uint16_t remainder_of(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
-			     const struct x86_f80 *b, bool nearest)
+                             const struct x86_f80 *b, bool nearest)
 {
 	struct soft_env env = env_of(cw);
 	struct soft x = unpack(a), y = unpack(b);
@@ -295,8 +297,8 @@ static uint16_t remainder_of(uint16_t cw, struct x86_f80 *r, const struct x86_f8
 		partial = true;
 	}
 	if (distance < (nearest ? -1 : 0))
-		return finish(cw, &env, soft_round(&env, &soft_f80, sign, x.exponent, x.mantissa, 0),
-			      r);
+		return finish(cw, &env,
+		              soft_round(&env, &soft_f80, sign, x.exponent, x.mantissa, 0), r);
 
 	/* As many subtractions of the divisor's multiples as there are bits in the quotient. */
 	rest = x.mantissa;
@@ -324,16 +326,18 @@ static uint16_t remainder_of(uint16_t cw, struct x86_f80 *r, const struct x86_f8
 		}
 	}
 	codes = partial ? X87_C2
-			: (uint16_t)((quotient & 4 ? X87_C0 : 0) | (quotient & 2 ? X87_C3 : 0) |
-				     (quotient & 1 ? X87_C1 : 0));
+	                : (uint16_t)((quotient & 4 ? X87_C0 : 0) | (quotient & 2 ? X87_C3 : 0) |
+	                             (quotient & 1 ? X87_C1 : 0));
 	if (!rest) {
 		*r = pack(soft_zero(x.sign));
 	} else {
 		/* Up to 65 bits with the last one zero, so nothing is rounded. */
-		const unsigned shift = rest >> 64 ? 0 : 1 + (unsigned)__builtin_clzll((uint64_t)rest);
-		const int unit = y.exponent + (partial ? distance - steps : 0) + (steps < 0 ? -1 : 0);
-		const uint64_t mantissa = shift ? (uint64_t)(rest << (shift - 1))
-						: (uint64_t)(rest >> 1);
+		const unsigned shift =
+			rest >> 64 ? 0 : 1 + (unsigned)__builtin_clzll((uint64_t)rest);
+		const int unit =
+			y.exponent + (partial ? distance - steps : 0) + (steps < 0 ? -1 : 0);
+		const uint64_t mantissa =
+			shift ? (uint64_t)(rest << (shift - 1)) : (uint64_t)(rest >> 1);
 
 		*r = pack(soft_round(&env, &soft_f80, sign, unit + 1 - (int)shift, mantissa, 0));
 	}
@@ -344,13 +348,13 @@ static uint16_t remainder_of(uint16_t cw, struct x86_f80 *r, const struct x86_f8
 }
 
 uint16_t x87_soft_prem(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
-		       const struct x86_f80 *b)
+                       const struct x86_f80 *b)
 {
 	return remainder_of(cw, r, a, b, false);
 }
 
 uint16_t x87_soft_prem1(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
-			const struct x86_f80 *b)
+                        const struct x86_f80 *b)
 {
 	return remainder_of(cw, r, a, b, true);
 }
@@ -549,7 +553,7 @@ static struct soft round_wide(struct soft_env *env, struct x87_wide v)
 	if (!v.mantissa)
 		return soft_zero(v.sign);
 	return soft_round(env, &soft_f80, v.sign, v.exponent, (uint64_t)(v.mantissa >> 64),
-			  (uint64_t)v.mantissa | 1);
+	                  (uint64_t)v.mantissa | 1);
 }
 
 static uint16_t finish_wide(uint16_t cw, struct soft_env *env, struct x87_wide v, struct x86_f80 *r)
@@ -577,9 +581,7 @@ uint16_t x87_soft_f2xm1(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a)
 	if (x.class == SOFT_ZERO || x.exponent > 0)
 		return finish(cw, &env, x, r);
 	if (x.exponent == 0) { /* 2 - 1, 1/2 - 1, or undefined */
-		*r = x.mantissa != TOP_BIT ? *a
-		     : x.sign              ? (struct x86_f80){TOP_BIT, 0xbffe}
-					   : *a;
+		*r = x.mantissa != TOP_BIT ? *a : x.sign ? (struct x86_f80){TOP_BIT, 0xbffe} : *a;
 		return status(cw, &env);
 	}
 	return finish_wide(cw, &env, x87_wide_exp2m1(x87_wide_of(x)), r);
@@ -629,7 +631,7 @@ uint16_t x87_soft_cos(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a)
 }
 
 uint16_t x87_soft_sincos(uint16_t cw, struct x86_f80 *top, struct x86_f80 *below,
-			 const struct x86_f80 *a)
+                         const struct x86_f80 *a)
 {
 	const uint16_t sw = x87_soft_sin(cw, below, a);
 
@@ -641,7 +643,7 @@ uint16_t x87_soft_sincos(uint16_t cw, struct x86_f80 *top, struct x86_f80 *below
 }
 
 uint16_t x87_soft_ptan(uint16_t cw, struct x86_f80 *top, struct x86_f80 *below,
-		       const struct x86_f80 *a)
+                       const struct x86_f80 *a)
 {
 	struct soft_env env = env_of(cw);
 	const struct soft x = unpack(a);
@@ -666,7 +668,7 @@ uint16_t x87_soft_ptan(uint16_t cw, struct x86_f80 *top, struct x86_f80 *below,
 }
 
 uint16_t x87_soft_xtract(uint16_t cw, struct x86_f80 *top, struct x86_f80 *below,
-			 const struct x86_f80 *a)
+                         const struct x86_f80 *a)
 {
 	struct soft_env env = env_of(cw);
 	struct soft x = unpack(a);
@@ -703,7 +705,7 @@ uint16_t x87_soft_xtract(uint16_t cw, struct x86_f80 *top, struct x86_f80 *below
 
 /* The angle of (a, b), a being ST(0) and the abscissa. */
 uint16_t x87_soft_patan(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
-			const struct x86_f80 *b)
+                        const struct x86_f80 *b)
 {
 	const struct x87_wide one = {false, 0, (unsigned __int128)1 << 127};
 	struct soft_env env = env_of(cw);
@@ -732,7 +734,7 @@ uint16_t x87_soft_patan(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
 
 /* b * log2(a) */
 uint16_t x87_soft_yl2x(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
-		       const struct x86_f80 *b)
+                       const struct x86_f80 *b)
 {
 	struct soft_env env = env_of(cw);
 	const struct soft x = unpack(a), y = unpack(b);
@@ -782,7 +784,7 @@ uint16_t x87_soft_yl2x(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
 
 /* b * log2(1 + a), for a near zero */
 uint16_t x87_soft_yl2xp1(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
-			 const struct x86_f80 *b)
+                         const struct x86_f80 *b)
 {
 	struct soft_env env = env_of(cw);
 	const struct soft x = unpack(a), y = unpack(b);
@@ -804,6 +806,6 @@ uint16_t x87_soft_yl2xp1(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a
 		env.flags |= SOFT_PE;
 		return finish(cw, &env, x, r);
 	}
-	return finish_wide(cw, &env,
-			   x87_wide_mul(x87_wide_log2p1(x87_wide_of(x)), x87_wide_of(y)), r);
+	return finish_wide(cw, &env, x87_wide_mul(x87_wide_log2p1(x87_wide_of(x)), x87_wide_of(y)),
+	                   r);
 }

@@ -6,8 +6,8 @@
  *
  * Arithmetic, conversions and remainders are exact. Transcendental functions are computed to
  * some 120 bits and rounded, so they are within one unit in the last place of the true
- * value, of pi rounded to 66 bits as the hardware's argument reduction is. The hardware is too, and so
- * the last bit of these may differ from it.
+ * value, of pi rounded to 66 bits as the hardware's argument reduction is. The hardware is too, and
+ * so the last bit of these may differ from it.
  */
 #ifndef WSLX_X86_X87_SOFT_H
 #define WSLX_X86_X87_SOFT_H
@@ -16,7 +16,7 @@
 
 #define X87_SOFT_BINARY(name, type)                                                                \
 	uint16_t x87_soft_##name(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,          \
-				 const type *b);
+	                         const type *b);
 #define X87_SOFT_BINARY_ALL(name)                                                                  \
 	X87_SOFT_BINARY(name, struct x86_f80)                                                      \
 	X87_SOFT_BINARY(name##_f32, uint32_t)                                                      \
@@ -52,7 +52,7 @@ X87_SOFT_UNARY(tst)
 
 #define X87_SOFT_UNARY2(name)                                                                      \
 	uint16_t x87_soft_##name(uint16_t cw, struct x86_f80 *top, struct x86_f80 *below,          \
-				 const struct x86_f80 *a);
+	                         const struct x86_f80 *a);
 X87_SOFT_UNARY2(ptan)
 X87_SOFT_UNARY2(sincos)
 X87_SOFT_UNARY2(xtract)
@@ -97,10 +97,10 @@ struct x87_wide {
 
 /* The true functions of finite arguments, in x87-wide.c. */
 struct x87_wide x87_wide_of(struct soft a);
-struct x87_wide x87_wide_exp2m1(struct x87_wide x);                    /* |x| <= 1 */
-struct x87_wide x87_wide_log2(struct x87_wide x);                      /* x > 0 */
-struct x87_wide x87_wide_log2p1(struct x87_wide x);                    /* |x| < 1 */
-struct x87_wide x87_wide_atan2(struct x87_wide y, struct x87_wide x);  /* not both zero */
+struct x87_wide x87_wide_exp2m1(struct x87_wide x);                   /* |x| <= 1 */
+struct x87_wide x87_wide_log2(struct x87_wide x);                     /* x > 0 */
+struct x87_wide x87_wide_log2p1(struct x87_wide x);                   /* |x| < 1 */
+struct x87_wide x87_wide_atan2(struct x87_wide y, struct x87_wide x); /* not both zero */
 void x87_wide_sincos(struct soft x, struct x87_wide *sine, struct x87_wide *cosine);
 struct x87_wide x87_wide_mul(struct x87_wide a, struct x87_wide b);
 struct x87_wide x87_wide_div(struct x87_wide a, struct x87_wide b);

@@ -24,7 +24,7 @@ static struct x87_wide normal(bool sign, int exponent, u128 m)
 	if (!m)
 		return (struct x87_wide){0};
 	shift = m >> 64 ? (unsigned)__builtin_clzll((uint64_t)(m >> 64))
-			: 64 + (unsigned)__builtin_clzll((uint64_t)m);
+	                : 64 + (unsigned)__builtin_clzll((uint64_t)m);
 	return (struct x87_wide){sign, exponent - (int)shift, m << shift};
 }
 
@@ -64,7 +64,7 @@ struct x87_wide x87_wide_mul(struct x87_wide a, struct x87_wide b)
 	const u128 middle = (low >> 64) + (uint64_t)m1 + (uint64_t)m2;
 
 	return normal(a.sign != b.sign, a.exponent + b.exponent + 1,
-		      (u128)ah * bh + (m1 >> 64) + (m2 >> 64) + (middle >> 64));
+	              (u128)ah * bh + (m1 >> 64) + (m2 >> 64) + (middle >> 64));
 }
 
 struct x87_wide x87_wide_div(struct x87_wide a, struct x87_wide b)
@@ -205,7 +205,8 @@ struct x87_wide x87_wide_atan2(struct x87_wide y, struct x87_wide x)
 	return angle;
 }
 
-/* x - x^3/3! + ... or 1 - x^2/2! + ... : @first is the first term, @n the index of the next factor */
+/* x - x^3/3! + ... or 1 - x^2/2! + ... : @first is the first term, @n the index of the next factor
+ */
 static struct x87_wide alternating(struct x87_wide first, struct x87_wide square, uint32_t n)
 {
 	struct x87_wide term = first, sum = first;

@@ -141,7 +141,7 @@ static bool underflow(struct x87 *f)
 /* ---- arithmetic ------------------------------------------------------------------------ */
 
 typedef uint16_t (*binary_fn)(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
-			      const struct x86_f80 *b);
+                              const struct x86_f80 *b);
 
 static bool is_nan(const struct x86_f80 *a)
 {
@@ -150,7 +150,7 @@ static bool is_nan(const struct x86_f80 *a)
 
 /* ST(to) = ST(0) op ST(i), then pops. */
 static inline void arithmetic(struct x87 *f, binary_fn op, unsigned i, unsigned to, bool popping,
-			      unsigned keep)
+                              unsigned keep)
 {
 	struct x86_f80 r;
 	uint16_t sw;
@@ -203,7 +203,8 @@ static struct x86_f80 f80_of_int(int64_t value)
 	if (!value)
 		return (struct x86_f80){0, 0};
 	shift = __builtin_clzll(magnitude);
-	return (struct x86_f80){magnitude << shift, (uint16_t)(sign | (unsigned)(0x3fff + 63 - shift))};
+	return (struct x86_f80){magnitude << shift,
+	                        (uint16_t)(sign | (unsigned)(0x3fff + 63 - shift))};
 }
 
 static inline bool integer_operand(struct x87 *f, binary_fn op, int64_t value)
@@ -283,7 +284,7 @@ OF_TWO_POP(yl2xp1)
 		struct x86_f80 r;                                                                  \
                                                                                                    \
 		if (is_empty(f, 0)) {                                                              \
-			f->sw = (uint16_t)(f->sw & ~((keep) & X87_C2));                            \
+			f->sw = (uint16_t)(f->sw & ~((keep)&X87_C2));                              \
 			if (underflow(f))                                                          \
 				put(f, 0, &indefinite);                                            \
 			return false;                                                              \
@@ -306,7 +307,7 @@ OF_ONE(cos, X87_C1 | X87_C2)
 		struct x86_f80 top, below;                                                         \
                                                                                                    \
 		if (is_empty(f, 0) || !is_empty(f, 7)) {                                           \
-			f->sw = (uint16_t)(f->sw & ~((keep) & X87_C2));                            \
+			f->sw = (uint16_t)(f->sw & ~((keep)&X87_C2));                              \
 			if (stack_fault(f, !is_empty(f, 0))) {                                     \
 				put(f, 0, &indefinite);                                            \
 				push(f, &indefinite);                                              \
@@ -316,7 +317,7 @@ OF_ONE(cos, X87_C1 | X87_C2)
 		begin(f);                                                                          \
 		if (merge(f, MATH(name)(f->cw, &top, &below, st(f, 0)), keep) & PRE_COMPUTATION)   \
 			return false;                                                              \
-		if ((keep) & f->sw & X87_C2) /* the argument is out of range: nothing is done */   \
+		if ((keep)&f->sw & X87_C2) /* the argument is out of range: nothing is done */     \
 			return false;                                                              \
 		*st(f, 0) = below;                                                                 \
 		push(f, &top);                                                                     \
@@ -372,7 +373,7 @@ static inline bool compare(struct x87 *f, unsigned i, bool ordered)
 		return compare_empty(f);
 	begin(f);
 	return compare_done(f, ordered ? MATH(com)(f->cw, st(f, 0), st(f, i))
-				       : MATH(ucom)(f->cw, st(f, 0), st(f, i)));
+	                               : MATH(ucom)(f->cw, st(f, 0), st(f, i)));
 }
 
 static inline void pops(struct x87 *f, bool done, unsigned n)
@@ -410,9 +411,8 @@ X87_FN(fucompp)
 		bool done;                                                                         \
                                                                                                    \
 		begin(f);                                                                          \
-		done = is_empty(f, 0)                                                              \
-			       ? compare_empty(f)                                                  \
-			       : compare_done(f, MATH(kind)(f->cw, st(f, 0), argument));           \
+		done = is_empty(f, 0) ? compare_empty(f)                                           \
+		                      : compare_done(f, MATH(kind)(f->cw, st(f, 0), argument));    \
 		pops(f, done, n);                                                                  \
 		return false;                                                                      \
 	}
@@ -456,7 +456,7 @@ static inline void compare_flags(struct x87 *f, unsigned i, bool ordered, bool p
 	} else {
 		begin(f);
 		sw = ordered ? MATH(com)(f->cw, st(f, 0), st(f, i))
-			     : MATH(ucom)(f->cw, st(f, 0), st(f, i));
+		             : MATH(ucom)(f->cw, st(f, 0), st(f, i));
 		done = !(merge(f, sw, 0) & PRE_COMPUTATION);
 	}
 	f->eflags = (sw & UNORDERED) >> 8;
@@ -933,11 +933,15 @@ X87_FN(frstor)
 /* ---- the table ------------------------------------------------------------------------- */
 
 #define MEMORY(op, reg_, text, fn_, load_, store_, ...)                                            \
-	{.name = text, .fn = fn_, .opcode = op, .reg = reg_, .load = load_, .store = store_,       \
-	 __VA_ARGS__}
+	{                                                                                          \
+		.name = text, .fn = fn_, .opcode = op, .reg = reg_, .load = load_,                 \
+		.store = store_, __VA_ARGS__                                                       \
+	}
 #define REGISTER(op, first, n, text, fn_, ...)                                                     \
-	{.name = text, .fn = fn_, .opcode = op, .reg = X87_REG_FORM, .modrm = first, .count = n,   \
-	 __VA_ARGS__}
+	{                                                                                          \
+		.name = text, .fn = fn_, .opcode = op, .reg = X87_REG_FORM, .modrm = first,        \
+		.count = n, __VA_ARGS__                                                            \
+	}
 #define EIGHT(op, first, text, fn_, ...) REGISTER(op, first, 8, text, fn_, __VA_ARGS__)
 #define ONE(op, first, text, fn_, ...) REGISTER(op, first, 1, text, fn_, __VA_ARGS__)
 
@@ -968,7 +972,7 @@ const struct x87_row x87_rows[] = {
 	MEMORY(0xd9, 4, "fldenv", fldenv, X87_ENV32_BYTES, 0, .flags = X87_CONTROL | X87_ENV),
 	MEMORY(0xd9, 5, "fldcw", fldcw, 2, 0, .flags = X87_CONTROL),
 	MEMORY(0xd9, 6, "fnstenv", fnstenv, 0, X87_ENV32_BYTES,
-	       .flags = X87_CONTROL | X87_ENV | X87_NO_WAIT),
+               .flags = X87_CONTROL | X87_ENV | X87_NO_WAIT),
 	MEMORY(0xd9, 7, "fnstcw", fnstcw, 0, 2, .flags = X87_CONTROL | X87_NO_WAIT),
 	EIGHT(0xd9, 0xc0, "fld_st", fld_st),
 	EIGHT(0xd9, 0xc8, "fxch", fxch),
@@ -1043,7 +1047,7 @@ const struct x87_row x87_rows[] = {
 	MEMORY(0xdd, 3, "fstp_f64", fstp_f64, 0, 8),
 	MEMORY(0xdd, 4, "frstor", frstor, X87_STATE32_BYTES, 0, .flags = X87_CONTROL | X87_STATE),
 	MEMORY(0xdd, 6, "fnsave", fnsave, 0, X87_STATE32_BYTES,
-	       .flags = X87_CONTROL | X87_STATE | X87_NO_WAIT),
+               .flags = X87_CONTROL | X87_STATE | X87_NO_WAIT),
 	MEMORY(0xdd, 7, "fnstsw", fnstsw, 0, 2, .flags = X87_CONTROL | X87_NO_WAIT),
 	EIGHT(0xdd, 0xc0, "ffree", ffree),
 	EIGHT(0xdd, 0xc8, "fxch_dd", fxch),
@@ -1088,8 +1092,8 @@ const struct x87_row *x87_lookup(uint8_t opcode, uint8_t modrm)
 		if (row->opcode != opcode)
 			continue;
 		if (modrm < 0xc0 ? row->reg == (modrm >> 3 & 7)
-				 : row->reg == X87_REG_FORM && modrm >= row->modrm &&
-					   modrm < row->modrm + row->count)
+		                 : row->reg == X87_REG_FORM && modrm >= row->modrm &&
+		                           modrm < row->modrm + row->count)
 			return row;
 	}
 	return NULL;

@@ -91,10 +91,10 @@ typedef bool (*x87_fn)(struct x87 *f, union x87_mem *m, unsigned i);
 struct x87_row {
 	const char *name;
 	x87_fn fn;
-	uint8_t opcode; /* 0xd8 .. 0xdf */
-	uint8_t reg;    /* ModRM.reg, for memory forms; else X87_REG_FORM */
-	uint8_t modrm;  /* first ModRM byte of a register form */
-	uint8_t count;  /* register forms: consecutive ModRM bytes, 8 when @i is an operand */
+	uint8_t opcode;      /* 0xd8 .. 0xdf */
+	uint8_t reg;         /* ModRM.reg, for memory forms; else X87_REG_FORM */
+	uint8_t modrm;       /* first ModRM byte of a register form */
+	uint8_t count;       /* register forms: consecutive ModRM bytes, 8 when @i is an operand */
 	uint8_t load, store; /* bytes of the memory operand */
 	uint8_t flags;
 };

@@ -105,7 +105,7 @@ static void not_random(void *out, size_t len)
 static int disk_read(struct disk *d, uint64_t at, uint8_t *out, size_t len)
 {
 	struct machine *m = (struct machine *)((char *)(d - (d->read_only ? 1 : 0)) -
-					       offsetof(struct machine, disk));
+	                                       offsetof(struct machine, disk));
 
 	assert(at % 512 == 0 && len % 512 == 0 && at + len <= DISK_BYTES);
 	memcpy(out, m->medium + at, len);
@@ -133,12 +133,15 @@ static struct machine *create(void)
 	struct ioapic *io = &m->ioapic;
 
 	m->bytes = xalloc(RAM_BYTES);
-	m->ram = (struct dev_ram){.host = m->bytes, .bytes = RAM_BYTES,
-				  .low_bytes = RAM_BYTES - PAGE_BYTES, .wrote = wrote,
-				  .discard = discard, .arg = m};
+	m->ram = (struct dev_ram){.host = m->bytes,
+	                          .bytes = RAM_BYTES,
+	                          .low_bytes = RAM_BYTES - PAGE_BYTES,
+	                          .wrote = wrote,
+	                          .discard = discard,
+	                          .arg = m};
 	m->clock = (struct dev_clock){now, wall, m};
 	lapic_init(&m->lapic, "lapic", 0, &m->fabric, &m->clock,
-		   (struct lapic_cpu){interrupted, nmi, NULL});
+	           (struct lapic_cpu){interrupted, nmi, NULL});
 	ioapic_init(io, "ioapic", &m->fabric);
 	serial_init(&m->serial, "serial", ioapic_line(io, 4), out);
 	rtc_init(&m->rtc, "rtc", &m->clock, ioapic_line(io, 8));
@@ -147,15 +150,19 @@ static struct machine *create(void)
 	vrng_init(&m->rng, "rng", &m->ram, ioapic_line(io, 17), not_random);
 	vballoon_init(&m->balloon, "balloon", &m->ram, ioapic_line(io, 18));
 	for (unsigned i = 0; i < 2; i++)
-		m->disk[i] = (struct disk){.bytes = DISK_BYTES, .read_only = i, .read = disk_read,
-					   .write = disk_write, .flush = disk_flush};
+		m->disk[i] = (struct disk){.bytes = DISK_BYTES,
+		                           .read_only = i,
+		                           .read = disk_read,
+		                           .write = disk_write,
+		                           .flush = disk_flush};
 	vblock_init(&m->block, "disk0", &m->ram, ioapic_line(io, 19), &m->disk[0]);
 	vblock_init(&m->read_only, "disk1", &m->ram, ioapic_line(io, 20), &m->disk[1]);
 
-	struct dev *all[] = {&m->lapic.dev, &m->ioapic.dev, &m->serial.dev, &m->rtc.dev,
-			     &m->power.dev, &m->console.virtio.dev, &m->rng.virtio.dev,
-			     &m->balloon.virtio.dev, &m->block.virtio.dev,
-			     &m->read_only.virtio.dev};
+	struct dev *all[] = {&m->lapic.dev,        &m->ioapic.dev,
+	                     &m->serial.dev,       &m->rtc.dev,
+	                     &m->power.dev,        &m->console.virtio.dev,
+	                     &m->rng.virtio.dev,   &m->balloon.virtio.dev,
+	                     &m->block.virtio.dev, &m->read_only.virtio.dev};
 
 	m->n_devs = ARRAY_LEN(all);
 	memcpy(m->dev, all, sizeof(all));
@@ -165,17 +172,20 @@ static struct machine *create(void)
 /* What a driver does up to DRIVER_OK, so that random steps get to the queues. */
 static void drive(struct machine *m, struct dev *d, uint32_t features)
 {
-	static const uint32_t prologue[][2] = {{0x70, 0}, {0x70, 3}, {0x24, 1}, {0x20, 1},
-					       {0x24, 0}};
+	static const uint32_t prologue[][2] = {
+		{0x70, 0}, {0x70, 3}, {0x24, 1}, {0x20, 1}, {0x24, 0}};
 
 	for (size_t i = 0; i < ARRAY_LEN(prologue); i++)
 		d->class->write(d, 0, prologue[i][0], 4, prologue[i][1]);
 	d->class->write(d, 0, 0x20, 4, features);
 	d->class->write(d, 0, 0x70, 4, 11);
 	for (uint32_t q = 0; q < 3; q++) {
-		const uint32_t setup[][2] = {{0x30, q}, {0x38, 8}, {0x80, q * 0x400},
-					     {0x90, q * 0x400 + 0x100}, {0xa0, q * 0x400 + 0x200},
-					     {0x44, 1}};
+		const uint32_t setup[][2] = {{0x30, q},
+		                             {0x38, 8},
+		                             {0x80, q * 0x400},
+		                             {0x90, q * 0x400 + 0x100},
+		                             {0xa0, q * 0x400 + 0x200},
+		                             {0x44, 1}};
 
 		for (size_t i = 0; i < ARRAY_LEN(setup); i++)
 			d->class->write(d, 0, setup[i][0], 4, setup[i][1]);

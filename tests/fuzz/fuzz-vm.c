@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kernels, compressed data, machine records and machine streams on any bytes. The first byte chooses the
- * parser.
+ * Kernels, compressed data, machine records and machine streams on any bytes. The first byte
+ * chooses the parser.
  */
 #include "vm/vm-int.h"
 
@@ -75,7 +75,7 @@ static void fuzz_stream(struct span in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(struct span) = {fuzz_kernel, fuzz_unpack, fuzz_record,
-							   fuzz_stream};
+	                                               fuzz_stream};
 
 	if (!size)
 		return 0;

@@ -154,16 +154,16 @@ static void put_tables(void)
 		const uint64_t dpl = i & 1 ? 3 : 0, ist = i & 2 ? 1 : 0;
 
 		put64(0x4000 + 16 * i, (handler & 0xffff) | 0x100000 |
-					       (0x8e00 | dpl << 13 | ist) << 32 |
-					       (handler >> 16 & 0xffff) << 48);
+		                               (0x8e00 | dpl << 13 | ist) << 32 |
+		                               (handler >> 16 & 0xffff) << 48);
 		put64(0x4008 + 16 * i, handler >> 32);
 	}
 }
 
 static struct x86_segment segment(uint16_t selector, uint16_t attributes)
 {
-	return (struct x86_segment){.selector = selector, .attributes = attributes,
-				    .limit = UINT32_MAX};
+	return (struct x86_segment){
+		.selector = selector, .attributes = attributes, .limit = UINT32_MAX};
 }
 
 /* Mostly addresses in RAM, where more happens. */
@@ -198,7 +198,7 @@ static struct x86_state start_state(uint8_t flags)
 	s.tr = (struct x86_segment){
 		.selector = 0x40, .attributes = 0x8b, .limit = 0x67, .base = HIGH + 0x5800};
 	s.seg[X86_CS] = user ? (narrow ? segment(0x23, 0xc0fb) : segment(0x33, 0xa0fb))
-			     : segment(0x10, 0xa09b);
+	                     : segment(0x10, 0xa09b);
 	s.seg[X86_SS] = user ? segment(0x2b, 0xc0f3) : segment(0x18, 0xc093);
 	s.seg[X86_DS] = s.seg[X86_ES] = segment(0x2b, 0xc0f3);
 	s.star = 0x0023001000000000;

@@ -196,8 +196,8 @@ static void make_x87_row(struct maker *m, const struct x87_row *row)
 /* The manual leaves C0, C2 and C3 undefined after most instructions. */
 static uint16_t undefined_codes(const struct x87_row *row)
 {
-	static const char *const defined[] = {"fcom", "fucom", "ftst", "fxam", "fprem", "fld",
-					      "fn",   "fr"};
+	static const char *const defined[] = {"fcom",  "fucom", "ftst", "fxam",
+	                                      "fprem", "fld",   "fn",   "fr"};
 
 	for (size_t i = 0; i < ARRAY_LEN(defined); i++)
 		if (!strncmp(row->name, defined[i], strlen(defined[i])))
@@ -237,9 +237,11 @@ static void make_fp_block(const struct form *f, struct vector *v)
 	n = 2 + random_below(&m, 20);
 	for (unsigned k = 0; k < n && v->code_bytes < CODE_MAX - 64; k++) {
 		if (with_x87) {
-			const struct x87_row *row = &x87_rows[random_below(&m, (uint32_t)x87_row_count)];
+			const struct x87_row *row =
+				&x87_rows[random_below(&m, (uint32_t)x87_row_count)];
 
-			if (row->flags & (X87_ENV | X87_STATE | X87_AX) || !strcmp(row->name, "fbld"))
+			if (row->flags & (X87_ENV | X87_STATE | X87_AX) ||
+			    !strcmp(row->name, "fbld"))
 				continue;
 			make_x87_row(&m, row);
 		} else {
@@ -257,7 +259,7 @@ static void make_fp_block(const struct form *f, struct vector *v)
 void forms_fp_each(void (*visit)(const struct form *form, void *ctx), void *ctx)
 {
 	static const char *const groups[] = {"mmx",    "sse",    "sse2", "sse3",   "ssse3",
-					     "sse4.1", "sse4.2", "aes",  "pclmul", "sha"};
+	                                     "sse4.1", "sse4.2", "aes",  "pclmul", "sha"};
 	static struct form simd_forms[512], x87_forms[256];
 	static const struct form blocks[] = {
 		{.name = "simd_block", .group = "block", .make = make_fp_block},
@@ -267,16 +269,16 @@ void forms_fp_each(void (*visit)(const struct form *form, void *ctx), void *ctx)
 	assert(simd_row_count <= ARRAY_LEN(simd_forms) && x87_row_count <= ARRAY_LEN(x87_forms));
 	for (size_t i = 0; i < simd_row_count; i++) {
 		simd_forms[i] = (struct form){.name = simd_rows[i].name,
-					      .group = groups[simd_rows[i].feature],
-					      .make = make_simd,
-					      .row = &simd_rows[i]};
+		                              .group = groups[simd_rows[i].feature],
+		                              .make = make_simd,
+		                              .row = &simd_rows[i]};
 		visit(&simd_forms[i], ctx);
 	}
 	for (size_t i = 0; i < x87_row_count; i++) {
 		x87_forms[i] = (struct form){.name = x87_rows[i].name,
-					     .group = "x87",
-					     .make = make_x87,
-					     .row = &x87_rows[i]};
+		                             .group = "x87",
+		                             .make = make_x87,
+		                             .row = &x87_rows[i]};
 		visit(&x87_forms[i], ctx);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(blocks); i++)

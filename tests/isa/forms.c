@@ -55,11 +55,11 @@ enum special {
 	SP_SREG,
 	SP_PUSH_SREG,
 	SP_PUSH_ALL, /* PUSHA, POPA: how far they got before a fault is left open */
-	SP_EXTEND, /* MOVSX, MOVZX, CRC32: the source has a size of its own */
+	SP_EXTEND,   /* MOVSX, MOVZX, CRC32: the source has a size of its own */
 };
 
-#define FORM_W 0x001u        /* the opcode's bit 0 is set for sizes over 8 */
-#define FORM_LOCK 0x002u     /* may have a LOCK prefix with a memory destination */
+#define FORM_W 0x001u    /* the opcode's bit 0 is set for sizes over 8 */
+#define FORM_LOCK 0x002u /* may have a LOCK prefix with a memory destination */
 #define FORM_MEM_ONLY 0x004u
 #define FORM_REG_ONLY 0x008u
 #define FORM_32 0x010u       /* not in 64-bit code */
@@ -177,8 +177,8 @@ static void prepare(struct maker *m, const struct form *f, struct insn *i, unsig
 			if (size == SZ8)
 				set_gpr(m, RAX, (v->in.gpr[RAX] & ~(uint64_t)0xff00) | high << 8);
 			else
-				set_gpr(m, RDX, f->digit == 7 && v->in.gpr[RAX] >> 63 ? UINT64_MAX
-										      : high);
+				set_gpr(m, RDX,
+				        f->digit == 7 && v->in.gpr[RAX] >> 63 ? UINT64_MAX : high);
 		}
 		v->undefined_fault_flags = true;
 		break;
@@ -189,10 +189,11 @@ static void prepare(struct maker *m, const struct form *f, struct insn *i, unsig
 			set_gpr(m, i->reg, (uint64_t)((int64_t)random_below(m, 0x4000) - 0x2000));
 			if (size == SZ16)
 				set_gpr(m, i->reg,
-					(v->in.gpr[i->reg] & 0xffff) | (random64(m) & ~0xffffull));
+				        (v->in.gpr[i->reg] & 0xffff) | (random64(m) & ~0xffffull));
 			if (size == SZ32 && !v->code32)
-				set_gpr(m, i->reg, (uint32_t)v->in.gpr[i->reg] |
-							   (random64(m) & ~(uint64_t)UINT32_MAX));
+				set_gpr(m, i->reg,
+				        (uint32_t)v->in.gpr[i->reg] |
+				                (random64(m) & ~(uint64_t)UINT32_MAX));
 		}
 		break;
 	case SP_COMPARE_RAX:
@@ -417,13 +418,15 @@ static void make_string(const struct form *f, struct vector *v)
 	if (size != SZ8)
 		i.opcode |= 1;
 	from = DATA_BASE + 0x400 + random_below(&m, 0x1000);
-	to = one_in(&m, 2) ? from + random_below(&m, 64) - 32 : DATA_BASE + 0x400 + random_below(&m, 0x1800);
+	to = one_in(&m, 2) ? from + random_below(&m, 64) - 32
+	                   : DATA_BASE + 0x400 + random_below(&m, 0x1800);
 	if (one_in(&m, 16))
 		to = DATA_END - random_below(&m, 64);
 	else if (one_in(&m, 32))
 		to = READONLY_BASE + random_below(&m, 0x800);
 	if (one_in(&m, 16))
-		from = one_in(&m, 2) ? DATA_END - random_below(&m, 64) : DATA_BASE + random_below(&m, 64);
+		from = one_in(&m, 2) ? DATA_END - random_below(&m, 64)
+		                     : DATA_BASE + random_below(&m, 64);
 	set_gpr(&m, RSI, from);
 	set_gpr(&m, RDI, to);
 	set_gpr(&m, RCX, one_in(&m, 4) ? random_below(&m, 400) : random_below(&m, 20));
@@ -524,7 +527,8 @@ static void make_enter(const struct form *f, struct vector *v)
 	maker_init(&m, v);
 	choose_mode(&m, f);
 	set_gpr(&m, RBP, DATA_BASE + 0x400 + 8 * random_below(&m, 64));
-	i.imm = random_below(&m, 0x200) | (uint64_t)(one_in(&m, 2) ? 0 : random_below(&m, 40)) << 16;
+	i.imm = random_below(&m, 0x200) | (uint64_t)(one_in(&m, 2) ? 0 : random_below(&m, 40))
+	                                          << 16;
 	i.opsize66 = one_in(&m, 6);
 	emit_insn(&m, &i);
 }
@@ -574,8 +578,9 @@ static void make_stack(const struct form *f, struct vector *v)
 	maker_init(&m, v);
 	choose_mode(&m, f);
 	if (one_in(&m, 16))
-		set_gpr(&m, RSP, one_in(&m, 2) ? DATA_BASE + random_below(&m, 12)
-					       : DATA_END - random_below(&m, 12));
+		set_gpr(&m, RSP,
+		        one_in(&m, 2) ? DATA_BASE + random_below(&m, 12)
+		                      : DATA_END - random_below(&m, 12));
 	else if (one_in(&m, 8))
 		set_gpr(&m, RSP, v->in.gpr[RSP] + random_below(&m, 8));
 	if (f->enc == ENC_OPCODE && one_in(&m, 8)) { /* PUSH RSP, POP RSP */
@@ -595,7 +600,7 @@ static void make_stack(const struct form *f, struct vector *v)
 /* ---- the table ------------------------------------------------------------------------- */
 
 #define FORM(group_, text, map_, prefix_, opcode_, digit_, enc_, sizes_, imm_, special_, flags_,   \
-	     undefined_)                                                                           \
+             undefined_)                                                                           \
 	{                                                                                          \
 		.name = text, .group = group_, .make = make_usual, .map = map_, .prefix = prefix_, \
 		.opcode = opcode_, .digit = digit_, .enc = enc_, .sizes = sizes_, .imm = imm_,     \
@@ -613,13 +618,13 @@ static void make_stack(const struct form *f, struct vector *v)
 	FORM("alu", text "_rm_r", 0, 0, 8 * n, -1, ENC_MODRM, SZ_ALL, IMM_NONE, SP_NONE,           \
 	     FORM_W | lock | reads, undefined),                                                    \
 		FORM("alu", text "_r_rm", 0, 0, 8 * n + 2, -1, ENC_MODRM, SZ_ALL, IMM_NONE,        \
-		     SP_NONE, FORM_W | FORM_READS, undefined),                                     \
+	             SP_NONE, FORM_W | FORM_READS, undefined),                                     \
 		FORM("alu", text "_rax_imm", 0, 0, 8 * n + 4, -1, ENC_NONE, SZ_ALL, IMM_Z,         \
-		     SP_NONE, FORM_W, undefined),                                                  \
+	             SP_NONE, FORM_W, undefined),                                                  \
 		FORM("alu", text "_rm_imm", 0, 0, 0x80, n, ENC_MODRM, SZ_ALL, IMM_Z, SP_NONE,      \
-		     FORM_W | lock | reads, undefined),                                            \
+	             FORM_W | lock | reads, undefined),                                            \
 		FORM("alu", text "_rm_imm8", 0, 0, 0x83, n, ENC_MODRM, SZ_WIDE, IMM_8, SP_NONE,    \
-		     lock | reads, undefined)
+	             lock | reads, undefined)
 #define UNARY(group, text, opcode, digit, special, flags, undefined)                               \
 	FORM(group, text, 0, 0, opcode, digit, ENC_MODRM, SZ_ALL, IMM_NONE, special,               \
 	     FORM_W | (flags), undefined)
@@ -627,23 +632,23 @@ static void make_stack(const struct form *f, struct vector *v)
 	FORM("shift", text "_1", 0, 0, 0xd0, digit, ENC_MODRM, SZ_ALL, IMM_NONE, SP_SHIFT_ONE,     \
 	     FORM_W, 0),                                                                           \
 		FORM("shift", text "_imm", 0, 0, 0xc0, digit, ENC_MODRM, SZ_ALL, IMM_8,            \
-		     SP_SHIFT_IMM, FORM_W, 0),                                                     \
+	             SP_SHIFT_IMM, FORM_W, 0),                                                     \
 		FORM("shift", text "_cl", 0, 0, 0xd2, digit, ENC_MODRM, SZ_ALL, IMM_NONE,          \
-		     SP_SHIFT_CL, FORM_W, 0)
+	             SP_SHIFT_CL, FORM_W, 0)
 #define BIT(text, opcode, digit, lock)                                                             \
 	FORM("bit", text "_rm_r", 1, 0, opcode, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_BIT_REG,      \
 	     lock | FORM_NO_BLOCK, F_O | F_S | F_A | F_P),                                         \
 		FORM("bit", text "_rm_imm", 1, 0, 0xba, digit, ENC_MODRM, SZ_WIDE, IMM_8, SP_NONE, \
-		     lock, F_O | F_S | F_A | F_P)
+	             lock, F_O | F_S | F_A | F_P)
 #define CONDITION(cc, n)                                                                           \
 	CUSTOM("branch", "j" cc "_8", make_branch, 0, 0, 0x70 + n, ENC_NONE, 0, IMM_NONE,          \
 	       SP_BRANCH8, 0),                                                                     \
 		CUSTOM("branch", "j" cc "_32", make_branch, 1, 0, 0x80 + n, ENC_NONE, 0, IMM_NONE, \
-		       SP_BRANCH32, 0),                                                            \
+	               SP_BRANCH32, 0),                                                            \
 		FORM("conditional", "set" cc, 1, 0, 0x90 + n, 0, ENC_MODRM, SZ8, IMM_NONE,         \
-		     SP_NONE, 0, 0),                                                               \
+	             SP_NONE, 0, 0),                                                               \
 		FORM("conditional", "cmov" cc, 1, 0, 0x40 + n, -1, ENC_MODRM, SZ_WIDE, IMM_NONE,   \
-		     SP_NONE, FORM_READS, 0)
+	             SP_NONE, FORM_READS, 0)
 #define PLAIN(group, text, map, prefix, opcode, sizes, flags, undefined)                           \
 	FORM(group, text, map, prefix, opcode, -1, ENC_NONE, sizes, IMM_NONE, SP_NONE, flags,      \
 	     undefined)
@@ -664,37 +669,37 @@ static const struct form forms[] = {
 	ALU("xor", 6, FORM_LOCK, 0, F_A),
 	ALU("cmp", 7, 0, FORM_READS, 0),
 	FORM("alu", "test_rm_r", 0, 0, 0x84, -1, ENC_MODRM, SZ_ALL, IMM_NONE, SP_NONE,
-	     FORM_W | FORM_READS, F_A),
+             FORM_W | FORM_READS, F_A),
 	FORM("alu", "test_rax_imm", 0, 0, 0xa8, -1, ENC_NONE, SZ_ALL, IMM_Z, SP_NONE, FORM_W, F_A),
 	FORM("alu", "test_rm_imm", 0, 0, 0xf6, 0, ENC_MODRM, SZ_ALL, IMM_Z, SP_NONE,
-	     FORM_W | FORM_READS, F_A),
+             FORM_W | FORM_READS, F_A),
 	FORM("alu", "test_rm_imm_alias", 0, 0, 0xf6, 1, ENC_MODRM, SZ_ALL, IMM_Z, SP_NONE,
-	     FORM_W | FORM_READS, F_A),
+             FORM_W | FORM_READS, F_A),
 	UNARY("alu", "not", 0xf6, 2, SP_NONE, FORM_LOCK, 0),
 	UNARY("alu", "neg", 0xf6, 3, SP_NONE, FORM_LOCK, 0),
 	UNARY("alu", "inc", 0xfe, 0, SP_NONE, FORM_LOCK, 0),
 	UNARY("alu", "dec", 0xfe, 1, SP_NONE, FORM_LOCK, 0),
 	FORM("alu", "inc_short", 0, 0, 0x40, -1, ENC_OPCODE, SZ16 | SZ32, IMM_NONE, SP_NONE,
-	     FORM_32, 0),
+             FORM_32, 0),
 	FORM("alu", "dec_short", 0, 0, 0x48, -1, ENC_OPCODE, SZ16 | SZ32, IMM_NONE, SP_NONE,
-	     FORM_32, 0),
+             FORM_32, 0),
 	FORM("alu", "xadd", 1, 0, 0xc0, -1, ENC_MODRM, SZ_ALL, IMM_NONE, SP_NONE,
-	     FORM_W | FORM_LOCK, 0),
+             FORM_W | FORM_LOCK, 0),
 	FORM("alu", "cmpxchg", 1, 0, 0xb0, -1, ENC_MODRM, SZ_ALL, IMM_NONE, SP_COMPARE_RAX,
-	     FORM_W | FORM_LOCK, 0),
+             FORM_W | FORM_LOCK, 0),
 	FORM("alu", "cmpxchg8b_16b", 1, 0, 0xc7, 1, ENC_MODRM, SZ32 | SZ64, IMM_NONE,
-	     SP_COMPARE_WIDE, FORM_MEM_ONLY | FORM_LOCK | FORM_NO_BLOCK, 0),
+             SP_COMPARE_WIDE, FORM_MEM_ONLY | FORM_LOCK | FORM_NO_BLOCK, 0),
 
 	UNARY("muldiv", "mul", 0xf6, 4, SP_NONE, FORM_READS, F_S | F_Z | F_A | F_P),
 	UNARY("muldiv", "imul", 0xf6, 5, SP_NONE, FORM_READS, F_S | F_Z | F_A | F_P),
 	UNARY("muldiv", "div", 0xf6, 6, SP_DIVIDE, FORM_READS | FORM_NO_BLOCK, FLAGS_ARITH),
 	UNARY("muldiv", "idiv", 0xf6, 7, SP_DIVIDE, FORM_READS | FORM_NO_BLOCK, FLAGS_ARITH),
 	FORM("muldiv", "imul_r_rm", 1, 0, 0xaf, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_NONE,
-	     FORM_READS, F_S | F_Z | F_A | F_P),
+             FORM_READS, F_S | F_Z | F_A | F_P),
 	FORM("muldiv", "imul_r_rm_imm8", 0, 0, 0x6b, -1, ENC_MODRM, SZ_WIDE, IMM_8, SP_NONE,
-	     FORM_READS, F_S | F_Z | F_A | F_P),
+             FORM_READS, F_S | F_Z | F_A | F_P),
 	FORM("muldiv", "imul_r_rm_imm", 0, 0, 0x69, -1, ENC_MODRM, SZ_WIDE, IMM_Z, SP_NONE,
-	     FORM_READS, F_S | F_Z | F_A | F_P),
+             FORM_READS, F_S | F_Z | F_A | F_P),
 
 	SHIFT("rol", 0),
 	SHIFT("ror", 1),
@@ -706,62 +711,62 @@ static const struct form forms[] = {
 	SHIFT("sar", 7),
 	FORM("shift", "shld_imm", 1, 0, 0xa4, -1, ENC_MODRM, SZ_WIDE, IMM_8, SP_DOUBLE_IMM, 0, 0),
 	FORM("shift", "shld_cl", 1, 0, 0xa5, -1, ENC_MODRM, SZ32 | SZ64, IMM_NONE, SP_DOUBLE_CL, 0,
-	     0),
+             0),
 	FORM("shift", "shld16_cl", 1, 0, 0xa5, -1, ENC_MODRM, SZ16, IMM_NONE, SP_DOUBLE_CL,
-	     FORM_NO_BLOCK, 0),
+             FORM_NO_BLOCK, 0),
 	FORM("shift", "shrd_imm", 1, 0, 0xac, -1, ENC_MODRM, SZ_WIDE, IMM_8, SP_DOUBLE_IMM, 0, 0),
 	FORM("shift", "shrd_cl", 1, 0, 0xad, -1, ENC_MODRM, SZ32 | SZ64, IMM_NONE, SP_DOUBLE_CL, 0,
-	     0),
+             0),
 	FORM("shift", "shrd16_cl", 1, 0, 0xad, -1, ENC_MODRM, SZ16, IMM_NONE, SP_DOUBLE_CL,
-	     FORM_NO_BLOCK, 0),
+             FORM_NO_BLOCK, 0),
 
 	BIT("bt", 0xa3, 4, 0),
 	BIT("bts", 0xab, 5, FORM_LOCK),
 	BIT("btr", 0xb3, 6, FORM_LOCK),
 	BIT("btc", 0xbb, 7, FORM_LOCK),
 	FORM("bit", "bsf", 1, 0, 0xbc, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_BSCAN,
-	     FORM_READS | FORM_NO_BLOCK, FLAGS_ARITH & ~F_Z),
+             FORM_READS | FORM_NO_BLOCK, FLAGS_ARITH & ~F_Z),
 	FORM("bit", "bsr", 1, 0, 0xbd, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_BSCAN,
-	     FORM_READS | FORM_NO_BLOCK, FLAGS_ARITH & ~F_Z),
+             FORM_READS | FORM_NO_BLOCK, FLAGS_ARITH & ~F_Z),
 	FORM("bit", "popcnt", 1, 0xf3, 0xb8, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_NONE, FORM_READS,
-	     0),
+             0),
 	FORM("bit", "bswap", 1, 0, 0xc8, -1, ENC_OPCODE, SZ32 | SZ64, IMM_NONE, SP_NONE, 0, 0),
 	FORM("bit", "crc32_8", 2, 0xf2, 0xf0, -1, ENC_MODRM, SZ32 | SZ64, IMM_NONE, SP_EXTEND,
-	     FORM_READS | FORM_SRC8, 0),
+             FORM_READS | FORM_SRC8, 0),
 	FORM("bit", "crc32", 2, 0xf2, 0xf1, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_EXTEND, FORM_READS,
-	     0),
+             0),
 
 	FORM("move", "mov_rm_r", 0, 0, 0x88, -1, ENC_MODRM, SZ_ALL, IMM_NONE, SP_NONE, FORM_W, 0),
 	FORM("move", "mov_r_rm", 0, 0, 0x8a, -1, ENC_MODRM, SZ_ALL, IMM_NONE, SP_NONE,
-	     FORM_W | FORM_READS, 0),
+             FORM_W | FORM_READS, 0),
 	FORM("move", "mov_rm_imm", 0, 0, 0xc6, 0, ENC_MODRM, SZ_ALL, IMM_Z, SP_NONE, FORM_W, 0),
 	FORM("move", "mov_r8_imm", 0, 0, 0xb0, -1, ENC_OPCODE, SZ8, IMM_8, SP_NONE, 0, 0),
 	FORM("move", "mov_r_imm", 0, 0, 0xb8, -1, ENC_OPCODE, SZ_WIDE, IMM_V, SP_NONE, 0, 0),
 	FORM("move", "mov_rm_sreg", 0, 0, 0x8c, 0, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_SREG,
-	     FORM_NO_BLOCK | FORM_REG_ONLY, 0),
+             FORM_NO_BLOCK | FORM_REG_ONLY, 0),
 	FORM("move", "movzx_8", 1, 0, 0xb6, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_EXTEND,
-	     FORM_READS | FORM_SRC8, 0),
+             FORM_READS | FORM_SRC8, 0),
 	FORM("move", "movzx_16", 1, 0, 0xb7, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_EXTEND,
-	     FORM_READS | FORM_SRC16, 0),
+             FORM_READS | FORM_SRC16, 0),
 	FORM("move", "movsx_8", 1, 0, 0xbe, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_EXTEND,
-	     FORM_READS | FORM_SRC8, 0),
+             FORM_READS | FORM_SRC8, 0),
 	FORM("move", "movsx_16", 1, 0, 0xbf, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_EXTEND,
-	     FORM_READS | FORM_SRC16, 0),
+             FORM_READS | FORM_SRC16, 0),
 	FORM("move", "movsxd", 0, 0, 0x63, -1, ENC_MODRM, SZ32 | SZ64, IMM_NONE, SP_EXTEND,
-	     FORM_READS | FORM_SRC32 | FORM_64, 0),
+             FORM_READS | FORM_SRC32 | FORM_64, 0),
 	FORM("move", "lea", 0, 0, 0x8d, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_LEA,
-	     FORM_MEM_ONLY | FORM_READS, 0),
+             FORM_MEM_ONLY | FORM_READS, 0),
 	FORM("move", "lea_register", 0, 0, 0x8d, -1, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_LEA,
-	     FORM_REG_ONLY | FORM_NO_BLOCK, 0),
+             FORM_REG_ONLY | FORM_NO_BLOCK, 0),
 	FORM("move", "xchg", 0, 0, 0x86, -1, ENC_MODRM, SZ_ALL, IMM_NONE, SP_NONE,
-	     FORM_W | FORM_LOCK, 0),
+             FORM_W | FORM_LOCK, 0),
 	FORM("move", "xchg_rax", 0, 0, 0x90, -1, ENC_OPCODE, SZ_WIDE, IMM_NONE, SP_NONE, 0, 0),
 	FORM("move", "movnti", 1, 0, 0xc3, -1, ENC_MODRM, SZ32 | SZ64, IMM_NONE, SP_NONE,
-	     FORM_MEM_ONLY, 0),
+             FORM_MEM_ONLY, 0),
 	CUSTOM("move", "mov_rax_moffs", make_moffs, 0, 0, 0xa0, ENC_NONE, SZ_ALL, IMM_NONE,
-	       SP_MOFFS, 0),
+               SP_MOFFS, 0),
 	CUSTOM("move", "mov_moffs_rax", make_moffs, 0, 0, 0xa2, ENC_NONE, SZ_ALL, IMM_NONE,
-	       SP_MOFFS, 0),
+               SP_MOFFS, 0),
 	CUSTOM("move", "xlat", make_xlat, 0, 0, 0xd7, ENC_NONE, SZ8, IMM_NONE, SP_XLAT, 0),
 	PLAIN("move", "cbw", 0, 0, 0x98, SZ_WIDE, 0, 0),
 	PLAIN("move", "cwd", 0, 0, 0x99, SZ_WIDE, 0, 0),
@@ -774,36 +779,48 @@ static const struct form forms[] = {
 	PLAIN("move", "std", 0, 0, 0xfd, SZ32, FORM_NO_BLOCK, 0),
 	FORM("move", "nop_rm", 1, 0, 0x1f, 0, ENC_MODRM, SZ_WIDE, IMM_NONE, SP_LEA, FORM_READS, 0),
 	FORM("move", "prefetch", 1, 0, 0x18, 1, ENC_MODRM, SZ32, IMM_NONE, SP_LEA,
-	     FORM_MEM_ONLY | FORM_READS, 0),
+             FORM_MEM_ONLY | FORM_READS, 0),
 	PLAIN("move", "pause", 0, 0xf3, 0x90, SZ32, 0, 0),
 
 	CUSTOM("stack", "push_r", make_stack, 0, 0, 0x50, ENC_OPCODE, SZ_WIDE, IMM_NONE, SP_NONE,
-	       FORM_DEF64),
+               FORM_DEF64),
 	CUSTOM("stack", "pop_r", make_stack, 0, 0, 0x58, ENC_OPCODE, SZ_WIDE, IMM_NONE, SP_NONE,
-	       FORM_DEF64),
-	{.name = "push_rm", .group = "stack", .make = make_stack, .opcode = 0xff, .digit = 6,
-	 .enc = ENC_MODRM, .sizes = SZ_WIDE, .flags = FORM_DEF64 | FORM_READS | FORM_NO_BLOCK},
-	{.name = "pop_rm", .group = "stack", .make = make_stack, .opcode = 0x8f, .digit = 0,
-	 .enc = ENC_MODRM, .sizes = SZ_WIDE, .flags = FORM_DEF64 | FORM_NO_BLOCK},
+               FORM_DEF64),
+	{.name = "push_rm",
+         .group = "stack",
+         .make = make_stack,
+         .opcode = 0xff,
+         .digit = 6,
+         .enc = ENC_MODRM,
+         .sizes = SZ_WIDE,
+         .flags = FORM_DEF64 | FORM_READS | FORM_NO_BLOCK},
+	{.name = "pop_rm",
+         .group = "stack",
+         .make = make_stack,
+         .opcode = 0x8f,
+         .digit = 0,
+         .enc = ENC_MODRM,
+         .sizes = SZ_WIDE,
+         .flags = FORM_DEF64 | FORM_NO_BLOCK},
 	CUSTOM("stack", "push_imm8", make_stack, 0, 0, 0x6a, ENC_NONE, SZ_WIDE, IMM_8, SP_NONE,
-	       FORM_DEF64),
+               FORM_DEF64),
 	CUSTOM("stack", "push_imm", make_stack, 0, 0, 0x68, ENC_NONE, SZ_WIDE, IMM_Z, SP_NONE,
-	       FORM_DEF64),
+               FORM_DEF64),
 	CUSTOM("stack", "pushf", make_stack, 0, 0, 0x9c, ENC_NONE, SZ_WIDE, IMM_NONE, SP_NONE,
-	       FORM_DEF64),
+               FORM_DEF64),
 	CUSTOM("stack", "popf", make_popf, 0, 0, 0x9d, ENC_NONE, 0, IMM_NONE, SP_POPF, 0),
-	CUSTOM("stack", "push_fs", make_stack, 1, 0, 0xa0, ENC_NONE, SZ_WIDE, IMM_NONE, SP_PUSH_SREG,
-	       FORM_DEF64),
-	CUSTOM("stack", "push_gs", make_stack, 1, 0, 0xa8, ENC_NONE, SZ_WIDE, IMM_NONE, SP_PUSH_SREG,
-	       FORM_DEF64),
+	CUSTOM("stack", "push_fs", make_stack, 1, 0, 0xa0, ENC_NONE, SZ_WIDE, IMM_NONE,
+               SP_PUSH_SREG, FORM_DEF64),
+	CUSTOM("stack", "push_gs", make_stack, 1, 0, 0xa8, ENC_NONE, SZ_WIDE, IMM_NONE,
+               SP_PUSH_SREG, FORM_DEF64),
 	CUSTOM("stack", "push_ds", make_stack, 0, 0, 0x1e, ENC_NONE, SZ16, IMM_NONE, SP_NONE,
-	       FORM_32),
+               FORM_32),
 	CUSTOM("stack", "leave", make_leave, 0, 0, 0xc9, ENC_NONE, 0, IMM_NONE, SP_LEAVE, 0),
 	CUSTOM("stack", "enter", make_enter, 0, 0, 0xc8, ENC_NONE, 0, IMM_NONE, SP_ENTER, 0),
-	CUSTOM("stack", "pusha", make_stack, 0, 0, 0x60, ENC_NONE, SZ16 | SZ32, IMM_NONE, SP_PUSH_ALL,
-	       FORM_32),
-	CUSTOM("stack", "popa", make_stack, 0, 0, 0x61, ENC_NONE, SZ16 | SZ32, IMM_NONE, SP_PUSH_ALL,
-	       FORM_32),
+	CUSTOM("stack", "pusha", make_stack, 0, 0, 0x60, ENC_NONE, SZ16 | SZ32, IMM_NONE,
+               SP_PUSH_ALL, FORM_32),
+	CUSTOM("stack", "popa", make_stack, 0, 0, 0x61, ENC_NONE, SZ16 | SZ32, IMM_NONE,
+               SP_PUSH_ALL, FORM_32),
 
 	CONDITION("o", 0),
 	CONDITION("no", 1),
@@ -832,9 +849,9 @@ static const struct form forms[] = {
 	CUSTOM("branch", "ret", make_return, 0, 0, 0xc3, ENC_NONE, 0, IMM_NONE, SP_RETURN, 0),
 	CUSTOM("branch", "ret_imm", make_return, 0, 0, 0xc2, ENC_NONE, 0, IMM_16, SP_RETURN, 0),
 	FORM("branch", "jmp_rm", 0, 0, 0xff, 4, ENC_MODRM, SZ32 | SZ64, IMM_NONE,
-	     SP_BRANCH_INDIRECT, FORM_DEF64 | FORM_READS | FORM_NO_BLOCK, 0),
+             SP_BRANCH_INDIRECT, FORM_DEF64 | FORM_READS | FORM_NO_BLOCK, 0),
 	FORM("branch", "call_rm", 0, 0, 0xff, 2, ENC_MODRM, SZ32 | SZ64, IMM_NONE,
-	     SP_BRANCH_INDIRECT, FORM_DEF64 | FORM_READS | FORM_NO_BLOCK, 0),
+             SP_BRANCH_INDIRECT, FORM_DEF64 | FORM_READS | FORM_NO_BLOCK, 0),
 
 	STRING("movs", 0, 0xa4),
 	STRING("stos", 0, 0xaa),
@@ -854,9 +871,9 @@ static const struct form forms[] = {
 	PLAIN("decimal", "aaa", 0, 0, 0x37, SZ32, FORM_32, F_O | F_S | F_Z | F_P),
 	PLAIN("decimal", "aas", 0, 0, 0x3f, SZ32, FORM_32, F_O | F_S | F_Z | F_P),
 	FORM("decimal", "aam", 0, 0, 0xd4, -1, ENC_NONE, SZ32, IMM_8, SP_AAM,
-	     FORM_32 | FORM_NO_BLOCK, F_O | F_A | F_C),
+             FORM_32 | FORM_NO_BLOCK, F_O | F_A | F_C),
 	FORM("decimal", "aad", 0, 0, 0xd5, -1, ENC_NONE, SZ32, IMM_8, SP_NONE, FORM_32,
-	     F_O | F_A | F_C),
+             F_O | F_A | F_C),
 
 	PRIVILEGED("hlt", 0, 0xf4),
 	PRIVILEGED("cli", 0, 0xfa),
@@ -870,13 +887,13 @@ static const struct form forms[] = {
 	PRIVILEGED("wrmsr", 1, 0x30),
 	PRIVILEGED("ud2", 1, 0x0b),
 	FORM("privileged", "mov_r_cr0", 1, 0, 0x20, 0, ENC_MODRM, SZ32, IMM_NONE, SP_NONE,
-	     FORM_REG_ONLY | FORM_NO_BLOCK, 0),
+             FORM_REG_ONLY | FORM_NO_BLOCK, 0),
 	FORM("privileged", "mov_cr0_r", 1, 0, 0x22, 0, ENC_MODRM, SZ32, IMM_NONE, SP_NONE,
-	     FORM_REG_ONLY | FORM_NO_BLOCK, 0),
+             FORM_REG_ONLY | FORM_NO_BLOCK, 0),
 	FORM("privileged", "lgdt", 1, 0, 0x01, 2, ENC_MODRM, SZ32, IMM_NONE, SP_NONE,
-	     FORM_MEM_ONLY | FORM_NO_BLOCK, 0),
+             FORM_MEM_ONLY | FORM_NO_BLOCK, 0),
 	FORM("privileged", "invlpg", 1, 0, 0x01, 7, ENC_MODRM, SZ32, IMM_NONE, SP_NONE,
-	     FORM_MEM_ONLY | FORM_NO_BLOCK, 0),
+             FORM_MEM_ONLY | FORM_NO_BLOCK, 0),
 };
 
 void forms_integer_each(void (*visit)(const struct form *form, void *ctx), void *ctx)

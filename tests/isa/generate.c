@@ -415,12 +415,14 @@ static void with_registers(struct maker *m, struct insn *i, struct address *a)
 		a->has_sib = true;
 		a->modrm = 4;
 		a->sib = (uint8_t)(scale << 6 | (index == registers ? 4 : index & 7) << 3 |
-				   (no_base ? 5 : base & 7));
+		                   (no_base ? 5 : base & 7));
 	}
 	if (!no_base)
-		a->modrm = (uint8_t)(a->modrm | (a->disp_bytes == 1 ? 0x40 : a->disp_bytes ? 0x80 : 0));
+		a->modrm = (uint8_t)(a->modrm | (a->disp_bytes == 1 ? 0x40
+		                                 : a->disp_bytes    ? 0x80
+		                                                    : 0));
 	a->rex = (uint8_t)((index != registers && index >= 8 ? 2 : 0) |
-			   (!no_base && base >= 8 ? 1 : 0));
+	                   (!no_base && base >= 8 ? 1 : 0));
 }
 
 static void encode_address(struct maker *m, struct insn *i, struct address *a)
@@ -430,7 +432,8 @@ static void encode_address(struct maker *m, struct insn *i, struct address *a)
 		block_address(m, i, a);
 		return;
 	}
-	if (one_in(m, 8)) { /* no registers at all: RIP-relative, or absolute by SIB or in 32 bits */
+	if (one_in(m,
+	           8)) { /* no registers at all: RIP-relative, or absolute by SIB or in 32 bits */
 		a->disp_bytes = 4;
 		a->disp = i->at - (i->segment == 0x65 ? GS_BASE : 0);
 		a->modrm = 5;

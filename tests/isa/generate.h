@@ -10,10 +10,10 @@
 struct maker {
 	struct vector *v;
 	uint64_t random;
-	uint16_t reserved;    /* general registers that code must not change */
-	bool block;           /* one instruction of several: register contents are unknown */
-	uint16_t written;     /* registers whose value at the start is fixed already */
-	uint32_t data_end;    /* operands are put below this */
+	uint16_t reserved; /* general registers that code must not change */
+	bool block;        /* one instruction of several: register contents are unknown */
+	uint16_t written;  /* registers whose value at the start is fixed already */
+	uint32_t data_end; /* operands are put below this */
 };
 
 void maker_init(struct maker *m, struct vector *v);
@@ -53,14 +53,14 @@ struct insn {
 	bool has_modrm;
 	uint8_t reg; /* register number or digit */
 	bool memory;
-	uint8_t rm;          /* if not memory */
-	unsigned bytes;      /* of the memory operand */
-	unsigned align;      /* of the memory operand, or 0 */
-	bool stores;         /* to the memory operand */
+	uint8_t rm;     /* if not memory */
+	unsigned bytes; /* of the memory operand */
+	unsigned align; /* of the memory operand, or 0 */
+	bool stores;    /* to the memory operand */
 	uint64_t imm;
 	unsigned imm_bytes;
-	uint32_t at; /* out: address of the memory operand */
-	bool fixed;  /* @at was chosen by the caller: no misaligned or faulting variations */
+	uint32_t at;   /* out: address of the memory operand */
+	bool fixed;    /* @at was chosen by the caller: no misaligned or faulting variations */
 	uint16_t keep; /* registers with fixed contents, not to be used as a base or index */
 };
 

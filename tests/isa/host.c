@@ -36,7 +36,7 @@ static uint8_t *at(uint64_t address)
 static void map_at(uint64_t address, size_t bytes, int prot)
 {
 	void *got = mmap(at(address), bytes, prot,
-			 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
+	                 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
 
 	if (got != at(address))
 		abort();
@@ -60,8 +60,8 @@ const uint8_t *host_memory(void)
 static void take_result(const ucontext_t *uc, struct result *r)
 {
 	static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-				      REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
-				      REG_R12, REG_R13, REG_R14, REG_R15};
+	                              REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+	                              REG_R12, REG_R13, REG_R14, REG_R15};
 	const greg_t *g = uc->uc_mcontext.gregs;
 
 	for (unsigned i = 0; i < 16; i++)
@@ -78,8 +78,8 @@ static void take_result(const ucontext_t *uc, struct result *r)
 static void put_vector(ucontext_t *uc, const struct vector *v)
 {
 	static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-				      REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
-				      REG_R12, REG_R13, REG_R14, REG_R15};
+	                              REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+	                              REG_R12, REG_R13, REG_R14, REG_R15};
 	greg_t *g = uc->uc_mcontext.gregs;
 	uint64_t selectors = (uint64_t)g[REG_CSGSFS];
 
@@ -91,7 +91,7 @@ static void put_vector(ucontext_t *uc, const struct vector *v)
 	g[REG_RIP] = (greg_t)v->in.rip;
 	g[REG_EFL] = (greg_t)(v->in.rflags | 0x202);
 	selectors = (selectors & 0x0000ffffffff0000u) | (v->code32 ? USER_CS32 : USER_CS) |
-		    (uint64_t)USER_DS << 48;
+	            (uint64_t)USER_DS << 48;
 	g[REG_CSGSFS] = (greg_t)selectors;
 	/* Not the software-reserved bytes at the end, which tell the kernel what follows. */
 	memcpy(uc->uc_mcontext.fpregs, &v->in.fx, offsetof(struct fx_image, unused));
@@ -128,8 +128,8 @@ static _Noreturn void child(void)
 	const size_t stack_bytes = 256 << 10;
 	stack_t stack = {.ss_size = stack_bytes};
 
-	stack.ss_sp = mmap(NULL, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			   -1, 0);
+	stack.ss_sp =
+		mmap(NULL, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	(void)*(volatile uint8_t *)at(READONLY_BASE); /* or a write would find no page at all */
 	sigaltstack(&stack, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)

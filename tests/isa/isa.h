@@ -129,7 +129,7 @@ struct ours *ours_create(struct err *e);
 void ours_destroy(struct ours *o);
 /* Return: 0; -EIO with a sentence if our CPU stopped in a way that no vector can ask for. */
 int ours_run(struct ours *o, const struct batch *batch, const struct vector *v, struct result *r,
-	     struct err *e);
+             struct err *e);
 const uint8_t *ours_memory(const struct ours *o);
 
 /* ---- forms.c, forms-fp.c, generate.c --------------------------------------------------- */
@@ -143,12 +143,12 @@ struct form {
 	uint8_t map;    /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
 	uint8_t prefix; /* 0, 0x66, 0xf2, 0xf3: part of the opcode */
 	uint8_t opcode;
-	int8_t digit;   /* ModRM.reg as part of the opcode, or -1 */
-	uint8_t enc;    /* enum encoding */
-	uint8_t sizes;  /* SZ_* that the form has */
-	uint8_t imm;    /* enum immediate */
-	uint8_t special; /* enum special */
-	uint16_t flags; /* FORM_* */
+	int8_t digit;       /* ModRM.reg as part of the opcode, or -1 */
+	uint8_t enc;        /* enum encoding */
+	uint8_t sizes;      /* SZ_* that the form has */
+	uint8_t imm;        /* enum immediate */
+	uint8_t special;    /* enum special */
+	uint16_t flags;     /* FORM_* */
 	uint16_t undefined; /* arithmetic flags */
 	const void *row;    /* simd_row or x87_row */
 };

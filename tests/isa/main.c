@@ -66,14 +66,14 @@ static void differ(struct comparison *c, const char *what, unsigned i, uint64_t 
 }
 
 static void compare_at(struct comparison *c, const char *what, unsigned i, uint64_t mask,
-		       uint64_t host, uint64_t ours)
+                       uint64_t host, uint64_t ours)
 {
 	if ((host ^ ours) & mask)
 		differ(c, what, i, host & mask, ours & mask);
 }
 
 static void compare_fx(struct comparison *c, const struct fx_image *host,
-		       const struct fx_image *ours)
+                       const struct fx_image *ours)
 {
 	compare_at(c, "fcw", 0, 0xffff, host->cw, ours->cw);
 	compare_at(c, "fsw", 0, 0xffff & ~(uint64_t)c->v->undefined_sw, host->sw, ours->sw);
@@ -84,9 +84,9 @@ static void compare_fx(struct comparison *c, const struct fx_image *host,
 	compare_at(c, "mxcsr", 0, 0xffff, host->mxcsr, ours->mxcsr);
 	for (unsigned i = 0; i < 8; i++) {
 		compare_at(c, "mantissa of st", i, UINT64_MAX, host->st[i].mantissa,
-			   ours->st[i].mantissa);
+		           ours->st[i].mantissa);
 		compare_at(c, "exponent of st", i, 0xffff, host->st[i].sign_exponent,
-			   ours->st[i].sign_exponent);
+		           ours->st[i].sign_exponent);
 	}
 	for (unsigned i = 0; i < 16; i++) {
 		compare_at(c, "low half of xmm", i, UINT64_MAX, host->xmm[i][0], ours->xmm[i][0]);
@@ -95,24 +95,25 @@ static void compare_fx(struct comparison *c, const struct fx_image *host,
 }
 
 static bool compare(const struct vector *v, const struct result *host, const struct result *ours,
-		    bool show)
+                    bool show)
 {
 	static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
-					      "rsi", "rdi", "r8 ", "r9 ", "r10", "r11",
-					      "r12", "r13", "r14", "r15"};
+	                                      "rsi", "rdi", "r8 ", "r9 ", "r10", "r11",
+	                                      "r12", "r13", "r14", "r15"};
 	struct comparison c = {.v = v, .show = show};
 	uint64_t flags = FLAGS_COMPARED & ~(uint64_t)v->undefined_flags;
 
 	/* INT3 and #BP have vector 3; all others end before or at an instruction of ours. */
 	compare_at(&c, "exception", 0, UINT64_MAX, host->vector, ours->vector);
 	if (host->vector == ours->vector) {
-		/* Elsewhere the host has pages of its own, which differ in more than their place. */
+		/* Elsewhere the host has pages of its own, which differ in more than their place.
+		 */
 		const bool known = host->cr2 < CODE_END + PAGE_BYTES;
 
 		compare_at(&c, "error code", 0, known ? UINT32_MAX : UINT32_MAX & ~1u, host->error,
-			   ours->error);
+		           ours->error);
 		compare_at(&c, "cr2", 0, v->undefined_cr2_offset ? ~(uint64_t)4095 : UINT64_MAX,
-			   host->cr2, ours->cr2);
+		           host->cr2, ours->cr2);
 	}
 	compare_at(&c, "rip", 0, UINT64_MAX, host->out.rip, ours->out.rip);
 	if (host->vector != 3 && v->undefined_if_fault)
@@ -169,7 +170,8 @@ static void show_memory(const struct ours *ours)
 
 	for (unsigned i = 0; i < DATA_BYTES; i++)
 		if (host[i] != mine[i])
-			printf("#   [%#x]: host %02x, ours %02x\n", DATA_BASE + i, host[i], mine[i]);
+			printf("#   [%#x]: host %02x, ours %02x\n", DATA_BASE + i, host[i],
+			       mine[i]);
 }
 
 /* ---- running --------------------------------------------------------------------------- */
@@ -235,7 +237,8 @@ static uint32_t run_form(struct run *run, const struct form *form, uint64_t firs
 		b->count = MIN(count - done, (uint32_t)BATCH_MAX);
 		for (uint32_t i = 0; i < b->count; i++)
 			make_vector(form, &b->vectors[i],
-				    run->one ? run->seed : mix(run->seed, form->name, first + done + i));
+			            run->one ? run->seed
+			                     : mix(run->seed, form->name, first + done + i));
 		if (host_run(b, &e)) {
 			printf("# %s: %s\n# tests/isa/isa --form %s --seed %#llx\n", form->name,
 			       e.text, form->name, (unsigned long long)b->vectors[b->done].seed);
@@ -267,7 +270,7 @@ static int run_group(struct run *run, const char *group, unsigned number)
 			continue;
 		/* A block exercises what forms do, and more: give it more. */
 		here = run_form(run, form, 0,
-				run->vectors * (strcmp(group, "block") || run->one ? 1 : 32));
+		                run->vectors * (strcmp(group, "block") || run->one ? 1 : 32));
 		if (here)
 			printf("# %s: %u vectors differ\n", form->name, here);
 		wrong += here;
@@ -348,7 +351,7 @@ static void make_memory(struct batch *b)
 static _Noreturn void usage(void)
 {
 	fprintf(stderr, "usage: isa [--seed N] [--form NAME] [--group NAME] [--vectors N] "
-			"[--seconds N] [--exhaustive] [--list]\n");
+	                "[--seconds N] [--exhaustive] [--list]\n");
 	exit(2);
 }
 
@@ -364,10 +367,13 @@ static uint64_t number(const char *text)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"seed", required_argument, NULL, 's'},  {"form", required_argument, NULL, 'f'},
-		{"group", required_argument, NULL, 'g'}, {"vectors", required_argument, NULL, 'v'},
+		{"seed", required_argument, NULL, 's'},
+		{"form", required_argument, NULL, 'f'},
+		{"group", required_argument, NULL, 'g'},
+		{"vectors", required_argument, NULL, 'v'},
 		{"seconds", required_argument, NULL, 't'},
-		{"exhaustive", no_argument, NULL, 'x'},  {"list", no_argument, NULL, 'l'},
+		{"exhaustive", no_argument, NULL, 'x'},
+		{"list", no_argument, NULL, 'l'},
 		{NULL, 0, NULL, 0},
 	};
 	struct run run = {.seed = 1, .vectors = QUICK_VECTORS};
@@ -415,7 +421,7 @@ int main(int argc, char **argv)
 	}
 
 	run.batch = mmap(NULL, sizeof(*run.batch), PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (run.batch == MAP_FAILED)
 		abort();
 	make_memory(run.batch);

@@ -161,7 +161,7 @@ static void put_system(struct ours *o)
 
 		put64(o, AT_IDT + 16 * i,
 		      (handler & 0xffff) | SEL_KERNEL_CS << 16 | (0x8e00 | dpl << 13) << 32 |
-			      (handler >> 16 & 0xffff) << 48);
+		              (handler >> 16 & 0xffff) << 48);
 		put64(o, AT_IDT + 16 * i + 8, handler >> 32);
 		o->ram[AT_HANDLERS + i * HANDLER_BYTES] = 0xf4; /* HLT */
 	}
@@ -169,8 +169,8 @@ static void put_system(struct ours *o)
 
 static struct x86_segment user_segment(uint16_t selector, uint16_t attributes)
 {
-	return (struct x86_segment){.selector = selector, .attributes = attributes,
-				    .limit = UINT32_MAX};
+	return (struct x86_segment){
+		.selector = selector, .attributes = attributes, .limit = UINT32_MAX};
 }
 
 struct ours *ours_create(struct err *e)
@@ -210,13 +210,15 @@ struct ours *ours_create(struct err *e)
 	start_ticks(o->cpu);
 
 	x86_state_long_mode(s, CODE_BASE, 0x1000);
-	s->cr0 = 0x80050033;         /* PG AM WP NE ET MP PE, as Linux has them */
-	s->cr4 |= 0x600 | 0x10000;   /* OSFXSR OSXMMEXCPT FSGSBASE */
-	s->efer = 0xd01;             /* SCE LME LMA NXE */
+	s->cr0 = 0x80050033;       /* PG AM WP NE ET MP PE, as Linux has them */
+	s->cr4 |= 0x600 | 0x10000; /* OSFXSR OSXMMEXCPT FSGSBASE */
+	s->efer = 0xd01;           /* SCE LME LMA NXE */
 	s->gdtr = (struct x86_table){KERNEL_BASE + AT_GDT, 0x4f};
 	s->idtr = (struct x86_table){KERNEL_BASE + AT_IDT, 0x1ff};
-	s->tr = (struct x86_segment){.selector = SEL_TSS, .attributes = 0x8b, .limit = 0x67,
-				     .base = KERNEL_BASE + AT_TSS};
+	s->tr = (struct x86_segment){.selector = SEL_TSS,
+	                             .attributes = 0x8b,
+	                             .limit = 0x67,
+	                             .base = KERNEL_BASE + AT_TSS};
 	s->seg[X86_DS] = user_segment(0x2b, 0xc0f3);
 	s->seg[X86_ES] = s->seg[X86_SS] = s->seg[X86_DS];
 	s->seg[X86_FS] = user_segment(0, 0);
@@ -277,8 +279,8 @@ static void take_fx(const struct x86_state *s, struct fx_image *fx)
 	memcpy(fx->xmm, s->xmm, sizeof(s->xmm));
 }
 
-static const uint32_t vectors_with_error = 1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 |
-					   1u << 14 | 1u << 17;
+static const uint32_t vectors_with_error =
+	1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17;
 
 /* What the handler finds on its stack: error code if any, RIP, CS, RFLAGS, RSP, SS. */
 static void take_result(const struct ours *o, const struct x86_state *s, struct result *r)
@@ -302,10 +304,11 @@ static void take_result(const struct ours *o, const struct x86_state *s, struct 
 }
 
 int ours_run(struct ours *o, const struct batch *batch, const struct vector *v, struct result *r,
-	     struct err *e)
+             struct err *e)
 {
 	struct x86_state s = o->start;
-	const uint64_t lowest = KERNEL_BASE + AT_STACK_END - 48, handlers = KERNEL_BASE + AT_HANDLERS;
+	const uint64_t lowest = KERNEL_BASE + AT_STACK_END - 48,
+		       handlers = KERNEL_BASE + AT_HANDLERS;
 	enum x86_exit exit;
 	int ret;
 
@@ -331,7 +334,7 @@ int ours_run(struct ours *o, const struct batch *batch, const struct vector *v, 
 		else if (exit != X86_EXIT_HLT)
 			ret = err_say(e, -EIO, "exit %d: %s", (int)exit, x86_error(o->cpu));
 		else if (s.gpr[RSP] < lowest || s.gpr[RSP] > lowest + 8 || s.rip < handlers ||
-			 s.rip >= handlers + 32 * HANDLER_BYTES)
+		         s.rip >= handlers + 32 * HANDLER_BYTES)
 			ret = err_say(e, -EIO, "halted at RIP %#llx", (unsigned long long)s.rip);
 		else
 			take_result(o, &s, r);

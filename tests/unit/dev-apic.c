@@ -32,9 +32,24 @@ static void on_nmi(void *arg)
 	nmis++;
 }
 
-enum { ID = 0x20, TPR = 0x80, PPR = 0xa0, EOI = 0xb0, SVR = 0xf0, ISR = 0x100, IRR = 0x200,
-       ESR = 0x280, ICR = 0x300, ICR_HIGH = 0x310, TIMER = 0x320, LINT0 = 0x350, ERROR = 0x370,
-       INITIAL = 0x380, CURRENT = 0x390, DIVIDE = 0x3e0 };
+enum {
+	ID = 0x20,
+	TPR = 0x80,
+	PPR = 0xa0,
+	EOI = 0xb0,
+	SVR = 0xf0,
+	ISR = 0x100,
+	IRR = 0x200,
+	ESR = 0x280,
+	ICR = 0x300,
+	ICR_HIGH = 0x310,
+	TIMER = 0x320,
+	LINT0 = 0x350,
+	ERROR = 0x370,
+	INITIAL = 0x380,
+	CURRENT = 0x390,
+	DIVIDE = 0x3e0
+};
 
 static uint32_t rd(unsigned reg)
 {
@@ -62,7 +77,7 @@ static void setup(void)
 {
 	fabric = (struct apic_fabric){0};
 	lapic_init(&lapic, "lapic0", 0, &fabric, &test_clock,
-		   (struct lapic_cpu){on_intr, on_nmi, NULL});
+	           (struct lapic_cpu){on_intr, on_nmi, NULL});
 	ioapic_init(&ioapic, "ioapic", &fabric);
 	intr = false;
 	nmis = 0;

@@ -150,7 +150,7 @@ static void ok_date(int64_t seconds, const char *want)
 
 	rtc_setup(seconds);
 	snprintf(got, sizeof(got), "%02x%02x-%02x-%02x %02x:%02x:%02x/%x", cmos(0x32), cmos(9),
-		 cmos(8), cmos(7), cmos(4), cmos(2), cmos(0), cmos(6));
+	         cmos(8), cmos(7), cmos(4), cmos(2), cmos(0), cmos(6));
 	ok(!strcmp(got, want), "%s is not %s", got, want);
 }
 

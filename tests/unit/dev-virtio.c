@@ -365,8 +365,11 @@ static struct disk disk;
 
 static struct virtio *fresh_block(bool read_only)
 {
-	disk = (struct disk){.bytes = sizeof(medium), .read_only = read_only, .read = medium_read,
-			     .write = medium_write, .flush = medium_flush};
+	disk = (struct disk){.bytes = sizeof(medium),
+	                     .read_only = read_only,
+	                     .read = medium_read,
+	                     .write = medium_write,
+	                     .flush = medium_flush};
 	vblock_init(&block, "disk0", &ram, test_line, &disk);
 	drive(&block.virtio, 0, 1);
 	for (size_t i = 0; i < sizeof(medium); i++)

@@ -24,8 +24,8 @@ static void rows_are_ordered_for_the_search(void)
 	for (size_t i = 1; i < simd_row_count; i++) {
 		const struct simd_row *a = &simd_rows[i - 1], *b = &simd_rows[i];
 
-		ok(a->map < b->map || (a->map == b->map && a->opcode <= b->opcode), "%s, %s", a->name,
-		   b->name);
+		ok(a->map < b->map || (a->map == b->map && a->opcode <= b->opcode), "%s, %s",
+		   a->name, b->name);
 	}
 }
 
@@ -42,9 +42,9 @@ static void every_row_is_found(void)
 				if (row->w != SIMD_W_ANY && row->w != w)
 					continue;
 				got = simd_lookup((enum simd_map)row->map,
-						  (enum simd_prefix)row->prefix, row->opcode,
-						  row->sub == SIMD_SUB_ANY ? 3 : row->sub, memory,
-						  w);
+				                  (enum simd_prefix)row->prefix, row->opcode,
+				                  row->sub == SIMD_SUB_ANY ? 3 : row->sub, memory,
+				                  w);
 				ok(got && !strcmp(got->name, row->name), "%s", row->name);
 			}
 		}
@@ -64,8 +64,8 @@ static void what_is_no_row_is_not_found(void)
 static uint32_t random_f32(void)
 {
 	static const uint32_t corners[] = {0,          0x3f800000, 0x7f800000, 0x7fc00001,
-					   0x7f800002, 0x00000003, 0x00800000, 0x7f7fffff,
-					   0x4f000000, 0x4effffff, 0x5f000000, 0x3effffff};
+	                                   0x7f800002, 0x00000003, 0x00800000, 0x7f7fffff,
+	                                   0x4f000000, 0x4effffff, 0x5f000000, 0x3effffff};
 	const uint64_t r = random64();
 	const uint32_t sign = (uint32_t)(r >> 63) << 31;
 
@@ -110,7 +110,7 @@ static uint64_t random_f64(void)
 		return sign | (0x3f80000000000000 + (random64() & 0x00ffffffffffffff));
 	case 2: /* where float ends: its denormals, its overflow */
 		return sign | ((r & 4 ? 0x3680000000000000u : 0x47e0000000000000u) +
-			       (random64() & 0x01ffffffffffffff));
+		               (random64() & 0x01ffffffffffffff));
 	default:
 		return random64();
 	}
@@ -148,7 +148,7 @@ struct outcome {
 };
 
 static struct outcome run(const struct simd_row *row, union x86_vec dst, union x86_vec src,
-			  union x86_vec xmm0, uint8_t imm, uint32_t mxcsr, const int64_t lengths[2])
+                          union x86_vec xmm0, uint8_t imm, uint32_t mxcsr, const int64_t lengths[2])
 {
 	struct x86_fp_env env = {.xmm0 = &xmm0, .rax = lengths[0], .rdx = lengths[1]};
 
@@ -169,7 +169,7 @@ static void compare_row(size_t index, unsigned vectors)
 	const struct simd_row *host = &simd_rows[index], *portable = &simd_portable_rows[index];
 	/* MMX functions leave what they like in the high half. */
 	const bool half = host->form == SIMD_PQ || host->form == SIMD_Q || host->form == SIMD_PW ||
-			  host->form == SIMD_QP || host->form == SIMD_PE;
+	                  host->form == SIMD_QP || host->form == SIMD_PE;
 
 	ok(!strcmp(host->name, portable->name), "%s", host->name);
 	if (is_approximate(host))
@@ -180,21 +180,23 @@ static void compare_row(size_t index, unsigned vectors)
 		const uint32_t mxcsr = MXCSR_MASKS | (uint32_t)(random64() & 0xe040);
 		const uint8_t imm = (uint8_t)random64();
 		const int64_t lengths[2] = {(int64_t)(random64() % 40) - 20,
-					    (int64_t)(random64() % 40) - 20};
+		                            (int64_t)(random64() % 40) - 20};
 		struct outcome a = run(host, dst, src, xmm0, imm, mxcsr, lengths);
 		struct outcome b = run(portable, dst, src, xmm0, imm, mxcsr, lengths);
 
 		if (half)
 			a.dst.q[1] = b.dst.q[1] = 0;
 		ok(!memcmp(&a.dst, &b.dst, 16) && !memcmp(&a.xmm0, &b.xmm0, 16) &&
-			   a.mxcsr == b.mxcsr && a.eflags == b.eflags && a.ecx == b.ecx,
+		           a.mxcsr == b.mxcsr && a.eflags == b.eflags && a.ecx == b.ecx,
 		   "%s imm %02x mxcsr %04x\n#   %016llx %016llx op %016llx %016llx\n#   host     "
-		   "%016llx %016llx mxcsr %04x eflags %03x ecx %x\n#   portable %016llx %016llx mxcsr "
+		   "%016llx %016llx mxcsr %04x eflags %03x ecx %x\n#   portable %016llx %016llx "
+		   "mxcsr "
 		   "%04x eflags %03x ecx %x",
-		   host->name, imm, mxcsr, (unsigned long long)dst.q[1], (unsigned long long)dst.q[0],
-		   (unsigned long long)src.q[1], (unsigned long long)src.q[0],
-		   (unsigned long long)a.dst.q[1], (unsigned long long)a.dst.q[0], a.mxcsr, a.eflags,
-		   a.ecx, (unsigned long long)b.dst.q[1], (unsigned long long)b.dst.q[0], b.mxcsr,
+		   host->name, imm, mxcsr, (unsigned long long)dst.q[1],
+		   (unsigned long long)dst.q[0], (unsigned long long)src.q[1],
+		   (unsigned long long)src.q[0], (unsigned long long)a.dst.q[1],
+		   (unsigned long long)a.dst.q[0], a.mxcsr, a.eflags, a.ecx,
+		   (unsigned long long)b.dst.q[1], (unsigned long long)b.dst.q[0], b.mxcsr,
 		   b.eflags, b.ecx);
 	}
 }
@@ -208,8 +210,8 @@ static void portable_functions_do_what_the_host_does(void)
 
 		/* Where the host lacks the instruction there is nothing to compare with. */
 		if (simd_lookup((enum simd_map)row->map, (enum simd_prefix)row->prefix, row->opcode,
-				row->sub == SIMD_SUB_ANY ? 0 : row->sub, row->mod == SIMD_MEM,
-				row->w == 1) != row)
+		                row->sub == SIMD_SUB_ANY ? 0 : row->sub, row->mod == SIMD_MEM,
+		                row->w == 1) != row)
 			continue;
 		compare_row(i, 2000);
 		failed |= tap_now_failed;

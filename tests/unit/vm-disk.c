@@ -111,12 +111,12 @@ static void an_overlay_of_another_disk_is_refused(void)
 
 	fill_model();
 	d = disk_open_overlay(disk_open_raw(file_of(model, DISK_BYTES), true, &e), dup(overlay),
-			      false, &e);
+	                      false, &e);
 	disk_close(d);
 	d = disk_open_overlay(disk_open_raw(file_of(model, 8192), true, &e), overlay, false, &e);
 	ok(!d && strstr(e.text, "not an overlay"), "%s", e.text);
 	d = disk_open_overlay(disk_open_raw(file_of(model, 8192), true, &e),
-			      file_of(data, sizeof(data)), false, &e);
+	                      file_of(data, sizeof(data)), false, &e);
 	ok(!d && strstr(e.text, "not an overlay"), "%s", e.text);
 }
 

@@ -10,7 +10,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#define RAM_BYTES (8u << 20)
+#define RAM_BYTES (3u << 20)
 #define ENTRY 0x200000u
 #define CODE_BYTES 5000u
 
@@ -26,13 +26,20 @@ struct program {
 static struct program make_program(void)
 {
 	struct program k = {
-		.h = {.e_ident = ELFMAG, .e_type = ET_EXEC, .e_machine = EM_X86_64,
-		      .e_entry = ENTRY + 16, .e_phoff = offsetof(struct program, p),
-		      .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 2},
+		.h = {.e_ident = ELFMAG,
+	              .e_type = ET_EXEC,
+	              .e_machine = EM_X86_64,
+	              .e_entry = ENTRY + 16,
+	              .e_phoff = offsetof(struct program, p),
+	              .e_phentsize = sizeof(Elf64_Phdr),
+	              .e_phnum = 2},
 		.p = {{.p_type = PT_NOTE, .p_offset = UINT64_MAX},
-		      {.p_type = PT_LOAD, .p_offset = offsetof(struct program, code),
-		       .p_vaddr = 0xffffffff81000000, .p_paddr = ENTRY, .p_filesz = CODE_BYTES,
-		       .p_memsz = 3 * CODE_BYTES}},
+	              {.p_type = PT_LOAD,
+	               .p_offset = offsetof(struct program, code),
+	               .p_vaddr = 0xffffffff81000000,
+	               .p_paddr = ENTRY,
+	               .p_filesz = CODE_BYTES,
+	               .p_memsz = 3 * CODE_BYTES}},
 	};
 
 	k.h.e_ident[EI_CLASS] = ELFCLASS64;
@@ -53,8 +60,10 @@ static void pack(struct buf *out, enum packing how, const void *data, size_t len
 	buf_reserve(out, 2 * len + 1000);
 	at = out->data + out->len;
 	if (how == GZIP) {
-		z_stream z = {.next_in = (uint8_t *)(uintptr_t)data, .avail_in = (uInt)len,
-			      .next_out = at, .avail_out = (uInt)(2 * len + 1000)};
+		z_stream z = {.next_in = (uint8_t *)(uintptr_t)data,
+		              .avail_in = (uInt)len,
+		              .next_out = at,
+		              .avail_out = (uInt)(2 * len + 1000)};
 
 		deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
 		deflate(&z, Z_FINISH);
@@ -62,11 +71,11 @@ static void pack(struct buf *out, enum packing how, const void *data, size_t len
 		deflateEnd(&z);
 	} else if (how == XZ) {
 		lzma_easy_buffer_encode(1, LZMA_CHECK_CRC32, NULL, data, len, at, &n,
-					2 * len + 1000);
+		                        2 * len + 1000);
 	} else if (how == LZ4) {
 		memcpy(at, "\x02\x21\x4c\x18", 4);
 		n = (size_t)LZ4_compress_default(data, (char *)at + 8, (int)len,
-						 (int)(2 * len + 900));
+		                                 (int)(2 * len + 900));
 		for (unsigned i = 0; i < 4; i++)
 			at[4 + i] = (uint8_t)(n >> (8 * i));
 		n += 8;

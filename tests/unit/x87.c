@@ -54,8 +54,9 @@ static struct x86_f80 random_f80(void)
 		v.sign_exponent = (uint16_t)(r >> 8 & 0x7fff);
 		break;
 	case 3: /* where float, double and the integers end */
-		v.sign_exponent = (uint16_t)(0x3fff + (r >> 8 & 1 ? 31 : 127) * (r >> 9 & 1 ? 1 : -1) +
-					     (int)(r >> 10 & 3) - 2);
+		v.sign_exponent =
+			(uint16_t)(0x3fff + (r >> 8 & 1 ? 31 : 127) * (r >> 9 & 1 ? 1 : -1) +
+		                   (int)(r >> 10 & 3) - 2);
 		break;
 	default:
 		v.sign_exponent = (uint16_t)(0x3fff - 40 + (r >> 8) % 80);
@@ -86,12 +87,11 @@ static bool has_result(uint16_t sw, uint16_t cw)
 	return !(sw & ~(unsigned)cw & (X87_IE | X87_DE | X87_ZE));
 }
 
-static void binary(const char *name,
-		   uint16_t (*host)(uint16_t, struct x86_f80 *, const struct x86_f80 *,
-				    const struct x86_f80 *),
-		   uint16_t (*soft)(uint16_t, struct x86_f80 *, const struct x86_f80 *,
-				    const struct x86_f80 *),
-		   unsigned status)
+static void
+binary(const char *name,
+       uint16_t (*host)(uint16_t, struct x86_f80 *, const struct x86_f80 *, const struct x86_f80 *),
+       uint16_t (*soft)(uint16_t, struct x86_f80 *, const struct x86_f80 *, const struct x86_f80 *),
+       unsigned status)
 {
 	for (unsigned n = 0; n < REPEAT && !tap_now_failed; n++) {
 		const struct x86_f80 a = random_f80(), b = random_f80();
@@ -132,9 +132,9 @@ static void remainders_are_exact_with_their_quotient_bits(void)
 }
 
 static void unary(const char *name,
-		  uint16_t (*host)(uint16_t, struct x86_f80 *, const struct x86_f80 *),
-		  uint16_t (*soft)(uint16_t, struct x86_f80 *, const struct x86_f80 *),
-		  unsigned status, uint64_t ulps)
+                  uint16_t (*host)(uint16_t, struct x86_f80 *, const struct x86_f80 *),
+                  uint16_t (*soft)(uint16_t, struct x86_f80 *, const struct x86_f80 *),
+                  unsigned status, uint64_t ulps)
 {
 	for (unsigned n = 0; n < (ulps ? REPEAT / 10 : REPEAT) && !tap_now_failed; n++) {
 		const struct x86_f80 a = random_f80();
@@ -151,9 +151,9 @@ static void unary(const char *name,
 		if (distance >> 63)
 			distance = 0 - distance;
 		ok(!((p ^ q) & status) &&
-			   (!has_result(p, cw) || same(x, y) ||
-			    (x.sign_exponent == y.sign_exponent && distance <= ulps) ||
-			    (ulps && distance == (uint64_t)1 << 63)),
+		           (!has_result(p, cw) || same(x, y) ||
+		            (x.sign_exponent == y.sign_exponent && distance <= ulps) ||
+		            (ulps && distance == (uint64_t)1 << 63)),
 		   "%s cw %03x: %04x %016llx: host %04x %016llx sw %04x, soft %04x %016llx sw %04x",
 		   name, cw, a.sign_exponent, (unsigned long long)a.mantissa, x.sign_exponent,
 		   (unsigned long long)x.mantissa, p & 0xffffu, y.sign_exponent,

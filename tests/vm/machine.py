@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+import tty
 
 KERNELS = os.environ.get("WSLX_KERNELS", "")
 WSLX = os.environ.get("WSLX", "wslx")
@@ -54,6 +55,7 @@ class Machine:
         self.started = time.monotonic()
         self.pid, self.fd = pty.fork()
         if not self.pid:
+            tty.setraw(0)  # what comes back is then the guest's echo, never the terminal's
             os.execvp(WSLX, [WSLX, *args])
 
     def _read(self, seconds):
