@@ -123,13 +123,18 @@ OP(x86_op_push_i_any)
 	NEXT;
 }
 
-OP(x86_op_push_m_any)
+static OUT_OF_LINE void push_m_any(struct x86_cpu *cpu, const struct op *op)
 {
 	unsigned bytes = 1u << op->aux;
 	uint64_t v = 0;
 
 	x86_load_bytes(cpu, op, op_ea_any(cpu, op, bytes, false), &v, bytes);
 	x86_push(cpu, op, op->aux, v);
+}
+
+OP(x86_op_push_m_any)
+{
+	push_m_any(cpu, op);
 	NEXT;
 }
 
@@ -153,7 +158,7 @@ OP(x86_op_pop_r_any)
 }
 
 /* An address that uses RSP sees it after the pop, yet a fault must find it as before. */
-OP(x86_op_pop_m_any)
+static OUT_OF_LINE void pop_m_any(struct x86_cpu *cpu, const struct op *op)
 {
 	unsigned bytes = 1u << op->aux;
 	uint64_t v = x86_stack_peek(cpu, op, op->aux, 0), sp = cpu->reg[X86_RSP], linear;
@@ -169,6 +174,11 @@ OP(x86_op_pop_m_any)
 	}
 	x86_store_bytes(cpu, op, linear, &v, bytes);
 	x86_stack_add(cpu, bytes);
+}
+
+OP(x86_op_pop_m_any)
+{
+	pop_m_any(cpu, op);
 	NEXT;
 }
 

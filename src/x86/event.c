@@ -109,7 +109,7 @@ OP(x86_op_into)
 	NEXT;
 }
 
-OP(x86_op_bound)
+static OUT_OF_LINE void bound(struct x86_cpu *cpu, const struct op *op)
 {
 	unsigned bytes = 1u << op->aux;
 	uint64_t linear = op_ea_any(cpu, op, 2 * bytes, false);
@@ -128,6 +128,11 @@ OP(x86_op_bound)
 	}
 	if (index < v[0] || index > v[1])
 		x86_raise_at(cpu, op, VEC_BR, 0);
+}
+
+OP(x86_op_bound)
+{
+	bound(cpu, op);
 	NEXT;
 }
 
@@ -336,8 +341,7 @@ OP(x86_op_iret)
 		x86_drop_inner_segments(cpu);
 	if (cpu->s.nmi_pending)
 		x86_look_at_events(cpu);
-	cpu->icount += op->n;
-	return x86_jump(cpu, rip);
+	LEAVE_TO(cpu, op, rip);
 }
 
 /* ---- fast system calls ------------------------------------------------------------------ */

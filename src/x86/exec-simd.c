@@ -286,20 +286,30 @@ INLINE bool run(struct x86_cpu *cpu, const struct op *op, const struct simd_row 
 
 /* ---- handlers -------------------------------------------------------------------------- */
 
-/* Any row, in any way; for what the fast handlers leave, and rows the host does not have. */
-static NOINLINE OP(any_with_register)
+/*
+ * Any row, in any way; for what the fast handlers leave, and rows the host does not have. A
+ * handler that gave somebody the address of a variable of its own could not jump to the next one
+ * any more: so this, and all such below, is a function that handlers call.
+ */
+static NOINLINE void run_any(struct x86_cpu *cpu, const struct op *op, bool memory)
 {
 	const struct simd_row *row = op->data;
 
-	run(cpu, op, *row, row->fn, REGISTER);
+	if (memory)
+		run(cpu, op, *row, row->fn, MEMORY);
+	else
+		run(cpu, op, *row, row->fn, REGISTER);
+}
+
+static NOINLINE OP(any_with_register)
+{
+	run_any(cpu, op, false);
 	NEXT;
 }
 
 static NOINLINE OP(any_with_memory)
 {
-	const struct simd_row *row = op->data;
-
-	run(cpu, op, *row, row->fn, MEMORY);
+	run_any(cpu, op, true);
 	NEXT;
 }
 
@@ -360,7 +370,7 @@ static uint64_t area(struct x86_cpu *cpu, const struct op *op, unsigned bytes, u
 	return linear;
 }
 
-OP(x86_op_fxsave)
+static NOINLINE void fxsave(struct x86_cpu *cpu, const struct op *op)
 {
 	const struct fpstate s = fpstate_of(cpu, op);
 	const uint64_t linear = area(cpu, op, FPSTATE_FXSAVE_BYTES, 16, true);
@@ -369,10 +379,15 @@ OP(x86_op_fxsave)
 	x86_check_write(cpu, op, linear, FPSTATE_FXSAVE_BYTES);
 	fpstate_fxsave(&s, image);
 	x86_store_bytes(cpu, op, linear, image, 160 + 16 * s.n_xmm);
+}
+
+OP(x86_op_fxsave)
+{
+	fxsave(cpu, op);
 	NEXT;
 }
 
-OP(x86_op_fxrstor)
+static NOINLINE void fxrstor(struct x86_cpu *cpu, const struct op *op)
 {
 	const struct fpstate s = fpstate_of(cpu, op);
 	const uint64_t linear = area(cpu, op, FPSTATE_FXSAVE_BYTES, 16, false);
@@ -381,6 +396,11 @@ OP(x86_op_fxrstor)
 	x86_load_bytes(cpu, op, linear, image, sizeof(image));
 	if (!fpstate_fxrstor(&s, image))
 		x86_raise_at(cpu, op, VEC_GP, 0);
+}
+
+OP(x86_op_fxrstor)
+{
+	fxrstor(cpu, op);
 	NEXT;
 }
 
@@ -389,7 +409,7 @@ static uint64_t requested_features(const struct x86_cpu *cpu)
 	return cpu->s.xcr0 & (cpu->reg[X86_RDX] << 32 | (uint32_t)cpu->reg[X86_RAX]);
 }
 
-static void xsave(struct x86_cpu *cpu, const struct op *op, bool optimize)
+static NOINLINE void xsave(struct x86_cpu *cpu, const struct op *op, bool optimize)
 {
 	const struct fpstate s = fpstate_of(cpu, op);
 	uint8_t image[FPSTATE_XSAVE_BYTES];
@@ -416,7 +436,7 @@ OP(x86_op_xsaveopt)
 	NEXT;
 }
 
-OP(x86_op_xrstor)
+static NOINLINE void xrstor(struct x86_cpu *cpu, const struct op *op)
 {
 	const struct fpstate s = fpstate_of(cpu, op);
 	uint8_t image[FPSTATE_XSAVE_BYTES];
@@ -428,6 +448,11 @@ OP(x86_op_xrstor)
 	x86_load_bytes(cpu, op, linear, image, sizeof(image));
 	if (!fpstate_xrstor(&s, image, requested_features(cpu), cpu->s.xcr0))
 		x86_raise_at(cpu, op, VEC_GP, 0);
+}
+
+OP(x86_op_xrstor)
+{
+	xrstor(cpu, op);
 	NEXT;
 }
 
@@ -647,6 +672,9 @@ bool x86_decode_simd(struct decoder *d, struct op *op)
 			op->fn = any_with_register;
 		if (memory && (op->ea & 3) == EA_GENERAL)
 			op->fn = any_with_memory;
+		/* PCMPxSTRx is a call: see run_any(). */
+		if (row->map == SIMD_0F3A && (row->opcode & 0xfc) == 0x60)
+			op->fn = memory ? any_with_memory : any_with_register;
 		d->pure = !memory && !(row->flags & (SIMD_FP | SIMD_MMX)) &&
 		          row->form != SIMD_MASK_VW;
 		d->sets_flags = row->flags & SIMD_EFLAGS;

@@ -73,7 +73,13 @@ static OP(x87_register_flags)
 	NEXT;
 }
 
-static OP(x87_control)
+/*
+ * What gives its row's function the address of an operand is called by the handler and not part of
+ * it: a handler whose variables others know could not jump to the next one.
+ */
+#define CALLED static __attribute__((noinline)) void
+
+CALLED control(struct x86_cpu *cpu, const struct op *op)
 {
 	const struct x87_row *row = row_of(op);
 	union x87_mem m;
@@ -83,11 +89,16 @@ static OP(x87_control)
 	row->fn(&cpu->x87, &m, op->aux);
 	if (row->flags & X87_AX)
 		memcpy(&cpu->reg[X86_RAX], &m, 2);
+}
+
+static OP(x87_control)
+{
+	control(cpu, op);
 	NEXT;
 }
 
 #define X87_LOAD(bits, member)                                                                     \
-	static OP(x87_load##bits)                                                                  \
+	CALLED load_operand##bits(struct x86_cpu *cpu, const struct op *op)                        \
 	{                                                                                          \
 		union x87_mem m;                                                                   \
 		uint64_t linear;                                                                   \
@@ -97,13 +108,17 @@ static OP(x87_control)
 		m.member[0] = load##bits(cpu, op, linear);                                         \
 		row_of(op)->fn(&cpu->x87, &m, op->aux);                                            \
 		finish(cpu, op, true, linear);                                                     \
+	}                                                                                          \
+	static OP(x87_load##bits)                                                                  \
+	{                                                                                          \
+		load_operand##bits(cpu, op);                                                       \
 		NEXT;                                                                              \
 	}
 X87_LOAD(16, w)
 X87_LOAD(32, d)
 X87_LOAD(64, q)
 
-static OP(x87_load80)
+CALLED load_operand80(struct x86_cpu *cpu, const struct op *op)
 {
 	union x87_mem m;
 	uint64_t linear;
@@ -113,6 +128,11 @@ static OP(x87_load80)
 	x86_load_bytes(cpu, op, linear, &m, 10);
 	row_of(op)->fn(&cpu->x87, &m, op->aux);
 	finish(cpu, op, true, linear);
+}
+
+static OP(x87_load80)
+{
+	load_operand80(cpu, op);
 	NEXT;
 }
 
@@ -133,7 +153,7 @@ static NOINLINE bool stopped_store(struct x86_cpu *cpu, const struct op *op)
 }
 
 /* The store comes after the instruction, but its fault must come before. */
-INLINE void store(struct x86_cpu *cpu, const struct op *op, unsigned bytes)
+CALLED store(struct x86_cpu *cpu, const struct op *op, unsigned bytes)
 {
 	union x87_mem m;
 	uint64_t linear;
@@ -165,7 +185,7 @@ X87_STORE(8)
 X87_STORE(10)
 
 /* FLDCW, FNSTCW, FNSTSW, and the environment and state of all sizes. */
-static OP(x87_control_memory)
+CALLED control_memory(struct x86_cpu *cpu, const struct op *op)
 {
 	const struct x87_row *row = row_of(op);
 	unsigned bytes = row->load | row->store;
@@ -185,6 +205,11 @@ static OP(x87_control_memory)
 		x86_check_write(cpu, op, linear, bytes);
 	if (row->fn(&cpu->x87, &m, op->aux))
 		x86_store_bytes(cpu, op, linear, &m, bytes);
+}
+
+static OP(x87_control_memory)
+{
+	control_memory(cpu, op);
 	NEXT;
 }
 

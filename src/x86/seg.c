@@ -4,7 +4,6 @@
  * jumps, calls and returns. Only long mode is known here: no call through task gates or 286
  * gates exists in it, and call gates of 64-bit code, which no system uses, raise #GP.
  */
-#include "x86/branch.h"
 #include "x86/mmu.h"
 #include "x86/ops.h"
 #include "x86/system.h"
@@ -243,7 +242,8 @@ static const struct op *far_go(struct x86_cpu *cpu, const struct op *op, struct 
 	cpu->icount += op->n;
 	x86_set_segment(cpu, X86_CS, &cs->seg);
 	x86_update_mode(cpu);
-	return x86_jump(cpu, rip);
+	cpu->rip = rip;
+	return NULL;
 }
 
 static const struct op *far_to(struct x86_cpu *cpu, const struct op *op, uint16_t selector,
@@ -359,10 +359,8 @@ static const struct op *segment_loaded(struct x86_cpu *cpu, const struct op *op,
 	if (seg == X86_SS) {
 		cpu->s.mov_ss_shadow = true;
 		x86_update_mode(cpu);
-		LEAVE_TO(cpu, op, next);
 	}
-	cpu->icount += op->n;
-	return x86_jump(cpu, next);
+	LEAVE_TO(cpu, op, next);
 }
 
 OP(x86_op_mov_to_seg_r)
@@ -448,7 +446,7 @@ static uint16_t selector_operand(struct x86_cpu *cpu, const struct op *op, unsig
 	return op->flags & OP_REG ? rd16(cpu, reg) : load16(cpu, op, op_ea_any(cpu, op, 2, false));
 }
 
-OP(x86_op_lldt)
+static OUT_OF_LINE void lldt(struct x86_cpu *cpu, const struct op *op)
 {
 	struct descriptor d = {0};
 	uint16_t selector;
@@ -467,10 +465,15 @@ OP(x86_op_lldt)
 	}
 	d.seg.selector = selector;
 	cpu->s.ldtr = d.seg;
+}
+
+OP(x86_op_lldt)
+{
+	lldt(cpu, op);
 	NEXT;
 }
 
-OP(x86_op_ltr)
+static OUT_OF_LINE void ltr(struct x86_cpu *cpu, const struct op *op)
 {
 	struct descriptor d;
 	uint16_t selector;
@@ -490,6 +493,11 @@ OP(x86_op_ltr)
 	d.seg.attributes |= 2; /* busy */
 	x86_system_store(cpu, d.linear + 5, 1, d.seg.attributes & 0xff);
 	cpu->s.tr = d.seg;
+}
+
+OP(x86_op_ltr)
+{
+	ltr(cpu, op);
 	NEXT;
 }
 
@@ -506,7 +514,7 @@ static void set_zf(struct x86_cpu *cpu, bool zf)
 	cc_set_explicit(cpu, (cc_flags(cpu) & ~(uint64_t)EFLAGS_ZF) | (zf ? EFLAGS_ZF : 0));
 }
 
-OP(x86_op_verx)
+static OUT_OF_LINE void verx(struct x86_cpu *cpu, const struct op *op)
 {
 	uint16_t selector = selector_operand(cpu, op, op->dst);
 	struct descriptor d;
@@ -520,10 +528,15 @@ OP(x86_op_verx)
 	else if (good)
 		good = seg_is_data(&d.seg) || (d.seg.attributes & SEG_RW);
 	set_zf(cpu, good);
+}
+
+OP(x86_op_verx)
+{
+	verx(cpu, op);
 	NEXT;
 }
 
-OP(x86_op_lar)
+static OUT_OF_LINE void lar(struct x86_cpu *cpu, const struct op *op)
 {
 	uint16_t selector = selector_operand(cpu, op, op->src);
 	bool limit = op->aux & 0x10, good;
@@ -548,6 +561,11 @@ OP(x86_op_lar)
 			wr64(cpu, op->dst, v);
 	}
 	set_zf(cpu, good);
+}
+
+OP(x86_op_lar)
+{
+	lar(cpu, op);
 	NEXT;
 }
 
@@ -563,15 +581,25 @@ static void store_table(struct x86_cpu *cpu, const struct op *op, const struct x
 	x86_store_bytes(cpu, op, op_ea_any(cpu, op, bytes, true), data, bytes);
 }
 
-OP(x86_op_sgdt)
+static OUT_OF_LINE void sgdt(struct x86_cpu *cpu, const struct op *op)
 {
 	store_table(cpu, op, &cpu->s.gdtr);
+}
+
+OP(x86_op_sgdt)
+{
+	sgdt(cpu, op);
 	NEXT;
+}
+
+static OUT_OF_LINE void sidt(struct x86_cpu *cpu, const struct op *op)
+{
+	store_table(cpu, op, &cpu->s.idtr);
 }
 
 OP(x86_op_sidt)
 {
-	store_table(cpu, op, &cpu->s.idtr);
+	sidt(cpu, op);
 	NEXT;
 }
 
@@ -593,14 +621,24 @@ static void load_table(struct x86_cpu *cpu, const struct op *op, struct x86_tabl
 	*t = (struct x86_table){base, limit};
 }
 
-OP(x86_op_lgdt)
+static OUT_OF_LINE void lgdt(struct x86_cpu *cpu, const struct op *op)
 {
 	load_table(cpu, op, &cpu->s.gdtr);
+}
+
+OP(x86_op_lgdt)
+{
+	lgdt(cpu, op);
 	NEXT;
+}
+
+static OUT_OF_LINE void lidt(struct x86_cpu *cpu, const struct op *op)
+{
+	load_table(cpu, op, &cpu->s.idtr);
 }
 
 OP(x86_op_lidt)
 {
-	load_table(cpu, op, &cpu->s.idtr);
+	lidt(cpu, op);
 	NEXT;
 }

@@ -9,6 +9,7 @@
 #include "x86/ops.h"
 #include "x86/system.h"
 
+/* The work is done by functions that return whether the instruction is complete. */
 enum { REP_NONE = 0, REP_NE = 0xf2, REP_E = 0xf3 };
 
 struct string {
@@ -83,9 +84,9 @@ static uint64_t elements(const struct op *op, const struct string *s, const void
 #define STRING_NEXT_RUN                                                                            \
 	do {                                                                                       \
 		if (!s.count)                                                                      \
-			NEXT;                                                                      \
+			return true;                                                               \
 		if (atomic_load_explicit(&cpu->attention, memory_order_relaxed))                   \
-			return x86_leave_before(cpu, op);                                          \
+			return false;                                                              \
 	} while (0)
 
 static uint64_t load_any(struct x86_cpu *cpu, const struct op *op, uint64_t linear, unsigned size)
@@ -146,7 +147,7 @@ static void copy_up(uint8_t *dst, const uint8_t *src, size_t bytes, unsigned siz
 	}
 }
 
-OP(x86_op_movs)
+static OUT_OF_LINE bool movs(struct x86_cpu *cpu, const struct op *op)
 {
 	struct string s = begin(cpu, op);
 
@@ -167,10 +168,10 @@ OP(x86_op_movs)
 		advance(cpu, &s, true, true, n);
 		STRING_NEXT_RUN;
 	}
-	NEXT;
+	return true;
 }
 
-OP(x86_op_stos)
+static OUT_OF_LINE bool stos(struct x86_cpu *cpu, const struct op *op)
 {
 	struct string s = begin(cpu, op);
 	uint64_t v = cpu->reg[X86_RAX];
@@ -193,10 +194,10 @@ OP(x86_op_stos)
 		advance(cpu, &s, false, true, n);
 		STRING_NEXT_RUN;
 	}
-	NEXT;
+	return true;
 }
 
-OP(x86_op_lods)
+static OUT_OF_LINE bool lods(struct x86_cpu *cpu, const struct op *op)
 {
 	struct string s = begin(cpu, op);
 
@@ -217,7 +218,7 @@ OP(x86_op_lods)
 		advance(cpu, &s, true, false, 1);
 		STRING_NEXT_RUN;
 	}
-	NEXT;
+	return true;
 }
 
 static void compare_flags(struct x86_cpu *cpu, unsigned size, uint64_t a, uint64_t b)
@@ -272,7 +273,7 @@ static uint64_t compare_run(const uint8_t *a, const uint8_t *b, uint64_t a_step,
 }
 
 /* CMPS, and SCAS with rAX instead of the source. */
-INLINE const struct op *compare_string(struct x86_cpu *cpu, const struct op *op, bool scan)
+INLINE bool compare_string(struct x86_cpu *cpu, const struct op *op, bool scan)
 {
 	struct string s = begin(cpu, op);
 	bool until_equal = op->src == REP_NE;
@@ -308,23 +309,23 @@ INLINE const struct op *compare_string(struct x86_cpu *cpu, const struct op *op,
 		compare_flags(cpu, s.size, a, b);
 		advance(cpu, &s, !scan, true, n);
 		if (s.rep && cc_zf(cpu) == until_equal)
-			NEXT;
+			return true;
 		STRING_NEXT_RUN;
 	}
-	NEXT;
+	return true;
 }
 
-OP(x86_op_cmps)
+static OUT_OF_LINE bool cmps(struct x86_cpu *cpu, const struct op *op)
 {
 	return compare_string(cpu, op, false);
 }
 
-OP(x86_op_scas)
+static OUT_OF_LINE bool scas(struct x86_cpu *cpu, const struct op *op)
 {
 	return compare_string(cpu, op, true);
 }
 
-OP(x86_op_ins)
+static OUT_OF_LINE bool ins(struct x86_cpu *cpu, const struct op *op)
 {
 	struct string s = begin(cpu, op);
 	uint16_t port = rd16(cpu, REG(X86_RDX));
@@ -341,10 +342,10 @@ OP(x86_op_ins)
 		advance(cpu, &s, false, true, 1);
 		STRING_NEXT_RUN;
 	}
-	NEXT;
+	return true;
 }
 
-OP(x86_op_outs)
+static OUT_OF_LINE bool outs(struct x86_cpu *cpu, const struct op *op)
 {
 	struct string s = begin(cpu, op);
 	uint16_t port = rd16(cpu, REG(X86_RDX));
@@ -358,5 +359,54 @@ OP(x86_op_outs)
 		advance(cpu, &s, true, false, 1);
 		STRING_NEXT_RUN;
 	}
+	return true;
+}
+
+OP(x86_op_movs)
+{
+	if (UNLIKELY(!movs(cpu, op)))
+		return x86_leave_before(cpu, op);
+	NEXT;
+}
+
+OP(x86_op_stos)
+{
+	if (UNLIKELY(!stos(cpu, op)))
+		return x86_leave_before(cpu, op);
+	NEXT;
+}
+
+OP(x86_op_lods)
+{
+	if (UNLIKELY(!lods(cpu, op)))
+		return x86_leave_before(cpu, op);
+	NEXT;
+}
+
+OP(x86_op_cmps)
+{
+	if (UNLIKELY(!cmps(cpu, op)))
+		return x86_leave_before(cpu, op);
+	NEXT;
+}
+
+OP(x86_op_scas)
+{
+	if (UNLIKELY(!scas(cpu, op)))
+		return x86_leave_before(cpu, op);
+	NEXT;
+}
+
+OP(x86_op_ins)
+{
+	if (UNLIKELY(!ins(cpu, op)))
+		return x86_leave_before(cpu, op);
+	NEXT;
+}
+
+OP(x86_op_outs)
+{
+	if (UNLIKELY(!outs(cpu, op)))
+		return x86_leave_before(cpu, op);
 	NEXT;
 }

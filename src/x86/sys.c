@@ -340,7 +340,7 @@ OP(x86_op_invpcid)
 		x86_flush_space(cpu, (unsigned)d[0]);
 	else
 		x86_flush_all(cpu);
-	GO_ON(next);
+	LEAVE_TO(cpu, op, next);
 }
 
 /* ---- FS, GS ----------------------------------------------------------------------------- */
@@ -431,7 +431,7 @@ OP(x86_op_cpuid)
 	NEXT;
 }
 
-OP(x86_op_rdrand)
+static OUT_OF_LINE void rdrand(struct x86_cpu *cpu, const struct op *op)
 {
 	uint64_t v;
 
@@ -443,6 +443,11 @@ OP(x86_op_rdrand)
 	else
 		wr64(cpu, op->dst, v);
 	cc_set_explicit(cpu, EFLAGS_CF);
+}
+
+OP(x86_op_rdrand)
+{
+	rdrand(cpu, op);
 	NEXT;
 }
 
@@ -491,7 +496,7 @@ OP(x86_op_xsetbv)
 
 /* ---- MSRs ------------------------------------------------------------------------------- */
 
-OP(x86_op_rdmsr)
+static OUT_OF_LINE void rdmsr(struct x86_cpu *cpu, const struct op *op)
 {
 	uint64_t v = 0;
 
@@ -500,6 +505,11 @@ OP(x86_op_rdmsr)
 		x86_raise_at(cpu, op, VEC_GP, 0);
 	wr32(cpu, REG(X86_RAX), (uint32_t)v);
 	wr32(cpu, REG(X86_RDX), (uint32_t)(v >> 32));
+}
+
+OP(x86_op_rdmsr)
+{
+	rdmsr(cpu, op);
 	NEXT;
 }
 

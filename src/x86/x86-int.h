@@ -110,6 +110,12 @@ _Static_assert(sizeof(struct op) == 32, "two ops a cache line");
 	} while (0)
 #endif
 #define NEXT GO(op + 1)
+/*
+ * A handler must not give away the address of a variable of its own: it could not jump to the
+ * next one, and the host's stack would grow. Such work goes into a function that it calls, or
+ * the handler leaves the trace (LEAVE_TO).
+ */
+#define OUT_OF_LINE __attribute__((noinline))
 #define OP(name) const struct op *name(struct x86_cpu *cpu, const struct op *op)
 
 /* Pseudo registers, which make special addressing forms ordinary ones. */

@@ -53,10 +53,13 @@ class Machine:
         self.patience = patience
         self.seen = b""
         self.started = time.monotonic()
-        self.pid, self.fd = pty.fork()
+        self.fd, terminal = pty.openpty()
+        tty.setraw(terminal)  # what comes back is the guest's echo, never the terminal's
+        self.pid = os.fork()
         if not self.pid:
-            tty.setraw(0)  # what comes back is then the guest's echo, never the terminal's
+            os.login_tty(terminal)
             os.execvp(WSLX, [WSLX, *args])
+        os.close(terminal)
 
     def _read(self, seconds):
         if not select.select([self.fd], [], [], seconds)[0]:
