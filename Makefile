@@ -16,11 +16,11 @@ demo: build
 
 # All quick tests. SUITES names some of them: unit zoo real cli.
 check: build
-	@tools/install-packages test real lint
+	@tools/install-packages test real
 	@tests/run $(SUITES)
 
 check-long: build
-	@tools/install-packages test real lint
+	@tools/install-packages test real
 	@tests/run --long $(SUITES)
 
 lint: build
