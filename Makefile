@@ -34,6 +34,9 @@ sanitize:
 		-Db_lundef=false >/dev/null
 	@ninja -C build-asan
 	@BUILD=build-asan tests/run unit
+	@# A restored tree begins as a child of wslx: it must not inherit ASan's signal stack.
+	@ASAN_OPTIONS=use_sigaltstack=0 WSLX=build-asan/wslx ZOO_BIN=build-asan/tests/zoo \
+		tests/zoo/run 'mem_*' 'pipe*' 'task_*' 'sock_p*' 'sig_*'
 
 # Coverage-guided, for a minute each; needs clang.
 fuzz:
