@@ -124,16 +124,23 @@ def tree_of(pid):
     return found
 
 
-def marked(token):
-    """All living processes that have this token in their environment."""
+def marked(token, folder):
+    """All living processes with this token in their environment, or working in or named after a folder.
+
+    A program that sets its title writes over its environment.
+    """
     found = []
     for name in os.listdir("/proc"):
-        if not name.isdigit():
+        if not name.isdigit() or int(name) == os.getpid():
             continue
         try:
-            with open(f"/proc/{name}/environ", "rb") as f:
-                if token.encode() in f.read() and state_of(int(name)) not in ("Z", "X", None):
-                    found.append(int(name))
+            text = b""
+            for file in ("environ", "cmdline"):
+                with open(f"/proc/{name}/{file}", "rb") as f:
+                    text += f.read()
+            ours = token.encode() in text or folder.encode() in text or os.readlink(f"/proc/{name}/cwd") == folder
+            if ours and state_of(int(name)) not in ("Z", "X", None):
+                found.append(int(name))
         except OSError:
             pass
     return found
@@ -280,7 +287,7 @@ class Place:
         return done
 
     def leftovers(self):
-        return marked(self.token)
+        return marked(self.token, self.dir)
 
     def finish_processes(self):
         """End whatever is left of the test, and reap it."""
