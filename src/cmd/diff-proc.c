@@ -2,8 +2,7 @@
 #include "cmd/cmd.h"
 
 static const struct verb_option options[] = {
-	{"a", "NAME", "the first snapshot", true},
-	{"b", "NAME", "the second one", true},
+	{"name", "NAME", "a snapshot; given twice", true},
 };
 
 static int run(struct args *args)
@@ -12,10 +11,15 @@ static int run(struct args *args)
 	AUTO(buf) struct buf out = {0};
 	struct err e = {0};
 	size_t differences = 0;
-	int r = cmd_open_store(&store, &e);
+	int at = 0, r;
+	const char *a = arg_next(args, "name", &at), *b = arg_next(args, "name", &at);
+
+	if (!b || arg_next(args, "name", &at))
+		return say_usage(args, "--name is given twice: what shall be compared with what");
+	r = cmd_open_store(&store, &e);
 
 	if (!r)
-		r = flow_diff_proc(store, arg_value(args, "a"), arg_value(args, "b"), &out,
+		r = flow_diff_proc(store, a, b, &out,
 				   &differences, &e);
 	if (r < 0)
 		return say_error(&e);
