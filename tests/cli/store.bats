@@ -55,7 +55,7 @@ json() {
 }
 
 @test "what is not there cannot be shown, removed, verified, restored or compared" {
-	for words in "show x" "rm x" "verify x" "restore proc --name x" "diff proc --a x --b x"; do
+	for words in "show x" "rm x" "verify x" "restore proc --name x" "diff proc --name x --name x"; do
 		# shellcheck disable=SC2086
 		wslx $words
 		[ "$status" -eq 1 ]
@@ -83,10 +83,10 @@ json() {
 	"$WSLX" show one --cbor >"$BATS_TEST_TMPDIR/cbor"
 	# A definite map (major type 5) whose first key is 1, the version.
 	[[ "$(head -c 4 "$BATS_TEST_TMPDIR/cbor" | od -An -tx1 | tr -d ' ')" =~ ^(b[0-7]|b8..|a.)0101 ]]
-	wslx diff proc --a one --b one
+	wslx diff proc --name one --name one
 	[ "$status" -eq 0 ]
 	[ "${lines[-1]}" = "0 differences" ]
-	wslx diff proc --a one --b two
+	wslx diff proc --name one --name two
 	[[ "${lines[-1]}" != "0 differences" ]] # they were taken at different times
 	wslx verify
 	[[ "$output" == "2 snapshots, "* ]]
@@ -214,7 +214,7 @@ os.execvp("sleep", ["sleep", "1000"])' "$BATS_TEST_TMPDIR/begun" </dev/null 2>/d
 	wslx list --json
 	[ "$(json '[(m["name"], m["damaged"]) for m in d]')" = "[('one', False), ('two', True)]" ]
 	for words in "show two" "verify" "verify two" "restore proc --name two" \
-		"diff proc --a one --b two"; do
+		"diff proc --name one --name two"; do
 		# shellcheck disable=SC2086
 		wslx $words
 		[ "$status" -eq 1 ]
