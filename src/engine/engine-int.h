@@ -233,6 +233,8 @@ struct restore {
 	int transport_there; /* number of the other end in every task */
 	struct tracee init;  /* with pidns */
 	int init_control;    /* what we tell it by, -1 */
+	struct proc_status own; /* our rights: what every stub was born with */
+	uint32_t own_securebits;
 	bool userns;         /* without root: in a user namespace of its own */
 	pid_t tty_holder;    /* carries the caller's terminal, 0: there is none */
 	bool root_founded;   /* the root got a new session, because its own is not in the tree */

@@ -78,6 +78,7 @@ int stub_choose_place(struct restore *r, struct err *e)
 	if (mprotect(map, PAGE_BYTES, PROT_READ | PROT_EXEC) < 0)
 		return err_set(e, -errno, "working memory");
 	r->place.page = remote_at(at);
+	r->place.stub = true;
 	r->place.gate = remote_at(at + REMOTE_GATE_AT);
 	r->parked = remote_at(at + REMOTE_PAGE_BYTES);
 	LIST_EACH(&own, struct proc_vma, v) {

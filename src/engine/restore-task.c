@@ -120,12 +120,9 @@ static int run_steps(struct steps *s, struct err *e)
 /* Whether the stub has just these rights already, as an ordinary user's has. */
 static bool creds_are_ours(const struct restore *r, const struct creds_rec *c)
 {
-	AUTO(buf) struct buf text = {0};
-	AUTO(arena) struct arena a = {0};
-	struct proc_status own;
+	const struct proc_status own = r->own;
 
-	if (r->userns || os_read_file_at(AT_FDCWD, "/proc/self/status", &text) < 0 ||
-	    proc_parse_status(buf_span(&text), &a, &own, NULL) < 0)
+	if (r->userns)
 		return false;
 	if (own.groups.count != c->groups.count ||
 	    (c->groups.count && memcmp(own.groups.items, c->groups.items, 8 * c->groups.count)))
@@ -135,7 +132,7 @@ static bool creds_are_ours(const struct restore *r, const struct creds_rec *c)
 	       own.gid[2] == c->sgid && own.gid[3] == c->fsgid && own.cap_inh == c->cap_inh &&
 	       own.cap_prm == c->cap_prm && own.cap_eff == c->cap_eff &&
 	       own.cap_bnd == c->cap_bnd && own.cap_amb == c->cap_amb &&
-	       (uint32_t)prctl(PR_GET_SECUREBITS) == c->securebits;
+	       r->own_securebits == c->securebits;
 }
 
 static void queue_groups(struct steps *s, const struct creds_rec *c)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -107,6 +108,17 @@ static int check_host(const struct restore *r, struct err *e)
 	return 0;
 }
 
+static int read_own_rights(struct restore *r, struct err *e)
+{
+	AUTO(buf) struct buf text = {0};
+	int ret = os_read_file_at(AT_FDCWD, "/proc/self/status", &text);
+
+	if (ret < 0)
+		return err_set(e, ret, "our own status");
+	r->own_securebits = (uint32_t)prctl(PR_GET_SECUREBITS);
+	return proc_parse_status(buf_span(&text), &r->arena, &r->own, e);
+}
+
 /* Descriptors of the whole tree pass through our table, and the transport is above them all. */
 static int raise_fd_limit(struct restore *r, struct err *e)
 {
@@ -180,6 +192,8 @@ static int build(struct restore *r, struct err *e)
 {
 	int there = -1, ret = check_host(r, e);
 
+	if (!ret)
+		ret = read_own_rights(r, e);
 	if (!ret)
 		ret = raise_fd_limit(r, e);
 	if (!ret)

@@ -357,6 +357,7 @@ int store_open(const char *root, const struct store_key_source *key, struct stor
 	struct store *s = xalloc(sizeof(*s));
 	int r = 0;
 
+	seal_init();
 	s->root_fd = s->blobs_fd = s->tmp_fd = -1;
 	s->source = key ? key : &store_key_file;
 	s->root = root ? xstrdup(root) : default_root(e);

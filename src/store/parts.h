@@ -57,6 +57,9 @@ static inline void auto_json_t(json_t **j)
 
 /* ---- seal.c ---------------------------------------------------------------------------- */
 
+/* Before anything else of this kind; as often as one likes. */
+void seal_init(void);
+
 /* Says what sealed bytes are, so that no kind can stand for another. On disk. */
 enum seal_kind { SEAL_PAGES = 1, SEAL_STATE = 2, SEAL_TABLE = 3, SEAL_KEY = 4 };
 

@@ -187,3 +187,9 @@ int random_bytes(void *out, size_t len, struct err *e)
 {
 	return RAND_priv_bytes(out, (int)len) == 1 ? 0 : crypto_failed(e, "random numbers");
 }
+
+void seal_init(void)
+{
+	/* Reading openssl.cnf takes longer than a small restore, and says nothing that we need. */
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+}

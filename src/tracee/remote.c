@@ -213,8 +213,6 @@ static bool breakpoint_would_disturb(struct tracee *t)
 	struct proc_status status;
 	char path[64];
 
-	if (fallback_forced("no-batch"))
-		return true;
 	snprintf(path, sizeof(path), "/proc/%d/status", t->tid);
 	if (os_read_file_at(AT_FDCWD, path, &text) < 0 ||
 	    proc_parse_status(buf_span(&text), &a, &status, NULL) < 0)
@@ -251,7 +249,8 @@ int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *
 	ret = tracee_get_sigmask(t, &r->saved_mask, e);
 	if (ret < 0)
 		goto fail;
-	r->stepwise = place->no_code || breakpoint_would_disturb(t);
+	r->stepwise = place->no_code || fallback_forced("no-batch") ||
+		      (!place->stub && breakpoint_would_disturb(t));
 	ret = tracee_set_sigmask(t, r->stepwise ? MASK_ALL : MASK_ALL & ~MASK_BIT(SIGTRAP), e);
 	if (ret < 0)
 		goto fail;

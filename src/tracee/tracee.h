@@ -124,6 +124,7 @@ struct call {
 struct remote_place {
 	remote_t gate; /* a syscall instruction (remote_find_gate()) */
 	remote_t page; /* an area of REMOTE_PAGE_BYTES that is ours already; 0: map one */
+	bool stub;     /* the task is a stub of ours: a breakpoint disturbs nobody */
 	bool no_code;  /* the page holds no code of ours: calls go stepwise */
 	/*
 	 * Writable memory of REMOTE_PAGE_BYTES that the task has: used, and put back as it was,
