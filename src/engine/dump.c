@@ -172,7 +172,7 @@ static int dump_task(struct dump *d, struct dtask *t, struct task_rec *rec, stru
 }
 
 /* The kernel maps the same code into every task: ours stands for all. */
-static uint64_t own_vdso_hash(void)
+uint64_t own_vdso_hash(void)
 {
 	const uint8_t *vdso = (const uint8_t *)(uintptr_t)getauxval(AT_SYSINFO_EHDR);
 	const Elf64_Ehdr *elf = (const Elf64_Ehdr *)(const void *)vdso;

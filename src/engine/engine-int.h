@@ -104,6 +104,9 @@ struct dump {
 /* Note why something cannot be snapshotted; the dump goes on looking for more. */
 void dump_obstacle(struct dump *d, pid_t pid, const char *fmt, ...) PRINTF(3, 4);
 
+/* dump.c: a quick hash of the vdso that this kernel maps; 0: none */
+uint64_t own_vdso_hash(void);
+
 MUST_CHECK int collect_tree(struct dump *d, pid_t root, struct err *e);
 void collect_thaw(struct dump *d);
 void collect_kill(struct dump *d);

@@ -13,9 +13,9 @@
  *	restore_run()	builds the tree, fills it and lets it go; by a failure nothing is left
  *
  * Fault points. dump-seized, dump-frozen, dump-task, dump-files, dump-memory, dump-pages,
- * dump-thaw; restore-begin, restore-tree, restore-memory, restore-files, restore-threads,
+ * restore-begin, restore-tree, restore-memory, restore-files, restore-threads,
  * restore-state, restore-release.
- * Fallbacks. no-batch, no-pagemap-scan, no-timer-ids, no-uffd.
+ * Fallbacks. no-batch, borrow-page, no-pagemap-scan, no-timer-ids.
  */
 #ifndef WSLX_ENGINE_H
 #define WSLX_ENGINE_H

@@ -4,13 +4,11 @@
  * (PTRACE_O_EXITKILL), so nothing is left behind however it ends.
  */
 #include <errno.h>
-#include <elf.h>
 #include <inttypes.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -88,8 +86,6 @@ static int check_host(const struct restore *r, struct err *e)
 {
 	uint32_t low = 0, high = 0;
 	uint64_t host;
-	const uint8_t *vdso = (const uint8_t *)(uintptr_t)getauxval(AT_SYSINFO_EHDR);
-	const Elf64_Ehdr *elf = (const Elf64_Ehdr *)(const void *)vdso;
 
 	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
 	host = (uint64_t)high << 32 | low;
@@ -98,9 +94,7 @@ static int check_host(const struct restore *r, struct err *e)
 			       "the program uses CPU state that this machine does not have (XCR0 "
 			       "%" PRIx64 " there, %" PRIx64 " here)",
 			       r->image->xfeatures, host);
-	if (r->image->vdso_hash && vdso &&
-	    r->image->vdso_hash != os_quick_hash(vdso, elf->e_shoff + (size_t)elf->e_shnum *
-									      elf->e_shentsize))
+	if (r->image->vdso_hash && own_vdso_hash() && r->image->vdso_hash != own_vdso_hash())
 		return err_say(e, OBSTACLE,
 			       "the kernel maps another vdso than when the snapshot was taken (%s): "
 			       "boot that kernel to restore it",

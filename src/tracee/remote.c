@@ -5,7 +5,7 @@
  * The page area of a scope:
  *
  *	offset 0	remote_code, read and execute only
- *	CALLS_AT	struct remote_slot [CALLS_MAX + 1], ended by a number of -1
+ *	CALLS_AT	struct call [CALLS_MAX + 1], ended by a number of -1
  *	DATA_AT		what the calls read and write
  */
 #include <elf.h>
@@ -24,18 +24,12 @@
 
 #define CALLS_AT PAGE_BYTES
 #define CALLS_MAX 1000
-#define DATA_AT (CALLS_AT + (CALLS_MAX + 1) * sizeof(struct remote_slot))
+#define DATA_AT (CALLS_AT + (CALLS_MAX + 1) * sizeof(struct call))
 #define DATA_MAX (REMOTE_PAGE_BYTES - DATA_AT)
 
 /* Every signal but those that cannot be blocked and the breakpoint's. */
 #define MASK_ALL (~0ull)
 #define MASK_BIT(sig) (1ull << ((sig)-1))
-
-struct remote_slot {
-	int64_t nr;
-	uint64_t arg[6];
-	int64_t result;
-};
 
 struct remote_out {
 	void *to;
@@ -245,7 +239,7 @@ int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *
 
 	assert(t->state == TRACEE_STOPPED);
 	*r = (struct remote){.t = t, .place = *place, .saved = t->regs, .page = place->page};
-	r->calls = xalloc(CALLS_MAX * sizeof(*r->calls));
+	r->calls = xalloc((CALLS_MAX + 1) * sizeof(*r->calls));
 	ret = tracee_get_sigmask(t, &r->saved_mask, e);
 	if (ret < 0)
 		goto fail;
@@ -362,35 +356,24 @@ bool remote_has_room(const struct remote *r, size_t calls, size_t data_bytes)
 
 static int run_at_once(struct remote *r, struct err *e)
 {
-	size_t bytes = (r->n_calls + 1) * sizeof(struct remote_slot);
-	struct remote_slot *slots = xalloc(bytes);
+	const remote_t there = remote_at(r->page.at + CALLS_AT);
+	size_t bytes = (r->n_calls + 1) * sizeof(*r->calls);
 	struct user_regs_struct regs = r->saved;
 	int ret;
 
-	for (size_t i = 0; i < r->n_calls; i++) {
-		slots[i].nr = r->calls[i].nr;
-		memcpy(slots[i].arg, r->calls[i].arg, sizeof(slots[i].arg));
-	}
-	slots[r->n_calls].nr = -1;
-	ret = tracee_write(r->t, remote_at(r->page.at + CALLS_AT), slots, bytes, e);
+	r->calls[r->n_calls].nr = -1;
+	ret = tracee_write(r->t, there, r->calls, bytes, e);
 	if (ret < 0)
-		goto out;
+		return ret;
 	regs.rip = r->page.at;
-	regs.rbx = r->page.at + CALLS_AT;
+	regs.rbx = there.at;
 	regs.orig_rax = (uint64_t)-1;
 	ret = set_regs(r, &regs, e);
 	if (ret < 0)
-		goto out;
+		return ret;
 	r->in_syscall_stop = false;
 	ret = go_until(r, PTRACE_CONT, WANT_BREAKPOINT, e);
-	if (ret < 0)
-		goto out;
-	ret = tracee_read(r->t, remote_at(r->page.at + CALLS_AT), slots, bytes, e);
-	for (size_t i = 0; !ret && i < r->n_calls; i++)
-		r->calls[i].result = slots[i].result;
-out:
-	free(slots);
-	return ret;
+	return ret ? ret : tracee_read(r->t, there, r->calls, bytes, e);
 }
 
 int remote_run(struct remote *r, struct err *e)
