@@ -227,6 +227,7 @@ struct restore {
 	uint64_t parked_bytes;
 	uint64_t vdso_start, vvar_start, vclock_start; /* parked addresses, 0: there is none */
 	uint64_t vdso_bytes, vvar_bytes, vclock_bytes;
+	struct filler *filler; /* restore-mem.c */
 	int *files;  /* by file id - 1: our descriptor, -1 */
 	int *inodes; /* by inode id - 1: our descriptor (memfd, ghost, O_PATH), -1 */
 	int *tty_masters, *tty_slaves; /* by tty id - 1 */
@@ -262,8 +263,12 @@ MUST_CHECK int remote_one(struct restore *r, struct tracee *t, int64_t *result, 
 			  long nr, uint64_t a, uint64_t b);
 int say_pid_taken(pid_t pid, int code, struct err *e);
 
-/* restore-mem.c: map all, fill all, then what only a filled mapping can get */
-MUST_CHECK int restore_memory(struct restore *r, struct err *e);
+/* restore-mem.c: map all, and begin to fill it, which goes on meanwhile */
+MUST_CHECK int restore_memory_begin(struct restore *r, struct err *e);
+/* The memory of a task is filled after this, and has what only a filled mapping can get. */
+MUST_CHECK int restore_memory_finish(struct restore *r, struct rtask *t, struct err *e);
+/* Nothing is filled any more. Needed on every way out. */
+void restore_memory_stop(struct restore *r);
 
 /* restore-task.c */
 MUST_CHECK int restore_threads(struct restore *r, struct err *e);

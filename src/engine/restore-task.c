@@ -583,7 +583,9 @@ int restore_states(struct restore *r, struct err *e)
 
 		if (t->rec->state == TASK_ZOMBIE)
 			continue;
-		ret = restore_scores(t, e);
+		ret = restore_memory_finish(r, t, e);
+		if (!ret)
+			ret = restore_scores(t, e);
 		/* The leader last: it sets what a process has once, limits among it. */
 		for (size_t n = t->n_threads; !ret && n--;)
 			ret = restore_thread(r, t, &t->threads[n], !--left[t->rec->mm], e);
