@@ -258,6 +258,14 @@ MUST_CHECK int plan_tree(const struct process_image *im, struct err *e);
 MUST_CHECK int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 			    uint64_t exit_signal, uint32_t pid, struct tracee *out,
 			    struct err *e);
+/**
+ * remote_clone_threads() - make @creator create @n threads
+ * @threads: their records are there; the tracees, all stopped, with everything blocked
+ * Return: 0; negative errno. @made: how many there are now, in either case.
+ */
+MUST_CHECK int remote_clone_threads(struct restore *r, struct tracee *creator, uint64_t flags,
+				    struct rthread *threads, size_t n, size_t *made,
+				    struct err *e);
 /* One call in a stub, with two arguments and zeros. */
 MUST_CHECK int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e,
 			  long nr, uint64_t a, uint64_t b);
