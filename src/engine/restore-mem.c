@@ -246,7 +246,7 @@ static int set_layout(struct builder *b, const struct mm_rec *mm, struct err *e)
 			return ret;
 		map.exe_fd = (uint32_t)there;
 	}
-	ret = flush(b, e);
+	ret = room(b, mm->auxv.len + sizeof(map) + 16, e);
 	if (ret < 0)
 		return ret;
 	map.auxv = (void *)(uintptr_t)remote_in(&b->in, mm->auxv.data, mm->auxv.len);
