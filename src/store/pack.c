@@ -20,11 +20,10 @@
  * snapshot of a few pages has one blob.
  *
  * Compression (STORE_COMPRESS_AUTO). zstd at level 1 does 4 GB/s a core where there is nearly
- * nothing to say (or nothing to gain), but only 0.3 GB/s on the heap of a program, where sealing,
- * hashing and writing the pages as they are does 0.7. So a frame whose words repeat is always
- * compressed, which is the faster way too. Any other is compressed only while no frame waits
- * behind it, that is while it costs nobody time, and else stored as it is. Which frames are
- * compressed can thus differ between two snapshots of the same pages; what is read back cannot.
+ * nothing to say, but only 0.3 GB/s on the heap of a program, where sealing and writing the pages
+ * as they are does 2. So a frame whose words repeat is compressed, which is the faster way too, and
+ * any other is stored as it is: a CPU that is not ours alone, or that could be reading the program
+ * meanwhile, is never idle enough.
  * Of pages that are not compressed the zeros at their ends are left out, at the speed of a copy.
  *
  * Writing is pushed to the disk as it goes, so that the fdatasync of a commit, which is what
@@ -41,7 +40,7 @@
 #include <zstd.h>
 
 #define WORKERS_MAX 16u
-#define SLOTS_PER_WORKER 4u
+#define SLOTS_PER_WORKER 8u
 #define STAGE_BYTES (256u << 10) /* with a frame and its cipher text it stays in the L2 cache */
 #define PUSH_BYTES (4u << 20)
 #define SLOT_BYTES (PAGE_BYTES + FRAME_BYTES) /* the lengths of a trimmed frame stand before it */
@@ -102,6 +101,7 @@ struct packer {
 	pthread_cond_t queue_moved; /* something was queued, or the stream ended */
 	pthread_cond_t slot_freed;
 	struct slot *free_slots;
+	unsigned n_free;
 	struct slot *queue, **queue_tail;
 	unsigned queued;
 	unsigned idle; /* workers that wait for the queue */
@@ -222,8 +222,7 @@ static bool repeats_itself(const uint8_t *plain, size_t len)
 	return same > RUNS * (WORDS - BEFORE) / 16 * 15;
 }
 
-static bool worth_compressing(const struct worker *w, const uint8_t *plain, size_t len,
-                              bool waiting)
+static bool worth_compressing(const struct worker *w, const uint8_t *plain, size_t len)
 {
 	switch (w->packer->compression) {
 	case STORE_COMPRESS_NONE:
@@ -231,11 +230,11 @@ static bool worth_compressing(const struct worker *w, const uint8_t *plain, size
 	case STORE_COMPRESS_SMALL:
 		return true;
 	default:
-		return !waiting || repeats_itself(plain, len);
+		return repeats_itself(plain, len);
 	}
 }
 
-static int pack_frame(struct worker *w, struct slot *slot, bool waiting, struct err *e)
+static int pack_frame(struct worker *w, struct slot *slot, struct err *e)
 {
 	struct frame_rec rec = {.present = squeeze_zero_pages(slot->pages, slot->n_pages)};
 	size_t len = (size_t)__builtin_popcount(rec.present) * PAGE_BYTES;
@@ -243,7 +242,7 @@ static int pack_frame(struct worker *w, struct slot *slot, bool waiting, struct 
 	struct done *done;
 	int r;
 
-	if (len && worth_compressing(w, plain, len, waiting)) {
+	if (len && worth_compressing(w, plain, len)) {
 		/* Room for less than the pages: zstd gives up when there is nothing to gain. */
 		size_t n = ZSTD_compress2(w->zstd, w->squeezed, len - len / 16, plain, len);
 
@@ -308,7 +307,7 @@ static void *worker_main(void *arg)
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
 		struct slot *slot = p->queue;
-		bool failed = p->first.code, waiting;
+		bool failed = p->first.code;
 
 		if (!slot && p->ended)
 			break;
@@ -321,17 +320,19 @@ static void *worker_main(void *arg)
 		p->queue = slot->next;
 		if (!p->queue)
 			p->queue_tail = &p->queue;
-		waiting = --p->queued > 0;
+		p->queued--;
 		pthread_mutex_unlock(&p->lock);
 		/* After a failure frames are still taken, so that the caller is not stuck. */
 		if (!failed)
-			failed = pack_frame(w, slot, waiting, &e) < 0;
+			failed = pack_frame(w, slot, &e) < 0;
 		pthread_mutex_lock(&p->lock);
 		if (failed && !p->first.code)
 			p->first = e;
 		slot->next = p->free_slots;
 		p->free_slots = slot;
-		pthread_cond_signal(&p->slot_freed);
+		/* The caller is not woken for each slot, which would cost more than filling it. */
+		if (++p->n_free >= p->n_slots / 2 || p->first.code)
+			pthread_cond_signal(&p->slot_freed);
 	}
 	end = !p->first.code;
 	pthread_mutex_unlock(&p->lock);
@@ -426,6 +427,7 @@ static int take_free_slot(struct packer *p, struct err *e)
 	} else {
 		p->filling = p->free_slots;
 		p->free_slots = p->filling->next;
+		p->n_free--;
 	}
 	pthread_mutex_unlock(&p->lock);
 	if (!r)
@@ -533,6 +535,7 @@ int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES], const uint8_t 
 		p->slots[i].pages = p->memory + (size_t)i * SLOT_BYTES + PAGE_BYTES;
 		p->slots[i].next = p->free_slots;
 		p->free_slots = &p->slots[i];
+		p->n_free++;
 	}
 	*out = p;
 	return 0;

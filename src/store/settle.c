@@ -103,7 +103,7 @@ static void *hash_blobs(void *arg)
 	const struct sched_param none = {0};
 	struct settling *g = arg;
 
-	/* Of this thread alone: what comes after it holds the lock, and must not idle. */
+	/* Of this thread alone: one without rights cannot go back to the normal policy. */
 	if (g->idle)
 		(void)sched_setscheduler(0, SCHED_IDLE, &none);
 	for (size_t i = 0; !g->result && i < g->next.n_pages; i++) {
@@ -117,14 +117,35 @@ static void *hash_blobs(void *arg)
 	return NULL;
 }
 
-static int hash_in_thread(struct settling *g)
+/*
+ * Sessions get equal shares of the CPUs whatever the policies of their threads (sched(7),
+ * "The autogroup feature"), so our session's share has to become small too.
+ */
+static void nice_session(const char *nice)
+{
+	AUTO(fd) int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)!write(fd, nice, strlen(nice));
+}
+
+static int hash_now(struct settling *g)
+{
+	hash_blobs(g);
+	return g->result;
+}
+
+static int hash_idly(struct settling *g)
 {
 	pthread_t thread;
 
-	if (!g->idle || pthread_create(&thread, NULL, hash_blobs, g))
+	nice_session("19");
+	if (pthread_create(&thread, NULL, hash_blobs, g))
 		hash_blobs(g);
 	else
 		pthread_join(thread, NULL);
+	/* What follows holds the lock, for which others wait. */
+	nice_session("0");
 	return g->result;
 }
 
@@ -234,8 +255,10 @@ static int settle_one(struct store *s, const struct entry *entry, bool idle, str
 	r = open_blobs(&g);
 	if (!r && fault_point("store-settle-hash") == FAULT_FAIL)
 		r = err_set(e, -EIO, "store: fault point store-settle-hash");
-	if (!r)
-		r = hash_in_thread(&g);
+	if (!r && idle)
+		r = hash_idly(&g);
+	else if (!r)
+		r = hash_now(&g);
 	if (!r)
 		r = publish(&g);
 	for (size_t i = 0; i < BLOBS_MAX; i++)
