@@ -476,30 +476,6 @@ static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct
 	return 0;
 }
 
-/*
- * Nothing tells whether what will be mapped will be locked (mlockall(MCL_FUTURE)): our own page
- * was mapped after the task's status was read, and counts as locked now or not.
- */
-static int dump_lock_future(struct dtask *t, const struct remote *r, struct mm_rec *mm,
-			    struct err *e)
-{
-	AUTO(buf) struct buf text = {0};
-	AUTO(arena) struct arena a = {0};
-	struct proc_status now;
-	bool on_fault = false;
-	int ret = os_read_file_at(t->proc, "status", &text);
-
-	if (ret < 0)
-		return err_set(e, ret, "status");
-	ret = proc_parse_status(buf_span(&text), &a, &now, e);
-	if (ret < 0 || !r->own_page || now.vm_locked_kb <= t->status.vm_locked_kb)
-		return ret;
-	LIST_EACH(&t->vmas, struct proc_vma, v)
-		on_fault |= (v->flags & PROC_VM_LOCKONFAULT) != 0;
-	mm->mlock_future = MCL_FUTURE | (on_fault ? MCL_ONFAULT : 0u);
-	return 0;
-}
-
 /* Which stopped children the task could still learn of by wait(2): asked without taking it. */
 static int dump_stop_news(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
 {
@@ -567,9 +543,6 @@ static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote 
 		for (unsigned key = 1; key < 16; key++)
 			if (remote_result(r, i_keys[key]) == -ENOMEM)
 				mm->pkeys |= 1u << key;
-		ret = dump_lock_future(t, r, mm, e);
-		if (ret < 0)
-			return ret;
 	}
 	for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
 		*LIST_ADD(&rec->limits, &d->arena, struct limit_rec) = (struct limit_rec){
@@ -667,7 +640,7 @@ int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struc
 	if (!r)
 		r = dump_process_remotely(d, t, &leader, rec, e);
 	if (!r)
-		r = dump_hidden(d, t, &leader, e);
+		r = dump_hidden(d, t, rec, &leader, e);
 	if (remote_end(&leader, r ? NULL : e) < 0 && !r)
 		r = -ESRCH;
 	return r;

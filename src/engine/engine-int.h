@@ -120,8 +120,9 @@ struct dtask *collect_find(const struct dump *d, pid_t pid);
 MUST_CHECK int dump_call_again(struct dump *d, struct dtask *t, struct tracee *th, struct err *e);
 MUST_CHECK int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec,
 			       struct err *e);
-/* dump-hidden.c: what no file of /proc tells */
-MUST_CHECK int dump_hidden(struct dump *d, struct dtask *t, struct remote *r, struct err *e);
+/* dump-hidden.c: what no file of /proc tells; @rec has the limits already */
+MUST_CHECK int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec,
+			   struct remote *r, struct err *e);
 void dump_hidden_finish(struct dump *d);
 MUST_CHECK int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e);
 MUST_CHECK int dump_memory(struct dump *d, struct page_sink *sink, struct err *e);
@@ -240,6 +241,7 @@ struct restore {
 	uint32_t own_securebits;
 	bool userns;         /* without root: in a user namespace of its own */
 	pid_t tty_holder;    /* carries the caller's terminal, 0: there is none */
+	uint64_t pids_until_ns; /* numbers that are taken are waited for until then; 0: none was */
 	bool root_founded;   /* the root got a new session, because its own is not in the tree */
 };
 
@@ -260,7 +262,11 @@ MUST_CHECK int remote_clone(struct restore *r, struct tracee *creator, uint64_t 
 /* One call in a stub, with two arguments and zeros. */
 MUST_CHECK int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e,
 			  long nr, uint64_t a, uint64_t b);
-int say_pid_taken(pid_t pid, int code, struct err *e);
+/*
+ * What to do when a task could not be made with the number that it had. Waits for a holder that has
+ * ended, and for nobody. Return: 0: try again; @code with a sentence that names the holder.
+ */
+MUST_CHECK int restore_pid_taken(struct restore *r, pid_t pid, int code, struct err *e);
 
 /* restore-mem.c: map all, fill all, then what only a filled mapping can get */
 MUST_CHECK int restore_memory(struct restore *r, struct err *e);
