@@ -69,6 +69,12 @@ struct restore_options {
 	bool pidns;         /* in a new pid namespace, with a small init of ours */
 	int tty;            /* the caller's terminal takes the place of the program's, or -1 */
 	bool changed_files; /* accept files whose size or time changed */
+	/*
+	 * Called when all is built and nothing of it has run yet; what it returns below 0 ends the
+	 * restore. NULL: nobody wants to know.
+	 */
+	int (*about_to_run)(void *arg, struct err *e);
+	void *arg;
 };
 
 struct restored {

@@ -242,6 +242,8 @@ int restore_run(struct process_image *im, struct page_source *pages,
 	ret = build(&r, e);
 	if (!ret)
 		ret = FAULT(e, "restore-release");
+	if (!ret && options->about_to_run)
+		ret = options->about_to_run(options->arg, e);
 	if (!ret) {
 		out->root = r.tasks[0].pid;
 		out->child = r.options->pidns ? r.init.tid : out->root;

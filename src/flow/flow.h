@@ -50,6 +50,8 @@ struct restore_proc {
 
 /**
  * flow_restore_proc() - bring a process tree back
+ *
+ * Once: that it was restored is durable before the program runs, and forgotten if that fails.
  * Return: 0; OBSTACLE; -EEXIST when a pid is taken; -EBADMSG for a damaged snapshot.
  */
 MUST_CHECK int flow_restore_proc(struct store *store, const struct restore_proc *what,

@@ -153,17 +153,30 @@ void loaded_proc_finish(struct loaded_proc *l)
 	*l = (struct loaded_proc){0};
 }
 
+static int keep_claim(void *claim, struct err *e)
+{
+	return store_claim_keep(claim, e);
+}
+
 int flow_restore_proc(struct store *store, const struct restore_proc *what, struct restored *out,
 		      struct err *e)
 {
 	AUTO(loaded_proc) struct loaded_proc l = {0};
+	AUTO(store_claim) struct store_claim *claim = NULL;
+	struct restore_options options = what->options;
 	sigset_t before;
 	int r = flow_load_proc(store, what->name, &l, e);
 
+	if (!r)
+		r = store_claim(store, store_reader_meta(l.reader), what->clone, &claim, e);
+	if (r == -EALREADY)
+		r = e->code = OBSTACLE;
 	if (r < 0)
 		return r;
+	options.about_to_run = keep_claim;
+	options.arg = claim;
 	block_signals(&before);
-	r = restore_run(&l.image, store_reader_source(l.reader), &what->options, out, e);
+	r = restore_run(&l.image, store_reader_source(l.reader), &options, out, e);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return r < 0 ? err_wrap(e, r, "restore %s", what->name) : 0;
 }
