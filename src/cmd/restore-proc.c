@@ -60,8 +60,13 @@ static int run(struct args *args)
 	r = cmd_open_store(&store, &e);
 	if (!r)
 		r = flow_restore_proc(store, &what, &done, &e);
-	if (r < 0)
+	if (r < 0) {
+		restored_finish(&done);
 		return say_error(&e);
+	}
+	LIST_EACH(&done.notes, const char *, note)
+		say_note(*note);
+	restored_finish(&done);
 	if (what.options.tty >= 0)
 		return attend(&done);
 	if (arg_is_set(args, "json"))

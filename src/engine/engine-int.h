@@ -221,6 +221,7 @@ struct restore {
 	struct process_image *image;
 	struct page_source *pages;
 	const struct restore_options *options;
+	struct restored *out; /* the caller's, for notes */
 	struct rtask *tasks; /* as in the image */
 	size_t n_tasks;
 	struct remote_place place; /* our working page is at the same free address in every task */
@@ -304,6 +305,8 @@ MUST_CHECK int dump_ttys_late(struct dump *d, struct err *e);
  */
 MUST_CHECK int tty_hold(int master, int terminal, pid_t *holder, struct err *e);
 
+/* Tell the caller of something that is not as it was and that a program could notice. */
+void restore_note(struct restore *r, const char *fmt, ...) PRINTF(2, 3);
 struct rtask *restore_find(struct restore *r, uint32_t pid);
 /* The number by which we know a process or thread of the tree. 0: not in it. */
 pid_t restore_pid_here(struct restore *r, uint32_t pid);

@@ -81,7 +81,10 @@ struct restored {
 	pid_t root;  /* the root task, as we see it */
 	pid_t child; /* what the caller may wait for: the root, or the init of its namespace */
 	pid_t tty;   /* carries the caller's terminal, and ends after the tree: a child too; or 0 */
+	struct list notes; /* const char *: sentences about what is not quite as it was */
+	struct arena arena; /* owns them */
 };
+void restored_finish(struct restored *done);
 
 /**
  * restore_run() - bring a tree back

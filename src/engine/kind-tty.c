@@ -2,8 +2,8 @@
 /*
  * Terminals. Both directions.
  *
- *	internal	a pty whose master is in the tree: a fresh pty, with the same number if it
- *			is free, and the same settings
+ *	internal	a pty whose master is in the tree: a fresh pty with the same settings, and
+ *			with the same number if it is free; if not the caller is told
  *	external	the master is elsewhere (a terminal emulator, sshd), or it is a console or
  *			a serial line: the caller's terminal takes its place, or a fresh pty whose
  *			master is kept by a process of ours (tty-holder.c)
@@ -377,7 +377,7 @@ static int make_pty(struct restore *r, uint32_t id, struct err *e)
 {
 	const struct tty_rec *t = tty_rec_of(r, id);
 	AUTO(fd) int master = -1;
-	int off = 0, on = 1, ret;
+	int off = 0, on = 1, number = 0, ret;
 
 	if (r->tty_masters[id - 1] >= 0)
 		return 0;
@@ -393,6 +393,11 @@ static int make_pty(struct restore *r, uint32_t id, struct err *e)
 		return ret;
 	if (t->packet_mode && ioctl(master, TIOCPKT, &on) < 0)
 		return err_set(e, -errno, "pseudo terminal: packet mode");
+	if (!t->external && ioctl(master, TIOCGPTN, &number) == 0 && number != (int)t->index)
+		restore_note(r,
+		             "the pseudo terminal %s is /dev/pts/%d now, because somebody else has "
+		             "that number: a program that remembers the name opens theirs",
+		             t->path, number);
 	r->tty_masters[id - 1] = take_fd(&master);
 	return 0;
 }
