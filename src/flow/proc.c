@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Process snapshots: engine on one side, store on the other. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,11 +45,11 @@ static void count_tasks(const struct process_image *im, struct snap_proc_result 
 	result->pages = im->n_pages;
 }
 
-static void copy_obstacles(const struct dump *d, struct snap_proc_result *result)
+static void copy_obstacles(const struct dump *d, struct arena *a, struct list *out)
 {
 	LIST_EACH(dump_obstacles(d), struct obstacle, o)
-		*LIST_ADD(&result->obstacles, &result->arena, struct obstacle) = (struct obstacle){
-			.pid = o->pid, .text = arena_text(&result->arena, o->text)};
+		*LIST_ADD(out, a, struct obstacle) =
+			(struct obstacle){.pid = o->pid, .text = arena_text(a, o->text)};
 }
 
 static int commit(struct store_writer *writer, const struct snap_proc *what,
@@ -106,7 +107,7 @@ int flow_snap_proc(struct store *store, const struct snap_proc *what,
 	if (!r)
 		r = snap(d, writer, what, e);
 	else if (r == OBSTACLE)
-		copy_obstacles(d, result);
+		copy_obstacles(d, &result->arena, &result->obstacles);
 	if (d) {
 		dump_thaw(d);
 		count_tasks(dump_image(d), result);
@@ -121,6 +122,58 @@ int flow_snap_proc(struct store *store, const struct snap_proc *what,
 void snap_proc_result_finish(struct snap_proc_result *result)
 {
 	arena_finish(&result->arena);
+}
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+/* Are we below this process? */
+static bool is_ancestor(pid_t pid)
+{
+	pid_t at = getpid();
+
+	while (at > 0 && at != pid) {
+		AUTO(buf) struct buf text = {0};
+		struct proc_stat stat;
+		char path[32];
+
+		snprintf(path, sizeof(path), "/proc/%d/stat", at);
+		if (os_read_file_at(AT_FDCWD, path, &text) < 0 ||
+		    proc_parse_stat(buf_span(&text), &stat, NULL) < 0)
+			return false;
+		at = stat.ppid;
+	}
+	return at == pid;
+}
+
+int flow_ask_proc(pid_t pid, struct asked_proc *out, struct err *e)
+{
+	struct dump *d = NULL;
+	sigset_t before;
+	int r;
+
+	*out = (struct asked_proc){0};
+	if (is_ancestor(pid))
+		return err_say(e, -EDEADLK, "we are in that tree ourselves");
+	block_signals(&before);
+	r = dump_begin(pid, PROFILE_MINIMAL, &d, e);
+	if (d) {
+		dump_thaw(d);
+		copy_obstacles(d, &out->arena, &out->obstacles);
+	}
+	dump_finish(d);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (!r || r == -ESRCH)
+		return r;
+	/* One that was met before the tree stood still is not in the list. */
+	if (!out->obstacles.count)
+		*LIST_ADD(&out->obstacles, &out->arena, struct obstacle) =
+			(struct obstacle){.pid = pid, .text = arena_text(&out->arena, e->text)};
+	return 0;
+}
+
+void asked_proc_finish(struct asked_proc *asked)
+{
+	arena_finish(&asked->arena);
 }
 
 /* ---- loading ------------------------------------------------------------------------------ */

@@ -129,6 +129,28 @@ marks() {
 	[ "$restored" -eq 1 ]
 }
 
+@test "WSL's own processes are never stopped" {
+	python3 -c 'import os, sys
+os.closerange(3, 4096); os.setsid()
+open("/proc/self/comm", "w").write("Relay(7)")
+open(sys.argv[1], "w").close()
+import signal; signal.pause()' "$BATS_TEST_TMPDIR/runs" >/dev/null 2>&1 </dev/null &
+	pid=$!
+	pids+=("$pid")
+	until [ -e "$BATS_TEST_TMPDIR/runs" ]; do
+		kill -0 "$pid"
+	done
+	WSLX_FORCE=wsl wslx snap proc --pid "$pid" --name one
+	[ "$status" -eq 3 ]
+	[[ "$stderr" == *"process $pid (Relay(7)) is WSL's own"*"name the program itself"* ]]
+	WSLX_FORCE=wsl wslx diag snapshot-readiness --pid "$pid"
+	[ "$status" -eq 3 ]
+	[[ "$output" == *"WSL's own"* ]]
+	# Elsewhere it is a name like any other.
+	wslx snap proc --pid "$pid" --name one
+	[ "$status" -eq 0 ]
+}
+
 @test "a pid that is taken is refused, and by whom is said" {
 	[ "$EUID" -eq 0 ] || skip "needs root"
 	apart sleep 1000
