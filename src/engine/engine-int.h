@@ -6,6 +6,7 @@
  *	dump.c		the order of a dump, ids of shared objects
  *	dump-task.c	what is asked of threads and processes
  *	dump-hidden.c	restrictions and resources that nothing lists: found by trying
+ *	dump-rare.c	settings that hardly any program has
  *	dump-mem.c	mappings and their pages
  *	dump-fd.c	descriptor tables and open file descriptions
  *	restore.c	the order of a restore

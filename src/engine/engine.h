@@ -15,7 +15,7 @@
  * Fault points. dump-seized, dump-frozen, dump-task, dump-files, dump-memory, dump-pages,
  * restore-begin, restore-tree, restore-memory, restore-files, restore-threads,
  * restore-state, restore-release.
- * Fallbacks. no-batch, borrow-page, no-pagemap-scan, no-timer-ids. "wsl": as under WSL2.
+ * Fallbacks. no-batch, borrow-page, no-pagemap-scan, no-timer-ids. As if: wsl (WSL2), numa (many nodes).
  */
 #ifndef WSLX_ENGINE_H
 #define WSLX_ENGINE_H

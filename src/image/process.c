@@ -65,7 +65,7 @@ static const struct field mm_rec_fields[] = {
 	FIELD(struct mm_rec, auxv, 14, 4096),
 	FIELD(struct mm_rec, exe, 15, IMAGE_IDS_MAX, "inode"),
 	FIELD(struct mm_rec, dumpable, 16, 2, "0, 1, 2"),
-	FIELD(struct mm_rec, thp_disable, 17, 1),
+	FIELD(struct mm_rec, thp_disable, 17, 3, "PR_GET_THP_DISABLE"),
 	FIELD(struct mm_rec, mdwe, 18, UINT32_MAX, "PR_SET_MDWE bits"),
 	FIELD(struct mm_rec, memory_merge, 19, 1),
 	FIELD(struct mm_rec, mlock_future, 20, UINT32_MAX, "MCL_*"),
@@ -446,6 +446,10 @@ static const struct field thread_rec_fields[] = {
 	FIELD(struct thread_rec, group_stop, 28, UINT32_MAX,
               "stop signal if the thread stands in a group stop"),
 	FIELD(struct thread_rec, mce_kill, 31, 2, "PR_MCE_KILL_GET"),
+	FIELD_HEX(struct thread_rec, speculation, 32, 0xffffff,
+		  "PR_GET_SPECULATION_CTRL of kind n in byte n"),
+	FIELD_HEX(struct thread_rec, numa_policy, 33, UINT32_MAX, "get_mempolicy(2)"),
+	FIELD(struct thread_rec, numa_nodes, 34, 128, "its nodes, a bit each"),
 };
 
 static const struct rec_type thread_rec_type = REC_TYPE(thread_rec, thread_rec_fields, .key = 1);

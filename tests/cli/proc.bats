@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# What restore proc refuses, and says then. $WSLX is the program.
+# What snap proc and restore proc refuse, and say then. $WSLX is the program.
 
 bats_require_minimum_version 1.5.0
 
@@ -149,6 +149,26 @@ import signal; signal.pause()' "$BATS_TEST_TMPDIR/runs" >/dev/null 2>&1 </dev/nu
 	# Elsewhere it is a name like any other.
 	wslx snap proc --pid "$pid" --name one
 	[ "$status" -eq 0 ]
+}
+
+@test "memory that is bound to NUMA nodes is refused where there are several" {
+	python3 -c 'import ctypes, mmap, os, signal, sys
+os.closerange(3, 4096); os.setsid()
+libc, memory, node = ctypes.CDLL(None), mmap.mmap(-1, 4096), ctypes.c_ulong(1)
+at = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+mbind = libc.syscall(237, ctypes.c_ulong(at), 4096, 2, ctypes.byref(node), 65, 0)
+with open(sys.argv[1] + ".new", "w") as f: f.write(str(mbind))
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+signal.pause()' "$BATS_TEST_TMPDIR/bound" >/dev/null 2>&1 </dev/null &
+	pid=$!
+	pids+=("$pid")
+	until [ -e "$BATS_TEST_TMPDIR/bound" ]; do
+		kill -0 "$pid"
+	done
+	[ "$(<"$BATS_TEST_TMPDIR/bound")" = 0 ] || skip "no mbind here"
+	WSLX_FORCE=numa wslx snap proc --pid "$pid" --name one
+	[ "$status" -eq 3 ]
+	[[ "$stderr" == *"NUMA nodes (mbind)"* ]]
 }
 
 @test "a pid that is taken is refused, and by whom is said" {
