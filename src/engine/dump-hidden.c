@@ -12,6 +12,7 @@
  *	MCL_FUTURE	what is mapped from now on will be locked: a task that may lock nothing is
  *			then refused a page, and in another way (EAGAIN) than for want of room,
  *			which is looked at later
+ *	I/O ports	a task without the right to it may ask for the level (iopl(2)) that it has
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -329,6 +330,23 @@ static int dump_lock_future(struct dump *d, struct dtask *t, const struct task_r
 	return 0;
 }
 
+static int check_ports(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+{
+	const bool exempt = t->status.cap_eff >> CAP_SYS_RAWIO & 1;
+	size_t tried;
+	int ret;
+
+	if (exempt)
+		queue_capset(r, &t->status, 1ull << CAP_SYS_RAWIO);
+	tried = REMOTE_QUEUE(r, SYS_iopl, U(3));
+	if (exempt)
+		queue_capset(r, &t->status, 0);
+	ret = remote_run(r, e);
+	if (!ret && remote_result(r, tried) == 0)
+		dump_obstacle(d, t->pid, "may use all I/O ports (iopl)");
+	return ret;
+}
+
 /* ---- all ------------------------------------------------------------------------------------ */
 
 int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec, struct remote *r,
@@ -338,6 +356,8 @@ int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec, str
 
 	if (!ret && t->mm_owner)
 		ret = dump_lock_future(d, t, rec, r, e);
+	if (!ret)
+		ret = check_ports(d, t, r, e);
 	if (!ret)
 		ret = check_keyrings(d, t, r, e);
 	if (!ret && has_undo(t))

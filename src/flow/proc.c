@@ -64,6 +64,9 @@ static int commit(struct store_writer *writer, const struct snap_proc *what,
 	const struct store_meta meta = {
 		.created_ns = im->taken_ns, .labels = labels, .n_labels = ARRAY_LEN(labels)};
 
+	/* Better said now than by the restore. */
+	if (process_image_check(im, e) < 0)
+		return err_wrap(e, e->code, "this snapshot could not be restored, by a mistake of wslx");
 	snprintf(pid, sizeof(pid), "%u", im->root);
 	snprintf(tasks, sizeof(tasks), "%zu", im->tasks.count);
 	rec_encode(&state, &process_image_type, im);

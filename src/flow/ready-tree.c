@@ -154,8 +154,9 @@ static const struct ready_kind {
          "its state is in the kernel; snapshot it with its own tool"},
 	{"fd:anon_inode:*", "kernel object", READY_NOT,
          "the kernel does not tell its state; close it before the snapshot"},
+	{"fd:namespace:own", "namespace", READY_RESTORABLE, NULL},
 	{"fd:*:\\[*]", "namespace", READY_FULL,
-         "it is to be opened again with its netns; close it before the snapshot"},
+         "the program is not in it; close it before the snapshot"},
 	{"fd:/memfd:*", "memfd", READY_RESTORABLE, NULL},
 	{"fd:/secretmem*", "secret memory", READY_NOT,
          "the kernel keeps it from everybody but the program itself"},
@@ -683,6 +684,14 @@ static bool is_unmounted(struct scan *s, const struct view_proc *p, const struct
 	return true;
 }
 
+static bool is_own_namespace(struct scan *s, const struct view_proc *p, const char *link)
+{
+	const char *name = arena_printf(&s->report->arena, "ns/%.*s", (int)strcspn(link, ":"), link);
+	const char *own = strchr(link, '/') ? NULL : view_link(s->view, path_of(s, p, name));
+
+	return own && !strcmp(own, link);
+}
+
 /* A pidfd may be of one thread. */
 static const char *pidfd_sign(struct scan *s, const struct view_fd *f)
 {
@@ -727,6 +736,8 @@ static const char *fd_sign(struct scan *s, const struct view_proc *p, const stru
 	    !text_to_u64(f->link + strlen("/dev/pts/"), 10, INT32_MAX, &index))
 		return arena_printf(a, "fd:%s:%s", f->link,
 		                    master_is_outside(s, (int)index) ? "outside" : "inside");
+	if (is_own_namespace(s, p, f->link))
+		return "fd:namespace:own";
 	if (is_unmounted(s, p, f))
 		return "fd:unmounted";
 	if (*f->link == '/' && s->report->wsl.version && on_windows_drive(s->view, f->link))

@@ -394,4 +394,7 @@ struct process_image {
 
 extern const struct rec_type process_image_type;
 
+/* What decoding checks of an image as a whole. Return: 0; -EBADMSG. */
+MUST_CHECK int process_image_check(const struct process_image *im, struct err *e);
+
 #endif
