@@ -267,6 +267,18 @@ static int queue_pending(struct steps *s, const struct list *pending, const stru
 	return 0;
 }
 
+/* Only what is not as with us, whose settings the stub has inherited: some cannot be taken back. */
+static void queue_speculation(struct steps *s, const struct thread_rec *rec)
+{
+	for (unsigned kind = 0; kind < 3; kind++) {
+		uint32_t mode = rec->speculation >> (8 * kind) & 0xff;
+
+		if (mode && (int)mode != prctl(PR_GET_SPECULATION_CTRL, kind, 0, 0, 0))
+			STEP(s, "speculation control", SYS_prctl, U(PR_SET_SPECULATION_CTRL), U(kind),
+			     U(mode & ~(uint32_t)PR_SPEC_PRCTL), U(0), U(0));
+	}
+}
+
 static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
 {
 	struct sched_request sched = {.size = sizeof(sched),
@@ -311,6 +323,11 @@ static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
 	STEP(s, "I/O priority", SYS_ioprio_set, U(IOPRIO_WHO_PROCESS), U(0), U(rec->ioprio));
 	STEP(s, "PR_MCE_KILL", SYS_prctl, U(PR_MCE_KILL), U(PR_MCE_KILL_SET), U(rec->mce_kill), U(0),
 	     U(0));
+	queue_speculation(s, rec);
+	if (rec->numa_policy)
+		STEP(s, "NUMA policy", SYS_set_mempolicy, U(rec->numa_policy),
+		     remote_in(&s->in, rec->numa_nodes.data, rec->numa_nodes.len),
+		     U(8 * rec->numa_nodes.len));
 	if (rec->tsc_mode == PR_TSC_SIGSEGV)
 		STEP(s, "TSC mode", SYS_prctl, U(PR_SET_TSC), U(rec->tsc_mode));
 	if (rec->cpuid_fault)
