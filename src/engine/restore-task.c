@@ -53,7 +53,7 @@ static int make_threads(struct restore *r, struct rtask *t, struct err *e)
 		struct rthread *next = &t->threads[t->n_threads];
 		struct rthread *creator = creator_for(t, next->rec);
 		uint64_t flags = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
-		size_t n = 1, made;
+		size_t n = 1;
 		struct birth *births;
 		int ret;
 
@@ -70,9 +70,9 @@ static int make_threads(struct restore *r, struct rtask *t, struct err *e)
 			births[i] = (struct birth){.flags = flags,
 						   .pid = next[i].rec->tid,
 						   .out = &next[i].tracee};
-		ret = remote_births(r, &creator->tracee, births, n, &made, e);
+		ret = remote_births(r, &creator->tracee, births, n, e);
 		free(births);
-		t->n_threads += made;
+		t->n_threads += n;
 		if (ret < 0)
 			return err_wrap(e, ret, "threads of process %u", t->rec->pid);
 	}
@@ -282,6 +282,18 @@ static int queue_pending(struct steps *s, const struct list *pending, const stru
 	return 0;
 }
 
+/* Only what is not as with us, whose settings the stub has inherited: some cannot be taken back. */
+static void queue_speculation(struct steps *s, const struct thread_rec *rec)
+{
+	for (unsigned kind = 0; kind < 3; kind++) {
+		uint32_t mode = rec->speculation >> (8 * kind) & 0xff;
+
+		if (mode && (int)mode != prctl(PR_GET_SPECULATION_CTRL, kind, 0, 0, 0))
+			STEP(s, "speculation control", SYS_prctl, U(PR_SET_SPECULATION_CTRL), U(kind),
+			     U(mode & ~(uint32_t)PR_SPEC_PRCTL), U(0), U(0));
+	}
+}
+
 static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
 {
 	struct sched_request sched = {.size = sizeof(sched),
@@ -326,6 +338,11 @@ static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
 	STEP(s, "I/O priority", SYS_ioprio_set, U(IOPRIO_WHO_PROCESS), U(0), U(rec->ioprio));
 	STEP(s, "PR_MCE_KILL", SYS_prctl, U(PR_MCE_KILL), U(PR_MCE_KILL_SET), U(rec->mce_kill), U(0),
 	     U(0));
+	queue_speculation(s, rec);
+	if (rec->numa_policy)
+		STEP(s, "NUMA policy", SYS_set_mempolicy, U(rec->numa_policy),
+		     remote_in(&s->in, rec->numa_nodes.data, rec->numa_nodes.len),
+		     U(8 * rec->numa_nodes.len));
 	if (rec->tsc_mode == PR_TSC_SIGSEGV)
 		STEP(s, "TSC mode", SYS_prctl, U(PR_SET_TSC), U(rec->tsc_mode));
 	if (rec->cpuid_fault)

@@ -26,7 +26,7 @@
 
 #include "engine/engine-int.h"
 
-#define REAP_TIMEOUT_MS 3000u
+#define PIDS_TIMEOUT_MS 3000u /* how long all of a restore waits for numbers to come free */
 
 /* A task while its tree is built. */
 struct node {
@@ -74,30 +74,47 @@ static bool read_holder(pid_t pid, struct proc_stat *out)
 	       !proc_parse_stat(buf_span(&text), out, NULL);
 }
 
-/*
- * A program that was just ended may still be a zombie: its pid is free when its parent has
- * waited for it, which a pidfd tells by POLLHUP (Linux 6.9).
- */
-static void wait_for_pids(struct restore *r)
+/* A process that is in the group or session with this number, which keeps the number taken. */
+static bool find_member(pid_t number, struct proc_stat *out)
 {
-	uint64_t deadline = os_clock_ns(CLOCK_MONOTONIC) + REAP_TIMEOUT_MS * 1000000u;
+	AUTO(arena) struct arena a = {0};
+	struct list pids = {0};
 
-	for (size_t i = 0; i < r->n_tasks; i++) {
-		AUTO(fd) int pidfd = os_pidfd_open((pid_t)r->tasks[i].rec->pid, 0);
-		struct proc_stat holder;
-		struct pollfd p = {.fd = pidfd};
-		uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
-
-		if (pidfd < 0 || now >= deadline ||
-		    !read_holder((pid_t)r->tasks[i].rec->pid, &holder) || holder.state != 'Z')
-			continue;
-		poll(&p, 1, (int)((deadline - now) / 1000000u) + 1);
-	}
+	if (os_list_numbers_at(AT_FDCWD, "/proc", &a, &pids) < 0)
+		return false;
+	LIST_EACH(&pids, uint64_t, pid)
+		if (read_holder((pid_t)*pid, out) &&
+		    (out->pgrp == number || out->session == number))
+			return true;
+	return false;
 }
 
-int say_pid_taken(pid_t pid, int code, struct err *e)
+/* Wait until nobody holds @pid, or the time is over, or the holder has not even ended. */
+static bool comes_free(struct restore *r, pid_t pid, struct proc_stat *holder)
 {
-	struct proc_stat holder = {0};
+	const struct timespec pause = {.tv_nsec = 1000000};
+	uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
+	AUTO(fd) int pidfd = -1;
+
+	if (!r->pids_until_ns)
+		r->pids_until_ns = now + PIDS_TIMEOUT_MS * 1000000u;
+	if (read_holder(pid, holder)) {
+		/* Its parent waits for it: a pidfd tells that by POLLHUP (Linux 6.9). */
+		struct pollfd p = {.fd = pidfd = os_pidfd_open(pid, 0)};
+
+		if (holder->state != 'Z' || now >= r->pids_until_ns)
+			return false;
+		poll(&p, pidfd >= 0, (int)((r->pids_until_ns - now) / 1000000u) + 1);
+		return true;
+	}
+	*holder = (struct proc_stat){0};
+	/* Nobody: it was given back since, or will be in a moment, of which no event tells. */
+	return now < r->pids_until_ns && !nanosleep(&pause, NULL);
+}
+
+int restore_pid_taken(struct restore *r, pid_t pid, int code, struct err *e)
+{
+	struct proc_stat holder;
 
 	if (code == -EPERM)
 		return err_say(e, -EPERM,
@@ -106,15 +123,24 @@ int say_pid_taken(pid_t pid, int code, struct err *e)
 			       pid);
 	if (code != -EEXIST)
 		return err_set(e, code, "a process with pid %d", pid);
-	if (!read_holder(pid, &holder))
-		return err_set(e, code, "pid %d", pid);
+	if (comes_free(r, pid, &holder))
+		return 0;
 	if (holder.state == 'Z')
 		return err_say(e, -EEXIST,
 			       "pid %d is held by \"%s\", which has ended and whose parent %d has not "
 			       "waited for it: end that one, or restore with --pidns",
 			       pid, holder.comm, holder.ppid);
-	return err_say(e, -EEXIST, "pid %d is taken by \"%s\": end that one, or restore with --pidns",
-		       pid, holder.comm);
+	if (holder.state)
+		return err_say(e, -EEXIST,
+			       "pid %d is taken by \"%s\": end that one, or restore with --pidns", pid,
+			       holder.comm);
+	if (find_member(pid, &holder))
+		return err_say(e, -EEXIST,
+			       "pid %d is the number of the process group or session that process "
+			       "%d (\"%s\") is in: end that one, or restore with --pidns",
+			       pid, holder.pid, holder.comm);
+	return err_say(e, -EEXIST,
+		       "pid %d is taken, and nothing tells by whom: restore with --pidns", pid);
 }
 
 static void queue_birth(struct remote *in, const struct birth *b)
@@ -128,32 +154,53 @@ static void queue_birth(struct remote *in, const struct birth *b)
 	REMOTE_QUEUE(in, SYS_clone3, remote_in(in, &args, sizeof(args)), U(sizeof(args)));
 }
 
-int remote_births(struct restore *r, struct tracee *creator, const struct birth *births, size_t n,
-		  size_t *made, struct err *e)
+/* Those of @todo (indices, @n of them) at once. @n: afterwards how many are still to be born. */
+static int try_births(struct restore *r, struct remote *in, const struct birth *births, size_t *todo,
+		      size_t *n, struct err *e)
 {
+	size_t first_born = in->born.count, tried = 0, left = 0;
+	int ret;
+
+	while (tried < *n && remote_has_room(in, 1, 256))
+		queue_birth(in, &births[todo[tried++]]);
+	ret = remote_run(in, e);
+	/* Those beside one that failed are there, and must end with it. */
+	for (size_t i = 0, born = first_born; born < in->born.count && i < tried; i++) {
+		int adopted;
+
+		if (!ret && remote_result(in, i) < 0)
+			continue;
+		adopted = tracee_adopt(births[todo[i]].out, *LIST_AT(&in->born, pid_t, born++),
+				       ret ? NULL : e);
+		ret = ret ? ret : adopted;
+	}
+	for (size_t i = 0; !ret && i < *n; i++) {
+		if (i < tried && remote_result(in, i) >= 0)
+			continue;
+		if (i < tried)
+			ret = restore_pid_taken(r, (pid_t)births[todo[i]].pid,
+						(int)remote_result(in, i), e);
+		todo[left++] = todo[i];
+	}
+	*n = left;
+	return ret;
+}
+
+int remote_births(struct restore *r, struct tracee *creator, const struct birth *births, size_t n,
+		  struct err *e)
+{
+	size_t *todo;
 	struct remote in;
 	int ret = remote_begin(&in, creator, &r->place, e);
 
-	*made = 0;
 	if (ret < 0)
 		return ret;
-	for (size_t queued = 0, first; !ret && queued < n;) {
-		for (first = queued; queued < n && remote_has_room(&in, 1, 256); queued++)
-			queue_birth(&in, &births[queued]);
-		ret = remote_run(&in, e);
-		for (size_t i = first; !ret && i < queued; i++)
-			if (remote_result(&in, i - first) < 0)
-				ret = say_pid_taken((pid_t)births[i].pid,
-						    (int)remote_result(&in, i - first), e);
-		/* Those beside one that failed are there, and must end with the others. */
-		for (; *made < in.born.count; ++*made) {
-			int adopted = tracee_adopt(births[*made].out,
-						   *LIST_AT(&in.born, pid_t, *made),
-						   ret ? NULL : e);
-
-			ret = ret ? ret : adopted;
-		}
-	}
+	todo = xalloc(n * sizeof(*todo));
+	for (size_t i = 0; i < n; i++)
+		todo[i] = i;
+	while (!ret && n)
+		ret = try_births(r, &in, births, todo, &n, e);
+	free(todo);
 	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
 		ret = -ESRCH;
 	return ret;
@@ -163,8 +210,7 @@ int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags, uint
 		 uint32_t pid, struct tracee *out, struct err *e)
 {
 	const struct birth birth = {flags, exit_signal, pid, out};
-	size_t made;
-	int ret = remote_births(r, creator, &birth, 1, &made, e);
+	int ret = remote_births(r, creator, &birth, 1, e);
 
 	return ret ? ret : tracee_set_sigmask(out, 0, e);
 }
@@ -240,7 +286,6 @@ static int births_of(struct walk *w, struct node *p, struct node *const *childre
 		     struct err *e)
 {
 	struct birth *births;
-	size_t made;
 	int ret;
 
 	for (size_t i = 0; i < n; i++) {
@@ -254,16 +299,14 @@ static int births_of(struct walk *w, struct node *p, struct node *const *childre
 		struct rtask *t = &w->r->tasks[children[i] - w->nodes];
 
 		t->threads[0].rec = leader_of(children[i]->rec);
+		t->n_threads = 1;
 		births[i] = (struct birth){sharing_flags(children[i]->rec, p->rec),
 					   children[i]->rec->exit_signal, children[i]->rec->pid,
 					   &t->threads[0].tracee};
 	}
-	ret = remote_births(w->r, tracee_of(w, p), births, n, &made, e);
-	for (size_t i = 0; i < made; i++) {
-		w->r->tasks[children[i] - w->nodes].n_threads = 1;
-		if (!ret)
-			ret = tracee_set_sigmask(births[i].out, 0, e);
-	}
+	ret = remote_births(w->r, tracee_of(w, p), births, n, e);
+	for (size_t i = 0; !ret && i < n; i++)
+		ret = tracee_set_sigmask(births[i].out, 0, e);
 	free(births);
 	return ret;
 }
@@ -537,11 +580,7 @@ int restore_tree(struct restore *r, int there, struct err *e)
 {
 	const struct task_rec *root = LIST_AT(&r->image->tasks, struct task_rec, 0);
 	struct walk w;
-	int ret;
-
-	if (!r->options->pidns)
-		wait_for_pids(r);
-	ret = stub_spawn(r, root, there, e);
+	int ret = stub_spawn(r, root, there, e);
 
 	if (!ret)
 		ret = join_or_found_session(r, root, e);

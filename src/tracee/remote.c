@@ -215,15 +215,21 @@ static int map_page(struct remote *r, struct err *e)
 			       "address space?)",
 			       r->t->tid, REMOTE_PAGE_BYTES / 1024);
 	r->page = remote_at((uint64_t)at);
-	r->own_page = true;
 	/* Never writable and executable at once: a task may have forbidden itself that. */
 	ret = REMOTE_CALL(r, &at, e, SYS_mmap, U(r->page.at), U(PAGE_BYTES),
 			  U(PROT_READ | PROT_EXEC), U(MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED),
 			  U(-1), U(0));
 	if (ret < 0)
 		return ret;
-	if (at < 0)
-		return err_set(e, (int)at, "task %d: a page for code", r->t->tid);
+	if (at < 0) {
+		int64_t ignored;
+
+		/* One mapping too many. What we have goes: the task's own memory may be borrowed. */
+		ret = REMOTE_CALL(r, &ignored, e, SYS_munmap, U(r->page.at), U(REMOTE_PAGE_BYTES));
+		r->page = remote_at(0);
+		return ret ? ret : err_set(e, (int)at, "task %d: a page for code", r->t->tid);
+	}
+	r->own_page = true;
 	return tracee_poke(r->t, r->page, remote_code, sizeof(remote_code), e);
 }
 
