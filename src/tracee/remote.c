@@ -159,8 +159,10 @@ static int enter_call(struct remote *r, const struct call *c, struct err *e)
 	return ret;
 }
 
-/* From wherever it stands into a stop inside signal delivery, where the kernel decides about
- * restarts. It executes no instruction on the way. */
+/*
+ * From wherever it stands into a stop inside signal delivery, where the kernel decides about
+ * restarts. It executes no instruction on the way.
+ */
 static int go_to_signal_delivery(struct remote *r, struct err *e)
 {
 	r->in_syscall_stop = false;
