@@ -11,6 +11,7 @@
  *	writer.c    one snapshot from begin to commit
  *	settle.c    digests that a commit did not wait for
  *	reader.c    one snapshot from name to pages
+ *	mark.c      which snapshots were restored
  *	whole.c     list, rm, verify, gc
  */
 #ifndef WSLX_STORE_PARTS_H
@@ -360,6 +361,13 @@ MUST_CHECK int head_read(struct store *s, const struct entry *entry, struct aren
 
 /* Every digest and every frame of a snapshot that is open. */
 MUST_CHECK int reader_verify(struct store_reader *r, struct store_report *report, struct err *e);
+
+/* ---- mark.c ---------------------------------------------------------------------------- */
+
+/* A snapshot goes, and with it the mark that says that it was restored. */
+void mark_forget(struct store *s, const struct blob *manifest);
+/* Remove the marks of snapshots that are gone; the lock is held exclusively. */
+MUST_CHECK int mark_sweep(struct store *s, struct err *e);
 
 /* ---- whole.c --------------------------------------------------------------------------- */
 

@@ -13,7 +13,7 @@
  * store-blob-rename, store-blobs-dir-sync, store-index-rename, store-root-dir-sync,
  * store-writer-end. A removal has those of the index, and store-blob-unlink; settling has
  * store-settle-hash, store-settle-manifest, store-settle-link, store-blobs-dir-sync and those of
- * a removal; gc has store-gc-leftover, and those of settling.
+ * a removal; gc has store-gc-leftover, and those of settling. A claim has restore-mark.
  */
 #ifndef WSLX_STORE_H
 #define WSLX_STORE_H
@@ -178,6 +178,30 @@ void store_reader_close(struct store_reader *r); /* accepts NULL */
 static inline void auto_store_reader(struct store_reader **r)
 {
 	store_reader_close(*r);
+}
+
+/* ---- restored once ------------------------------------------------------------------------ */
+
+/*
+ * A program goes on once. Who restores a snapshot claims it, keeps the claim when the program is
+ * about to run, and ends it by every way out; what was not kept is as if it had never been.
+ */
+struct store_claim;
+
+/**
+ * store_claim() - claim a snapshot for one restore
+ * @meta:  of a reader; its name and digest
+ * @again: also one that was restored, or is being restored
+ * Return: 0; -EALREADY with a sentence that says when it was restored.
+ */
+MUST_CHECK int store_claim(struct store *s, const struct store_meta *meta, bool again,
+                           struct store_claim **out, struct err *e);
+/* The snapshot counts as restored from now on, durably. */
+MUST_CHECK int store_claim_keep(struct store_claim *c, struct err *e);
+void store_claim_end(struct store_claim *c); /* accepts NULL */
+static inline void auto_store_claim(struct store_claim **c)
+{
+	store_claim_end(*c);
 }
 
 /* ---- the whole store ------------------------------------------------------------------- */

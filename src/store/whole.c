@@ -262,6 +262,9 @@ int store_remove(struct store *s, const char *name, struct err *e)
 		r = index_publish(s, s->tmp_fd, e);
 	if (r < 0)
 		return r;
+	LIST_EACH (&x.entries, const struct entry, it)
+		if (it->name && it->ours && !strcmp(it->name, name))
+			mark_forget(s, &it->manifest);
 	/* The name is gone, which is what was asked; a blob that stays is for gc. */
 	(void)!sweep_blobs(s, &blobs, NULL, NULL);
 	return 0;
@@ -333,6 +336,8 @@ int store_gc(struct store *s, struct store_report *report, struct err *e)
 		r = sweep_keys(s, e);
 	if (!r)
 		r = sweep_blobs(s, NULL, &sum, e);
+	if (!r)
+		r = mark_sweep(s, e);
 	*report = sum;
 	if (!r && settled < 0) {
 		if (e)

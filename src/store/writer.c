@@ -275,6 +275,9 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 			unmove_blobs(w, fresh, n);
 		return r;
 	}
+	LIST_EACH (&x.entries, const struct entry, it)
+		if (it->name && !strcmp(it->name, name))
+			mark_forget(s, &it->manifest);
 	/* The snapshot is safe; what this cannot remove of the old one is for gc. */
 	if (old_blobs.count)
 		(void)!sweep_blobs(s, &old_blobs, NULL, NULL);
