@@ -544,6 +544,40 @@ static void a_reader_does_not_notice_that_a_snapshot_is_settled(void)
 	remove_tree(root);
 }
 
+static void what_was_restored_stays_restored_when_it_is_settled(void)
+{
+	AUTO(text) char *root = make_folder();
+	struct content c = {.state = "s"};
+	struct store *s = open_store(root);
+	struct store_claim *claim = NULL;
+	struct err e = {0};
+
+	make_pages(&c.pages, 300, 4);
+	must(commit(s, "it", &c, &unsettled, &e), &e);
+	for (int round = 0; round < 3; round++) {
+		struct store_reader *reader = NULL;
+		struct store_report report;
+		int r;
+
+		must(store_reader_open(s, "it", &reader, &e), &e);
+		r = store_claim(s, store_reader_meta(reader), false, &claim, &e);
+		if (!round) {
+			/* Settled between the claim and its end. */
+			must(r, &e);
+			must(store_settle(s, NULL, &e), &e);
+			must(store_claim_keep(claim, &e), &e);
+			store_claim_end(claim);
+		} else {
+			ok(r == -EALREADY, "round %d: %d", round, r);
+			ok(store_gc(s, &report, &e) == 0, "%s", e.text);
+		}
+		store_reader_close(reader);
+	}
+	store_close(s);
+	buf_finish(&c.pages);
+	remove_tree(root);
+}
+
 static void a_detached_process_settles_and_keeps_nothing_open(void)
 {
 	AUTO(text) char *root = make_folder();
@@ -657,6 +691,7 @@ int main(void)
 	RUN(other_tools_images_are_kept_and_not_opened);
 	RUN(a_snapshot_is_whole_before_it_is_settled_and_after);
 	RUN(a_reader_does_not_notice_that_a_snapshot_is_settled);
+	RUN(what_was_restored_stays_restored_when_it_is_settled);
 	RUN(a_detached_process_settles_and_keeps_nothing_open);
 	RUN(oci_tools_can_copy_a_snapshot);
 	RUN(the_default_place_follows_the_environment);
