@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which snapshots were restored: `restored/HEX` with the snapshot's id, which stays when the
- * snapshot is settled and its manifest becomes another. The file of a snapshot that was holds the time; that of one that is being restored is empty and locked; an
- * empty one that nobody has locked was left by a restore that was killed, and means nothing.
+ * snapshot is settled and its manifest becomes another. The file of one that was restored holds
+ * the time; that of one that is being restored is empty and locked; an empty one that nobody has
+ * locked was left by a restore that was killed, and means nothing.
  */
 #include "store/parts.h"
 

@@ -217,9 +217,9 @@ static const char *const remove_points[] = {
 	"store-root-dir-sync", "store-blob-unlink",
 };
 static const char *const settle_points[] = {
-	"store-settle-hash", "store-settle-manifest", "store-settle-link",  "store-blobs-dir-sync",
-	"store-index-write", "store-index-sync",      "store-index-rename", "store-root-dir-sync",
-	"store-blob-unlink",
+	"store-settle-hash",    "store-settle-manifest", "store-settle-link",
+	"store-blobs-dir-sync", "store-index-write",     "store-index-sync",
+	"store-index-rename",   "store-root-dir-sync",   "store-blob-unlink",
 };
 static const char *const gc_points[] = {"store-gc-leftover", "store-blob-unlink"};
 
@@ -308,7 +308,7 @@ static void a_first_use_that_dies_can_be_repeated(void)
 			ok(compare(s, "it", &old, &e) == 0, "%s: %s", fault, e.text);
 			ok(store_gc(s, &report, &e) == 0, "%s: %s", fault, e.text);
 			find_files(root, &a, &files);
-			LIST_EACH (&files, char *, path)
+			LIST_EACH(&files, char *, path)
 				ok(!strstr(*path, "key.new"), "%s left %s", fault, *path);
 			store_close(s);
 			remove_tree(root);
@@ -566,9 +566,9 @@ static int settle_often(struct store *s, struct err *e)
 
 static void many_processes_do_not_disturb_each_other(void)
 {
-	static action *const actions[] = {commit_often, commit_often, collect_often, commit_often,
-	                                  read_often,   read_often,   replace_often,
-	                                  settle_often, settle_often};
+	static action *const actions[] = {commit_often,  commit_often, collect_often,
+	                                  commit_often,  read_often,   read_often,
+	                                  replace_often, settle_often, settle_often};
 	AUTO(text) char *root = make_victim();
 	struct store_report report;
 	struct store *s;

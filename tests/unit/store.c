@@ -534,8 +534,8 @@ static void a_reader_does_not_notice_that_a_snapshot_is_settled(void)
 	must(store_reader_open(s, "it", &reader, &e), &e);
 	must(store_settle(s, NULL, &e), &e);
 	buf_extend(&pages, c.pages.len);
-	ok(store_reader_source(reader)->read(store_reader_source(reader), 0, 300, pages.data,
-	                                     &e) == 0,
+	ok(store_reader_source(reader)->read(store_reader_source(reader), 0, 300, pages.data, &e) ==
+	           0,
 	   "%s", e.text);
 	ok(span_equal(buf_span(&pages), buf_span(&c.pages)));
 	store_reader_close(reader);
