@@ -230,6 +230,7 @@ struct restore {
 	uint64_t parked_bytes;
 	uint64_t vdso_start, vvar_start, vclock_start; /* parked addresses, 0: there is none */
 	uint64_t vdso_bytes, vvar_bytes, vclock_bytes;
+	struct filler *filler; /* restore-mem.c */
 	int *files;  /* by file id - 1: our descriptor, -1 */
 	int *inodes; /* by inode id - 1: our descriptor (memfd, ghost, O_PATH), -1 */
 	int *tty_masters, *tty_slaves; /* by tty id - 1 */
@@ -261,6 +262,14 @@ MUST_CHECK int plan_tree(const struct process_image *im, struct err *e);
 MUST_CHECK int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 			    uint64_t exit_signal, uint32_t pid, struct tracee *out,
 			    struct err *e);
+/**
+ * remote_clone_threads() - make @creator create @n threads
+ * @threads: their records are there; the tracees, all stopped, with everything blocked
+ * Return: 0; negative errno. @made: how many there are now, in either case.
+ */
+MUST_CHECK int remote_clone_threads(struct restore *r, struct tracee *creator, uint64_t flags,
+				    struct rthread *threads, size_t n, size_t *made,
+				    struct err *e);
 /* One call in a stub, with two arguments and zeros. */
 MUST_CHECK int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e,
 			  long nr, uint64_t a, uint64_t b);
@@ -270,8 +279,12 @@ MUST_CHECK int remote_one(struct restore *r, struct tracee *t, int64_t *result, 
  */
 MUST_CHECK int restore_pid_taken(struct restore *r, pid_t pid, int code, struct err *e);
 
-/* restore-mem.c: map all, fill all, then what only a filled mapping can get */
-MUST_CHECK int restore_memory(struct restore *r, struct err *e);
+/* restore-mem.c: map all, and begin to fill it, which goes on meanwhile */
+MUST_CHECK int restore_memory_begin(struct restore *r, struct err *e);
+/* The memory of a task is filled after this, and has what only a filled mapping can get. */
+MUST_CHECK int restore_memory_finish(struct restore *r, struct rtask *t, struct err *e);
+/* Nothing is filled any more. Needed on every way out. */
+void restore_memory_stop(struct restore *r);
 
 /* restore-task.c */
 MUST_CHECK int restore_threads(struct restore *r, struct err *e);

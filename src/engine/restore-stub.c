@@ -262,7 +262,7 @@ static pid_t clone_root(struct restore *r, uint32_t pid, int transport)
 				  .set_tid = (uint64_t)(uintptr_t)&set_tid,
 				  .set_tid_size = 1};
 	bool detached = r->options->tty < 0;
-	pid_t helper = detached ? fork() : 0;
+	pid_t helper = detached ? vfork() : 0;
 	int status;
 	long born;
 

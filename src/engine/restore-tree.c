@@ -143,12 +143,20 @@ int restore_pid_taken(struct restore *r, pid_t pid, int code, struct err *e)
 		       "pid %d is taken, and nothing tells by whom: restore with --pidns", pid);
 }
 
-/* Make @creator create a task. @out: the new one, stopped. */
-int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
-			uint64_t exit_signal, uint32_t pid, struct tracee *out, struct err *e)
+static size_t queue_clone(struct remote *in, uint64_t flags, uint64_t exit_signal, uint32_t pid)
 {
 	int32_t set_tid = (int32_t)pid;
-	struct clone_args args = {.flags = flags, .exit_signal = exit_signal, .set_tid_size = 1};
+	struct clone_args args = {.flags = flags,
+				  .exit_signal = exit_signal,
+				  .set_tid = remote_in(in, &set_tid, sizeof(set_tid)),
+				  .set_tid_size = 1};
+
+	return REMOTE_QUEUE(in, SYS_clone3, remote_in(in, &args, sizeof(args)), U(sizeof(args)));
+}
+
+int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags, uint64_t exit_signal,
+		 uint32_t pid, struct tracee *out, struct err *e)
+{
 	struct remote in;
 	int64_t result = -1;
 	int ret = remote_begin(&in, creator, &r->place, e);
@@ -156,18 +164,15 @@ int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 	if (ret < 0)
 		return ret;
 	while (!ret && result < 0) {
-		size_t call;
+		size_t call = queue_clone(&in, flags, exit_signal, pid);
 
-		args.set_tid = remote_in(&in, &set_tid, sizeof(set_tid));
-		call = REMOTE_QUEUE(&in, SYS_clone3, remote_in(&in, &args, sizeof(args)),
-				    U(sizeof(args)));
 		ret = remote_run(&in, e);
 		result = ret ? 0 : remote_result(&in, call);
 		if (result < 0)
 			ret = restore_pid_taken(r, (pid_t)pid, (int)result, e);
 	}
 	if (!ret)
-		ret = tracee_adopt(out, (pid_t)in.event_message, e);
+		ret = tracee_adopt(out, *LIST_AT(&in.born, pid_t, 0), e);
 	/* It was born inside of our scope and so with everything blocked. */
 	if (!ret)
 		ret = tracee_set_sigmask(out, 0, e);
@@ -176,15 +181,57 @@ int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 	return ret;
 }
 
-int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e, long nr,
-		      uint64_t a, uint64_t b)
+int remote_clone_threads(struct restore *r, struct tracee *creator, uint64_t flags,
+			 struct rthread *threads, size_t n, size_t *made, struct err *e)
 {
 	struct remote in;
+	int ret = remote_begin(&in, creator, &r->place, e);
+
+	*made = 0;
+	if (ret < 0)
+		return ret;
+	for (size_t queued = 0, first; !ret && queued < n;) {
+		for (first = queued; queued < n && remote_has_room(&in, 1, 256); queued++)
+			queue_clone(&in, flags, 0, threads[queued].rec->tid);
+		ret = remote_run(&in, e);
+		for (size_t i = first; !ret && i < queued; i++) {
+			pid_t tid = (pid_t)threads[i].rec->tid;
+
+			if (remote_result(&in, i - first) >= 0)
+				continue;
+			ret = restore_pid_taken(r, tid, (int)remote_result(&in, i - first), e);
+			/* The others of this batch are born already: there is no second try. */
+			if (!ret)
+				ret = err_say(e, -EEXIST, "pid %d was taken a moment ago: try again",
+					      tid);
+		}
+		/* Those before one that failed are there, and must end with the others. */
+		for (; *made < in.born.count; ++*made) {
+			int adopted = tracee_adopt(&threads[*made].tracee,
+						   *LIST_AT(&in.born, pid_t, *made),
+						   ret ? NULL : e);
+
+			ret = ret ? ret : adopted;
+		}
+	}
+	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
+		ret = -ESRCH;
+	return ret;
+}
+
+int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e, long nr,
+	       uint64_t a, uint64_t b)
+{
+	struct remote in;
+	size_t call;
 	int ret = remote_begin(&in, t, &r->place, e);
 
 	if (ret < 0)
 		return ret;
-	ret = REMOTE_CALL(&in, result, e, nr, a, b, U(0), U(0));
+	call = REMOTE_QUEUE(&in, nr, a, b, U(0), U(0));
+	ret = remote_run(&in, e);
+	if (!ret)
+		*result = remote_result(&in, call);
 	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
 		ret = -ESRCH;
 	return ret;
@@ -396,6 +443,9 @@ static int make_groups(struct walk *w, struct err *e)
 
 		if (rec->pgid == rec->pid || (n == w->nodes && !root_leads))
 			continue;
+		if (find_node(w, rec->pgid) && w->r &&
+		    getpgid(tracee_of(w, n)->tid) == tracee_of(w, find_node(w, rec->pgid))->tid)
+			continue; /* born in it */
 		if (find_node(w, rec->pgid))
 			r = set_group(w, w->r ? tracee_of(w, n) : NULL, rec->pid, rec->pgid, e);
 		else if (rec->pgid == outside)

@@ -221,7 +221,7 @@ static int build(struct restore *r, struct err *e)
 	if (!ret)
 		ret = FAULT(e, "restore-tree");
 	if (!ret)
-		ret = restore_memory(r, e);
+		ret = restore_memory_begin(r, e);
 	if (!ret)
 		ret = restore_threads(r, e);
 	if (!ret)
@@ -257,6 +257,7 @@ int restore_run(struct process_image *im, struct page_source *pages,
 
 	prepare(&r);
 	ret = build(&r, e);
+	restore_memory_stop(&r);
 	if (!ret)
 		ret = FAULT(e, "restore-release");
 	if (!ret && options->about_to_run)

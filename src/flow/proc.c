@@ -10,6 +10,9 @@
 #include "flow/flow.h"
 #include "os/os.h"
 
+/* Digests of less than this are there before anybody could ask for them: 3 ms. */
+#define UNSETTLED_BYTES (4u << 20)
+
 /*
  * While tasks are frozen or half built, a signal to us must not end us in the middle of a
  * remote call; SIGCHLD is waited for. What was blocked comes back at the end.
@@ -94,9 +97,11 @@ static int snap(struct dump *d, struct store_writer *writer, const struct snap_p
 int flow_snap_proc(struct store *store, const struct snap_proc *what,
 		   struct snap_proc_result *result, struct err *e)
 {
-	const struct store_options options = {.replace = what->replace};
+	const struct store_options options = {.replace = what->replace,
+					      .unsettled_bytes = UNSETTLED_BYTES};
 	AUTO(store_writer) struct store_writer *writer = NULL;
 	uint64_t start = os_clock_ns(CLOCK_MONOTONIC);
+	struct err unheard = {0};
 	struct dump *d = NULL;
 	sigset_t before;
 	int r = store_name_check(what->name, e);
@@ -118,6 +123,9 @@ int flow_snap_proc(struct store *store, const struct snap_proc *what,
 	}
 	dump_finish(d);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	/* The snapshot is safe. If nobody can be found to settle it, gc will do it. */
+	if (!r && store_writer_left_unsettled(writer))
+		(void)!store_settle_detached(store, &unheard);
 	result->total_ns = os_clock_ns(CLOCK_MONOTONIC) - start;
 	return r;
 }
