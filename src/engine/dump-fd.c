@@ -111,8 +111,6 @@ static const char *unclaimed(const char *link)
 		{"anon_inode:[fscontext]", "a file system that is being set up"},
 		{"anon_inode:[mount", "a mount"},
 		{"/secretmem", "secret memory, which nobody else may read"},
-		{"mnt:[", "a mount namespace"},
-		{"net:[", "a network namespace"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)

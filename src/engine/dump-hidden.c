@@ -256,7 +256,7 @@ static bool has_undo(const struct dtask *t)
 	return false;
 }
 
-/* ---- locks of what is not mapped yet ----------------------------------------------------------- */
+/* ---- locks of what is not mapped yet, ports ------------------------------------------------ */
 
 static uint64_t max_map_count(void)
 {

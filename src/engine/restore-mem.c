@@ -333,8 +333,8 @@ static int finish_mm(struct builder *b, const struct mm_rec *mm, struct err *e)
 	if (ret < 0)
 		return ret;
 	if (mm->thp_disable)
-		CALL(b, e, "PR_SET_THP_DISABLE", 0, SYS_prctl, U(PR_SET_THP_DISABLE), U(1), U(mm->thp_disable & ~1u),
-		     U(0), U(0));
+		CALL(b, e, "PR_SET_THP_DISABLE", 0, SYS_prctl, U(PR_SET_THP_DISABLE), U(1),
+		     U(mm->thp_disable & ~1u), U(0), U(0));
 	if (mm->memory_merge)
 		CALL(b, e, "PR_SET_MEMORY_MERGE", 0, SYS_prctl, U(PR_SET_MEMORY_MERGE), U(1), U(0),
 		     U(0), U(0));
