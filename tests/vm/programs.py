@@ -29,12 +29,12 @@ mount -t tmpfs tmpfs "$1/tmp"
 mount -t proc proc "$1/proc"
 mount --rbind /dev "$1/dev"
 mount --bind "$2" "$1/srv"
-exec chroot "$1" sh /srv/run "$3"
+exec chroot "$1" /bin/dash /srv/run "$3"
 """
 
 IN_MACHINE = """
 mkdir /mnt && mount -t ext4 /dev/vda /mnt && mount -t tmpfs tmpfs /mnt/tmp && mount -t proc proc /mnt/proc &&
-mount -t devtmpfs devtmpfs /mnt/dev && cp /programs/* /mnt/srv/ && echo rea''dy
+mount -t devtmpfs devtmpfs /mnt/dev && cp /root/* /mnt/srv/ && echo rea''dy
 """
 
 
@@ -62,7 +62,7 @@ class Guest:
 
     def run(self, name):
         if not self.machine:
-            scripts = {path: f"/programs/{os.path.basename(path)}"
+            scripts = {path: f"/root/{os.path.basename(path)}"
                        for path in glob.glob(f"{HERE}/programs/*")}
             args = boot_args(tools=("mkdir", "mount", "cp", "chroot", "dmesg", "grep"), scripts=scripts)
             self.machine = Machine([*args, "--memory", "1G", "--disk",
@@ -70,7 +70,7 @@ class Guest:
             self.machine.expect("/ # ")
             self.machine.send(IN_MACHINE.strip().replace("\n", " ") + "\n")
             self.machine.expect("ready", patience=120)
-        self.machine.send(f"chroot /mnt sh /srv/run {name}\n")
+        self.machine.send(f"chroot /mnt /bin/dash /srv/run {name}\n")
         out = self.machine.expect(f"END {name} ")
         return parts(out + self.machine.expect("\n"), name)
 

@@ -28,7 +28,7 @@ static void long_doubles(void)
 		if (i % 500 == 0)
 			printf("%d %La %La %.21Lg %Lf\n", i, sum, product, sum, rintl(sum * 1e3L));
 	}
-	printf("%La %La %La %La\n", powl(1.1L, 300), cbrtl(2), tgammal(5.5L), j0(1.5));
+	printf("%La %La %La %La\n", powl(1.1L, 300), cbrtl(2), tgammal(5.5L), j0l(1.5L));
 }
 
 static void doubles(void)
