@@ -51,8 +51,8 @@ print scalar(gmtime 1700000000), ' ', timegm(1, 2, 3, 4, 5, 2033), "\n";
 print reduce { ($a * 31 + ord $b) % 1000000007 } 7, split //, substr $text, 0, 60000;
 print "\n";
 
-sub ackermann { my ($m, $k) = @_; return !$m ? $k + 1 : !$k ? ackermann($m - 1, 1) : ackermann($m - 1, ackermann($m, $k - 1)); }
-{ no warnings 'recursion'; print ackermann(2, 120), "\n"; }
+sub ackermann { no warnings 'recursion'; my ($m, $k) = @_; return !$m ? $k + 1 : !$k ? ackermann($m - 1, 1) : ackermann($m - 1, ackermann($m, $k - 1)); }
+print ackermann(2, 120), "\n";
 print eval { die {code => 7} } // "died with $@->{code}", "\n";
 my $pid = open(my $child, '-|') // die;
 if (!$pid) { print "from a child\n"; exit 3; }
