@@ -285,7 +285,7 @@ op_fn *const x86_jcc[16] = {jo, jno, jb, jae, je, jne, jbe, ja, js, jns, jp, jnp
 
 OP(x86_op_jmp)
 {
-	TAKE_LINK;
+	TAKE_LINK_THROUGH_STUB;
 }
 
 OP(x86_op_fall)
@@ -307,7 +307,7 @@ OP_MEMORY_GLOBAL(x86_op_call, {
 
 	MEMORY_STORE(64, sp, cpu->reg[REG_PAGE] + op->off + op->len);
 	cpu->reg[X86_RSP] = sp;
-	TAKE_LINK;
+	TAKE_LINK_THROUGH_STUB;
 })
 
 OP_MEMORY_GLOBAL(x86_op_ret, {
