@@ -95,11 +95,27 @@ OP_MEMORY_GLOBAL(x86_op_push_i, {
 	NEXT;
 })
 
-OP(x86_op_push_m)
-{
-	x86_push(cpu, op, 3, load64(cpu, op, op_ea_any(cpu, op, 8, false)));
+/* In handlers that are there once for all kinds of address: the fast copy does the simple ones. */
+#define SIMPLE_ADDRESS(linear)                                                                     \
+	do {                                                                                       \
+		if (slow)                                                                          \
+			linear = op_ea_any(cpu, op, 8, false);                                     \
+		else if ((op->ea & 3) == EA_GENERAL)                                               \
+			return twin(cpu, op);                                                      \
+		else                                                                               \
+			linear = op_ea_simple(cpu, op);                                            \
+	} while (0)
+
+OP_MEMORY_GLOBAL(x86_op_push_m, {
+	const uint64_t sp = cpu->reg[X86_RSP] - 8;
+	uint64_t linear, v;
+
+	SIMPLE_ADDRESS(linear);
+	MEMORY_LOAD(64, v, linear);
+	MEMORY_STORE(64, sp, v);
+	cpu->reg[X86_RSP] = sp;
 	NEXT;
-}
+})
 
 /* POP RSP leaves the popped value, not the incremented one. */
 OP_MEMORY_GLOBAL(x86_op_pop_r, {
@@ -335,9 +351,10 @@ OP(x86_op_jmp_r)
 }
 
 OP_MEMORY_GLOBAL(x86_op_jmp_m, {
-	uint64_t rip;
+	uint64_t linear, rip;
 
-	MEMORY_LOAD(64, rip, op_ea_any(cpu, op, 8, false));
+	SIMPLE_ADDRESS(linear);
+	MEMORY_LOAD(64, rip, linear);
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
 })
@@ -351,14 +368,17 @@ OP_MEMORY_GLOBAL(x86_op_call_r, {
 	return x86_jump(cpu, rip);
 })
 
-OP(x86_op_call_m)
-{
-	uint64_t rip = load64(cpu, op, op_ea_any(cpu, op, 8, false));
+OP_MEMORY_GLOBAL(x86_op_call_m, {
+	const uint64_t sp = cpu->reg[X86_RSP] - 8;
+	uint64_t linear, rip;
 
-	x86_push(cpu, op, 3, cpu->reg[REG_PAGE] + op->off + op->len);
+	SIMPLE_ADDRESS(linear);
+	MEMORY_LOAD(64, rip, linear);
+	MEMORY_STORE(64, sp, cpu->reg[REG_PAGE] + op->off + op->len);
+	cpu->reg[X86_RSP] = sp;
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
-}
+})
 
 /* ---- jumps of other operand sizes, and those that nobody cares to link ------------------- */
 

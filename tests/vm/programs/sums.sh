@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Sums and compressions of large files: one of text, one that no one can compress.
-seq 1 3500000 >text
+seq 1 2500000 >text
 openssl enc -aes-128-ctr -K 00112233445566778899aabbccddeeff -iv 0 -in /dev/zero 2>/dev/null |
-	head -c 20000000 >noise
+	head -c 12000000 >noise
 for sum in sha256sum sha512sum md5sum b2sum; do
 	$sum text noise
 done
@@ -13,7 +13,7 @@ for file in text noise; do
 	zstd -q -d -c $file.zst | cmp - $file
 	gzip -d -c $file.gz | cmp - $file
 done
-head -c 3000000 text >part
+head -c 1500000 text >part
 zstd -q -15 -c part >part.zst
 xz -T1 -2 -c part >part.xz
 sha256sum part.zst part.xz
