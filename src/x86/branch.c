@@ -3,6 +3,7 @@
  * Near jumps, calls and returns, and the stack.
  */
 #include "x86/branch.h"
+#include "x86/mmu.h"
 #include "x86/ops.h"
 
 /* ---- stack ----------------------------------------------------------------------------- */
@@ -326,10 +327,18 @@ OP_MEMORY_GLOBAL(x86_op_call, {
 	TAKE_LINK_THROUGH_STUB;
 })
 
+/* To where no code can be: the fault is the jump's, not the target's. */
+#define CHECK_TARGET(rip)                                                                          \
+	do {                                                                                       \
+		if (UNLIKELY(!is_canonical(rip)))                                                  \
+			return x86_op_gp(cpu, op);                                                 \
+	} while (0)
+
 OP_MEMORY_GLOBAL(x86_op_ret, {
 	uint64_t rip;
 
 	MEMORY_LOAD(64, rip, cpu->reg[X86_RSP]);
+	CHECK_TARGET(rip);
 	cpu->reg[X86_RSP] += 8;
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
@@ -339,6 +348,7 @@ OP_MEMORY_GLOBAL(x86_op_ret_imm, {
 	uint64_t rip;
 
 	MEMORY_LOAD(64, rip, cpu->reg[X86_RSP]);
+	CHECK_TARGET(rip);
 	cpu->reg[X86_RSP] += 8 + (uint64_t)op->imm;
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
@@ -346,6 +356,7 @@ OP_MEMORY_GLOBAL(x86_op_ret_imm, {
 
 OP(x86_op_jmp_r)
 {
+	CHECK_TARGET(rd64(cpu, op->src));
 	cpu->icount += op->n;
 	return x86_jump(cpu, rd64(cpu, op->src));
 }
@@ -355,6 +366,7 @@ OP_MEMORY_GLOBAL(x86_op_jmp_m, {
 
 	SIMPLE_ADDRESS(linear);
 	MEMORY_LOAD(64, rip, linear);
+	CHECK_TARGET(rip);
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
 })
@@ -362,6 +374,7 @@ OP_MEMORY_GLOBAL(x86_op_jmp_m, {
 OP_MEMORY_GLOBAL(x86_op_call_r, {
 	const uint64_t sp = cpu->reg[X86_RSP] - 8, rip = rd64(cpu, op->src);
 
+	CHECK_TARGET(rip);
 	MEMORY_STORE(64, sp, cpu->reg[REG_PAGE] + op->off + op->len);
 	cpu->reg[X86_RSP] = sp;
 	cpu->icount += op->n;
@@ -374,6 +387,7 @@ OP_MEMORY_GLOBAL(x86_op_call_m, {
 
 	SIMPLE_ADDRESS(linear);
 	MEMORY_LOAD(64, rip, linear);
+	CHECK_TARGET(rip);
 	MEMORY_STORE(64, sp, cpu->reg[REG_PAGE] + op->off + op->len);
 	cpu->reg[X86_RSP] = sp;
 	cpu->icount += op->n;

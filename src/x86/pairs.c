@@ -13,6 +13,7 @@
  * with code misses in the TLB.
  */
 #include "x86/branch.h"
+#include "x86/mmu.h"
 #include "x86/ops.h"
 #include "x86/pairs.h"
 
@@ -155,6 +156,8 @@
 	const guest64_t *host;                                                                     \
                                                                                                    \
 	HIT(tlb_read, host, at, 8, miss);                                                          \
+	if (UNLIKELY(!is_canonical(*host)))                                                        \
+		miss;                                                                              \
 	cpu->reg[X86_RSP] = at + 8;                                                                \
 	cpu->icount += op->n;                                                                      \
 	return x86_jump(cpu, *host);
