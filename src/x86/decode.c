@@ -10,6 +10,7 @@
  * The bytes are the guest's: any byte string must decode to something, if only #UD.
  */
 #include "x86/decode.h"
+#include "x86/pairs.h"
 #include "x86/cache.h"
 
 /* ---- bytes ----------------------------------------------------------------------------- */
@@ -344,6 +345,7 @@ void x86_decode_trace(struct x86_cpu *cpu, struct trace_info *t, const uint8_t *
 		n_ops++;
 	}
 	drop_dead_flags(t->ops, effects, n_ops);
+	x86_pair_ops(t->ops, n_ops);
 	if (!ended || (mode & CODE_STEP)) {
 		struct op *op = &t->ops[n_ops];
 
