@@ -31,8 +31,7 @@ static const struct field ioapic_fields[] = {
 	F(redirect, 4, 0, "redirection entries, eight little-endian bytes each"),
 };
 #undef F
-static const struct rec_type ioapic_state_type =
-	REC_TYPE(ioapic_state, ioapic_fields, .doc = "I/O APIC");
+const struct rec_type ioapic_state_type = REC_TYPE(ioapic_state, ioapic_fields, .doc = "I/O APIC");
 
 static uint64_t entry_get(const struct ioapic *io, unsigned pin)
 {

@@ -19,7 +19,7 @@ static const struct field vballoon_fields[] = {
 	FIELD(struct vballoon_state, target_pages, 2, UINT32_MAX, "pages asked of the guest"),
 	FIELD(struct vballoon_state, actual_pages, 3, UINT32_MAX, "pages given up"),
 };
-static const struct rec_type vballoon_state_type =
+const struct rec_type vballoon_state_type =
 	REC_TYPE(vballoon_state, vballoon_fields, .doc = "virtio balloon");
 
 static void discard(struct virtio *v, uint64_t gpa, uint64_t bytes)
