@@ -7,7 +7,7 @@
  * | ready           | guest | the agent listens                                             |
  * | wake NS SEED    | host  | this machine was restored: the wall clock is NS nanoseconds   |
  * |                 |       | since 1970, SEED is entropy in hexadecimal, used once         |
- * | failed WHAT     | guest | clock or random numbers are not right again; they are if not  |
+ * | failed WHAT     | guest | clock or random numbers could not be put right; else: silence |
  * | exit N          | guest | what PID 1 ran has ended with status N                        |
  *
  * Adding entropy alone would not do: a generator that is ready mixes it in only when it is
