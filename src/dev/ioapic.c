@@ -57,7 +57,7 @@ static void send(struct ioapic *io, uint64_t entry)
 		.dest = (uint32_t)(entry >> 56),
 		.logical = entry & ENTRY_LOGICAL,
 		.level = entry & ENTRY_LEVEL,
-		.mode = (entry & ENTRY_MODE) >> 8,
+		.mode = (uint8_t)((entry & ENTRY_MODE) >> 8),
 		.vector = (uint8_t)(entry & ENTRY_VECTOR),
 	};
 

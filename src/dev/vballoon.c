@@ -44,7 +44,8 @@ static void inflate(struct virtio *v, const struct virtq_chain *c)
 		if (chain_read(c, at, pfn, sizeof(pfn)) != sizeof(pfn))
 			break;
 		discard(v,
-		        (uint64_t)(pfn[0] | pfn[1] << 8 | pfn[2] << 16 | (uint32_t)pfn[3] << 24)
+		        (uint64_t)(pfn[0] | (uint32_t)pfn[1] << 8 | (uint32_t)pfn[2] << 16 |
+		                   (uint32_t)pfn[3] << 24)
 		                << PAGE_SHIFT,
 		        PAGE_BYTES);
 	}
