@@ -402,7 +402,15 @@ struct decoder {
 	op_fn *no_flags; /* handler to use if nobody reads those flags */
 };
 
-uint8_t x86_decode_u8(struct decoder *d);
+INLINE uint8_t x86_decode_u8(struct decoder *d)
+{
+	if (d->pos >= d->avail) {
+		d->overrun = true;
+		return 0;
+	}
+	return d->bytes[d->pos++];
+}
+
 uint32_t x86_decode_u32(struct decoder *d);
 /*
  * Read ModRM, SIB and displacement: d->mod, reg, rm, and for memory operands op->base, index,
