@@ -113,8 +113,7 @@ static int check_initrd(struct span in, struct err *e)
 	static const char *const magics[] = {"070701",
 	                                     "070702",
 	                                     "\x1f\x8b",
-	                                     "\xfd"
-	                                     "7zXZ",
+	                                     "\3757zXZ", /* octal: a hexadecimal one would take the 7 */
 	                                     "\x28\xb5\x2f\xfd",
 	                                     "\x02\x21\x4c\x18",
 	                                     "\x5d\0\0",
