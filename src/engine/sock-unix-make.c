@@ -183,7 +183,7 @@ static int reach(const struct sock_rec *s, struct sockaddr_un *out, socklen_t *l
 	if (!full_path(s, full)) {
 		if (s->local.len > sizeof(*out))
 			return err_say(e, -EBADMSG, "socket: its name is malformed");
-		memcpy(out, s->local.data, s->local.len);
+		span_copy(out, s->local);
 		*len = (socklen_t)s->local.len;
 		return 0;
 	}
