@@ -53,7 +53,7 @@ static uint64_t get(const uint8_t *p, unsigned bytes)
 
 static void add_e820(uint8_t *bp, uint64_t from, uint64_t to, uint32_t type)
 {
-	uint8_t *entry = bp + BP_E820 + 20u * bp[BP_E820_COUNT];
+	uint8_t *entry = bp + BP_E820 + (size_t)20 * bp[BP_E820_COUNT];
 
 	if (from >= to)
 		return;
