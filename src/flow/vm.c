@@ -273,6 +273,7 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
                  struct err *e)
 {
 	const struct store_options options = {.replace = what->replace,
+	                                      .is_public = what->is_public,
 	                                      .compression = what->small ? STORE_COMPRESS_SMALL
 	                                                                 : STORE_COMPRESS_AUTO};
 	AUTO(store_writer) struct store_writer *writer = NULL;

@@ -14,7 +14,8 @@ struct snap_vm {
 	const char *machine; /* its name, for the snapshot's label; NULL: it has none */
 	const char *name;
 	bool replace;
-	bool small; /* compress for distribution */
+	bool small;     /* compress for distribution */
+	bool is_public; /* for others: not encrypted */
 };
 
 struct snap_vm_result {

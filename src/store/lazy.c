@@ -21,7 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
+#include <sys/stat.h>
 
 #define REQUEST_BYTES (1u << 20)
 
@@ -247,6 +247,25 @@ static void read_map(struct lazy *l, struct lazy_blob *b, uint8_t index)
 			l->place[i] = FRAME_HERE;
 }
 
+static void mark_here(struct lazy *l, uint8_t index)
+{
+	for (uint64_t i = 0; i < l->table->frames.count; i++)
+		if (frame_at(l, i)->present && frame_at(l, i)->blob == index)
+			l->place[i] = FRAME_HERE;
+}
+
+/* A blob that has arrived whole, in the ordinary way. */
+static bool has_arrived(int fd, const struct blob *blob)
+{
+	AUTO(buf) struct buf room = {0};
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size != blob->bytes)
+		return false;
+	buf_reserve(&room, FRAME_BYTES);
+	return blob_verify(fd, blob, room.data, NULL) == 0;
+}
+
 static int open_sparse(struct lazy *l, struct lazy_blob *b, uint8_t index, struct err *e)
 {
 	AUTO(text) char *frames = xprintf("%s.frames", b->digest + 7);
@@ -271,12 +290,16 @@ static int open_blob(struct lazy *l, uint8_t index, struct err *e)
 
 	*b = (struct lazy_blob){.bytes = blob->bytes, .fd = -1, .map_fd = -1};
 	digest_text(b->digest, blob->digest);
-	LIST_EACH (&l->import->parcel.blobs, const struct store_parcel_blob, it)
-		if (!strcmp(it->digest, b->digest) && it->fd >= 0)
+	LIST_EACH (&l->import->parcel.blobs, const struct store_parcel_blob, it) {
+		if (strcmp(it->digest, b->digest) || it->fd < 0)
+			continue;
+		if (!has_arrived(it->fd, blob))
 			return open_sparse(l, b, index, e);
-	for (uint64_t i = 0; i < l->table->frames.count; i++)
-		if (frame_at(l, i)->present && frame_at(l, i)->blob == index)
-			l->place[i] = FRAME_HERE;
+		mark_here(l, index);
+		b->fd = fcntl(it->fd, F_DUPFD_CLOEXEC, 0);
+		return b->fd < 0 ? err_set(e, -errno, "store: a page blob") : 0;
+	}
+	mark_here(l, index);
 	return blob_open(l->import->store, blob, &b->fd, e);
 }
 

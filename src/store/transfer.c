@@ -141,6 +141,38 @@ void store_export_close(struct store_export *x)
 	free(x);
 }
 
+/* ---- uploads --------------------------------------------------------------------------- */
+
+static char *upload_path(const char *key)
+{
+	return xprintf("partial/%s.upload", key);
+}
+
+char *store_upload_load(struct store *s, const char *key)
+{
+	AUTO(text) char *path = upload_path(key);
+	AUTO(buf) struct buf text = {0};
+
+	if (read_file(s->root_fd, path, 65536, &text, NULL) < 0 || !text.len)
+		return NULL;
+	return xstrdup(buf_text(&text));
+}
+
+void store_upload_save(struct store *s, const char *key, const char *location)
+{
+	AUTO(text) char *path = upload_path(key);
+	AUTO(fd) int fd = -1;
+
+	if (!location) {
+		unlinkat(s->root_fd, path, 0);
+		return;
+	}
+	mkdirat(s->root_fd, "partial", 0700);
+	fd = openat(s->root_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0)
+		(void)!os_write_all(fd, location, strlen(location));
+}
+
 /* ---- coming: files in partial/ ---------------------------------------------------------- */
 
 /* Whether a blob is here, whole. A damaged one is not, and gives way at the commit. */
@@ -412,7 +444,7 @@ static int check_here(struct store_import *x, struct err *e)
 		AUTO(fd) int fd = -1;
 
 		if (b->fd < 0 && blob_open(x->store, &blob, &fd, NULL) < 0)
-			return err_say(e, -EAGAIN,
+			return err_say(e, -ESTALE,
 			               "blob %s was removed while the others arrived: try again",
 			               b->digest);
 	}

@@ -51,6 +51,13 @@ static inline void auto_store_export(struct store_export **x)
 	store_export_close(*x);
 }
 
+/*
+ * Where an upload goes on that was broken off: a line of text under a key, which is 64 digits or
+ * letters. It is kept until it is replaced by NULL, or by gc. What cannot be kept costs time only.
+ */
+char *store_upload_load(struct store *s, const char *key); /* allocated; NULL: none */
+void store_upload_save(struct store *s, const char *key, const char *location);
+
 /* ---- coming ---------------------------------------------------------------------------- */
 
 struct store_import;
@@ -88,7 +95,7 @@ struct store_import_options {
  * store_import_commit() - make the snapshot durable, then visible
  *
  * All of its files are complete, and the caller has compared their digests.
- * Return: 0; -EEXIST; -EAGAIN if a blob that was here has been removed in the meantime.
+ * Return: 0; -EEXIST; -ESTALE if a blob that was here has been removed in the meantime.
  */
 MUST_CHECK int store_import_commit(struct store_import *x,
                                    const struct store_import_options *options, struct err *e);

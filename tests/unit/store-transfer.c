@@ -289,7 +289,7 @@ static void a_blob_that_is_removed_meanwhile_is_noticed(void)
 	store_import_close(x);
 	x = begin(&t);
 	must(store_remove(t.store[1], "one", &e), &e);
-	ok(store_import_commit(x, &two, &e) == -EAGAIN, "%s", e.text);
+	ok(store_import_commit(x, &two, &e) == -ESTALE, "%s", e.text);
 	store_import_close(x);
 	two_stores_finish(&t);
 }
