@@ -67,6 +67,8 @@ static void list_json(const struct list *all)
 			add_json(&b, "kind", m->kind);
 			add_json(&b, "digest", m->digest);
 			add_json(&b, "command", store_meta_label(m, "command"));
+			add_json(&b, "origin", m->origin);
+			buf_printf(&b, ",\"public\":%s", m->is_public ? "true" : "false");
 			buf_printf(&b, ",\"created_ns\":%llu,\"stored_bytes\":%llu,\"pages\":%llu",
 				   (unsigned long long)m->created_ns,
 				   (unsigned long long)m->stored_bytes,
