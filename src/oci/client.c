@@ -160,7 +160,8 @@ bool client_retries(struct oci_client *c, int code, unsigned *tries, const char 
 		return false;
 	/* Clients that were turned away together shall not come back together. */
 	backoff += os_clock_ns(CLOCK_MONOTONIC) % (backoff / 2);
-	wait_ms = MAX(wait_ms, wait_ms ? 0 : backoff);
+	if (!wait_ms)
+		wait_ms = fallback_forced("no-backoff") ? 1 : backoff;
 	if (p && p->waits)
 		p->waits(p, why, wait_ms);
 	t = (struct timespec){.tv_sec = (time_t)(wait_ms / 1000),

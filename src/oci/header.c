@@ -240,8 +240,8 @@ const char *url_resolve(const struct url *base, const char *text, struct arena *
 	const char *scheme = base->https ? "https" : "http";
 	const char *path = base->path, *last;
 
-	if (!strncasecmp(text, "http://", 7) || !strncasecmp(text, "https://", 8))
-		return arena_text(a, text);
+	if (text[strcspn(text, ":/?#")] == ':')
+		return arena_text(a, text); /* it names its scheme */
 	if (text_starts(text, "//"))
 		return arena_printf(a, "%s:%s", scheme, text);
 	if (*text == '/')

@@ -237,10 +237,12 @@ class Fault:
     truncate    close it after so many bytes of the answer's body
     corrupt     change the byte at this place of the answer's body
     swallow     read so many bytes of the request's body, then close
+    lose        ask the registry, and keep its answer to ourselves
+    hang        stop after so many bytes of the answer's body, until the client goes away
     slow        bytes a second of the answer's body
     strip       names of request headers that the registry does not get to see
     add, hide   headers of the answer
-    after       a function that is called when the answer has been given
+    wait        a function that is called when the request has come, before all else
     """
 
     def __init__(self, method, path, times=1, skip=0, **actions):
@@ -280,6 +282,8 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
         entry = {"method": self.command, "path": self.path, "range": self.headers.get("Range"),
                  "auth": self.headers.get("Authorization"), "sent": 0, "status": None}
         server.requests.append(entry)
+        if "wait" in do:
+            do["wait"]()
         if "drop" in do:
             return self._cut()
         if "swallow" in do:
@@ -292,9 +296,9 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
             answer = (do["status"], list(do.get("headers", {}).items()), data)
         else:
             answer = self._forward(body, strip=do.get("strip", ()))
+        if "lose" in do:
+            return self._cut()
         self._give(answer, do, entry)
-        if "after" in do:
-            do["after"]()
         return None
 
     def _forward(self, body, strip=(), cut=False):
@@ -332,7 +336,7 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        end = min(len(data), do.get("truncate", len(data)))
+        end = min(len(data), do.get("truncate", len(data)), do.get("hang", len(data)))
         step = max(1, do["slow"] // 20) if "slow" in do else 1 << 18
         for at in range(0, end, step):
             part = data[at:min(end, at + step)]
@@ -343,6 +347,8 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
             entry["sent"] += len(part)
             if "slow" in do:
                 time.sleep(0.05)  # the link is slow: that is the point
+        if "hang" in do:
+            self.connection.recv(1)  # comes back when the client has closed
         if end < len(data):
             self._cut()
 
