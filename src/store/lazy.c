@@ -187,17 +187,15 @@ int lazy_read(struct lazy *l, uint64_t frame, uint8_t *out, struct err *e)
 static int settle_blob(struct lazy *l, struct lazy_blob *b, struct err *e)
 {
 	struct blob blob = {.bytes = b->bytes};
-	AUTO(text) char *frames = xprintf("%s.frames", b->digest + 7);
-	AUTO(text) char *map = xprintf("%s.map", b->digest + 7);
-	AUTO(buf) struct buf room = {0};
+	AUTO(text) char *frames = xprintf("%s.frames", b->digest + DIGEST_HEX_AT);
+	AUTO(text) char *map = xprintf("%s.map", b->digest + DIGEST_HEX_AT);
 	int r = digest_parse(blob.digest, b->digest);
 
 	assert(!r);
-	buf_reserve(&room, FRAME_BYTES);
-	r = blob_verify(b->fd, &blob, room.data, e);
+	r = blob_verify(b->fd, &blob, e);
 	if (r < 0)
 		return r;
-	if (renameat(l->import->partial_fd, frames, l->import->partial_fd, b->digest + 7) < 0)
+	if (renameat(l->import->partial_fd, frames, l->import->partial_fd, b->digest + DIGEST_HEX_AT) < 0)
 		return err_set(e, -errno, "store: putting a page blob in its place");
 	unlinkat(l->import->partial_fd, map, 0);
 	LIST_EACH (&l->import->parcel.blobs, struct store_parcel_blob, it) {
@@ -257,19 +255,16 @@ static void mark_here(struct lazy *l, uint8_t index)
 /* A blob that has arrived whole, in the ordinary way. */
 static bool has_arrived(int fd, const struct blob *blob)
 {
-	AUTO(buf) struct buf room = {0};
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size != blob->bytes)
-		return false;
-	buf_reserve(&room, FRAME_BYTES);
-	return blob_verify(fd, blob, room.data, NULL) == 0;
+	return !fstat(fd, &st) && (uint64_t)st.st_size == blob->bytes &&
+	       blob_verify(fd, blob, NULL) == 0;
 }
 
 static int open_sparse(struct lazy *l, struct lazy_blob *b, uint8_t index, struct err *e)
 {
-	AUTO(text) char *frames = xprintf("%s.frames", b->digest + 7);
-	AUTO(text) char *map = xprintf("%s.map", b->digest + 7);
+	AUTO(text) char *frames = xprintf("%s.frames", b->digest + DIGEST_HEX_AT);
+	AUTO(text) char *map = xprintf("%s.map", b->digest + DIGEST_HEX_AT);
 	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
 
 	b->fd = openat(l->import->partial_fd, frames, flags, 0600);

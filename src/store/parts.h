@@ -9,9 +9,11 @@
  *	json.c      index.json and manifests: the only file that knows JSON
  *	pack.c      pages to frames to page blobs, on several threads
  *	writer.c    one snapshot from begin to commit
+ *	settle.c    digests that a commit did not wait for
  *	reader.c    one snapshot from name to pages
  *	transfer.c  snapshots that leave for another store, or come from one
  *	lazy.c      page blobs of which frames may be missing, and are fetched when read
+ *	mark.c      which snapshots were restored
  *	whole.c     list, rm, verify, gc
  */
 #ifndef WSLX_STORE_PARTS_H
@@ -131,7 +133,8 @@ MUST_CHECK int key_unwrap(const struct keys *keys, const uint8_t id[ID_BYTES],
 struct store {
 	char *root;
 	int root_fd;
-	int blobs_fd; /* blobs/sha256 */
+	int blobs_fd;  /* blobs/sha256 */
+	int sealed_fd; /* blobs/sealed */
 	int tmp_fd;
 	const struct store_key_source *source;
 	struct keys keys;
@@ -155,14 +158,26 @@ MUST_CHECK int sync_dir(int fd, const char *point, struct err *e);
 MUST_CHECK int remove_leftover(struct store *s, const char *name, int dir_fd,
                                struct store_report *report, struct err *e);
 
+/* What a digest begins with, and so the folder of a blob; both have the same length. */
+#define ALGORITHM_SHA256 "sha256:"
+#define ALGORITHM_SEALED "sealed:"
+#define DIGEST_HEX_AT 7
+
 void digest_text(char out[72], const uint8_t digest[DIGEST_BYTES]); /* "sha256:..." */
 MUST_CHECK int digest_parse(uint8_t out[DIGEST_BYTES], const char *text);
 
 /* A blob that a manifest names: what must be there. */
 struct blob {
-	uint8_t digest[DIGEST_BYTES];
+	uint8_t digest[DIGEST_BYTES]; /* SHA-256; if unsettled, what blob_unsettled() makes */
 	uint64_t bytes;
+	bool unsettled; /* nobody has hashed it yet: its frames' seals alone say what it is */
 };
+
+/* Names page blob @n of a snapshot before it has a digest. */
+void blob_unsettled(struct blob *blob, const uint8_t id[ID_BYTES], unsigned n);
+void blob_text(char out[72], const struct blob *blob); /* "sha256:..." or "sealed:..." */
+MUST_CHECK int blob_parse(struct blob *out, const char *text);
+int blob_folder(const struct store *s, const struct blob *blob); /* its descriptor; borrowed */
 
 /* Opens a blob and compares its size; the content is not looked at. */
 MUST_CHECK int blob_open(struct store *s, const struct blob *blob, int *out_fd, struct err *e);
@@ -192,7 +207,16 @@ enum config_seal {
 	CONFIG_PUBLIC = 1, /* not at all; no key, and each frame has its digest in the table */
 };
 
-enum frame_codec { FRAME_RAW = 0, FRAME_ZSTD = 1 };
+enum frame_codec { FRAME_RAW = 0, FRAME_ZSTD = 1, FRAME_TRIMMED = 2 };
+
+/*
+ * A trimmed frame: for each present page, in a head of fixed length, how many units of it follow,
+ * less one (there is no page of none); then these. What is missing of a page is zero.
+ */
+#define TRIM_UNIT_BYTES 16u
+#define TRIM_UNITS (PAGE_BYTES / TRIM_UNIT_BYTES)
+#define TRIM_HEAD_BYTES FRAME_PAGES
+static_assert(TRIM_UNITS == 256, "a byte tells the units of a page");
 
 struct frame_rec {
 	uint32_t present; /* bit n: page n of the frame is stored; else it is zero */
@@ -258,6 +282,7 @@ struct entry {
 	const char *origin; /* "": made here */
 	uint8_t seal[DIGEST_BYTES];
 	bool sealed; /* it has a seal and all that the seal covers; not yet compared */
+	bool unsettled; /* only a hint, for the manifest says it */
 };
 
 struct index {
@@ -327,6 +352,12 @@ MUST_CHECK int pack_blob(struct sealer *sealer, enum seal_kind kind, struct span
 MUST_CHECK int unpack_blob(struct sealer *sealer, enum seal_kind kind, struct span in,
                            uint64_t plain_bytes, struct buf *out, struct err *e);
 
+/* ---- settle.c -------------------------------------------------------------------------- */
+
+/* A file's digest. Return: 0; -ESTALE if @while_linked and the file has lost its last name. */
+MUST_CHECK int hash_file(int fd, uint64_t bytes, bool while_linked, uint8_t out[DIGEST_BYTES],
+                         struct err *e);
+
 /* ---- reader.c -------------------------------------------------------------------------- */
 
 /* What of a snapshot can be read without its key. */
@@ -345,8 +376,8 @@ MUST_CHECK int head_read(struct store *s, const struct entry *entry, struct aren
 /* Every digest and every frame of a snapshot that is open. */
 MUST_CHECK int reader_verify(struct store_reader *r, struct store_report *report, struct err *e);
 
-/* Reads a blob as a whole and compares its digest. @room: FRAME_BYTES to read into */
-MUST_CHECK int blob_verify(int fd, const struct blob *blob, uint8_t *room, struct err *e);
+/* Reads a blob as a whole and compares its digest. */
+MUST_CHECK int blob_verify(int fd, const struct blob *blob, struct err *e);
 
 /* ---- transfer.c ------------------------------------------------------------------------ */
 
@@ -381,6 +412,13 @@ MUST_CHECK int lazy_open(struct store_import *x, const struct table_rec *table,
 MUST_CHECK int lazy_read(struct lazy *l, uint64_t frame, uint8_t *out, struct err *e);
 MUST_CHECK int lazy_fill(struct lazy *l, bool (*stop)(void *arg), void *arg, struct err *e);
 void lazy_close(struct lazy *l); /* accepts NULL */
+
+/* ---- mark.c ---------------------------------------------------------------------------- */
+
+/* A snapshot goes, and with it the mark that says that it was restored. */
+void mark_forget(struct store *s, const struct blob *manifest);
+/* Remove the marks of snapshots that are gone; the lock is held exclusively. */
+MUST_CHECK int mark_sweep(struct store *s, struct err *e);
 
 /* ---- whole.c --------------------------------------------------------------------------- */
 

@@ -82,8 +82,10 @@ static int export_open(struct store_export *x, struct store *s, const char *name
 	AUTO(index) struct index index = {0};
 	AUTO(fd) int lock = -1;
 	const struct entry *entry;
-	int r = store_lock(s, LOCK_SH, &lock, e);
+	int r = store_settle(s, name, e);
 
+	if (!r)
+		r = store_lock(s, LOCK_SH, &lock, e);
 	if (!r)
 		r = index_read(s, &x->arena, &index, e);
 	if (!r)
@@ -178,13 +180,9 @@ void store_upload_save(struct store *s, const char *key, const char *location)
 /* Whether a blob is here, whole. A damaged one is not, and gives way at the commit. */
 static bool blob_is_here(struct store *s, const struct blob *blob)
 {
-	AUTO(buf) struct buf room = {0};
 	AUTO(fd) int fd = -1;
 
-	if (blob_open(s, blob, &fd, NULL) < 0)
-		return false;
-	buf_reserve(&room, FRAME_BYTES);
-	return blob_verify(fd, blob, room.data, NULL) == 0;
+	return blob_open(s, blob, &fd, NULL) == 0 && blob_verify(fd, blob, NULL) == 0;
 }
 
 static int open_locked(struct store_import *x, const char *name, int *out_fd, struct err *e)
@@ -220,16 +218,16 @@ static int open_part(struct store_import *x, struct store_parcel_blob *b, struct
 	FAULT_STEP("store-import-open", e);
 	if (blob_is_here(x->store, &blob))
 		return 0;
-	r = open_locked(x, b->digest + 7, &fd, e);
+	r = open_locked(x, b->digest + DIGEST_HEX_AT, &fd, e);
 	if (r < 0)
 		return r;
 	if (blob_is_here(x->store, &blob)) {
-		unlinkat(x->partial_fd, b->digest + 7, 0);
+		unlinkat(x->partial_fd, b->digest + DIGEST_HEX_AT, 0);
 		return 0;
 	}
 	if (fstat(fd, &st) < 0 ||
 	    ((uint64_t)st.st_size > b->bytes && ftruncate(fd, 0) < 0))
-		return err_set(e, -errno, "store: partial/%s", b->digest + 7);
+		return err_set(e, -errno, "store: partial/%s", b->digest + DIGEST_HEX_AT);
 	b->fd = take_fd(&fd);
 	return 0;
 }
@@ -281,6 +279,9 @@ int store_import_begin(struct store *s, struct span manifest, struct store_impor
 	            : digest_of(manifest, x->self.digest, e);
 	if (!r)
 		r = manifest_parse(manifest, &x->manifest, e);
+	for (size_t i = 0; !r && i < x->manifest.n_pages; i++)
+		if (x->manifest.pages[i].unsettled)
+			r = err_say(e, -EBADMSG, "manifest: page blob %zu has no digest", i);
 	if (!r)
 		r = open_partial_dir(x, e);
 	if (!r) {
@@ -312,7 +313,7 @@ int store_import_room(const struct store_import *x, uint64_t *missing, struct er
 		if (b->fd < 0)
 			continue;
 		if (fstat(b->fd, &st) < 0)
-			return err_set(e, -errno, "store: partial/%s", b->digest + 7);
+			return err_set(e, -errno, "store: partial/%s", b->digest + DIGEST_HEX_AT);
 		if (__builtin_add_overflow(sum, b->bytes - (uint64_t)st.st_size, &sum))
 			return err_say(e, -EBADMSG, "manifest: its sizes make no sense");
 	}
@@ -394,7 +395,7 @@ int store_import_check(struct store_import *x, struct err *e)
 static int put_manifest(struct store_import *x, int *out_fd, struct err *e)
 {
 	AUTO(fd) int fd = -1;
-	int r = open_locked(x, x->parcel.digest + 7, &fd, e);
+	int r = open_locked(x, x->parcel.digest + DIGEST_HEX_AT, &fd, e);
 
 	if (r < 0)
 		return r;
@@ -420,7 +421,8 @@ static int sync_part(int fd, uint64_t bytes, struct err *e)
 static int move_part(struct store_import *x, const char *digest, struct err *e)
 {
 	FAULT_STEP("store-import-rename", e);
-	if (renameat(x->partial_fd, digest + 7, x->store->blobs_fd, digest + 7) < 0)
+	if (renameat(x->partial_fd, digest + DIGEST_HEX_AT, x->store->blobs_fd,
+	             digest + DIGEST_HEX_AT) < 0)
 		return err_set(e, -errno, "store: putting a blob in its place");
 	return 0;
 }
@@ -504,6 +506,9 @@ static int publish(struct store_import *x, const struct store_import_options *o,
 		r = sync_dir(s->blobs_fd, "store-blobs-dir-sync", e);
 	if (!r)
 		r = index_publish(s, s->tmp_fd, e);
+	LIST_EACH (&index.entries, const struct entry, it)
+		if (!r && it->name && !strcmp(it->name, o->name))
+			mark_forget(s, &it->manifest);
 	/* The snapshot is safe; what this cannot remove of the old one is for gc. */
 	if (!r && old_blobs.count)
 		(void)!sweep_blobs(s, &old_blobs, NULL, NULL);
