@@ -308,7 +308,7 @@ static int remote_fetch(struct store_fetcher *f, const char *digest, uint64_t of
 	return err_say(e, -ENOENT, "blob %s is not of this snapshot", digest);
 }
 
-/* Whether the registry knows ranges; a blob of pages that is missing is asked. */
+/* Whether the registry knows ranges: the first byte of a blob that is missing is asked for. */
 static int knows_ranges(struct remote *r, bool *out, struct err *e)
 {
 	uint8_t byte;
@@ -316,8 +316,8 @@ static int knows_ranges(struct remote *r, bool *out, struct err *e)
 	*out = true;
 	LIST_EACH (&store_import_parcel(r->import)->blobs, const struct store_parcel_blob, b)
 		if (b->role == STORE_PAGES && b->fd >= 0 && b->bytes > 1)
-			return oci_blob_read(r->source.client, b->digest, b->bytes, b->bytes - 1,
-			                     &byte, 1, out, e);
+			return oci_blob_read(r->source.client, b->digest, b->bytes, 0, &byte,
+			                     1, out, e);
 	return 0;
 }
 
