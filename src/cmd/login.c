@@ -63,8 +63,8 @@ static int run_login(struct args *args)
 	bool plain;
 	int r = 0;
 
-	if (given && strlen(given) < sizeof(user))
-		strcpy(user, given);
+	if (given)
+		snprintf(user, sizeof(user), "%s", given);
 	else
 		r = ask("Name: ", false, user);
 	if (r < 0 || !*user)

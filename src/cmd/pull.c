@@ -28,7 +28,8 @@ static void say_json(const struct pull_result *r)
 	text_add_json_string(&b, r->name, strlen(r->name));
 	buf_add_text(&b, ",\"origin\":");
 	text_add_json_string(&b, r->origin, strlen(r->origin));
-	buf_printf(&b, ",\"digest\":\"%s\",\"state\":\"%s\",\"bytes\":%llu,\"fetched_bytes\":%llu}\n",
+	buf_printf(&b,
+	           ",\"digest\":\"%s\",\"state\":\"%s\",\"bytes\":%llu,\"fetched_bytes\":%llu}\n",
 	           r->digest, states[r->state], (unsigned long long)r->bytes,
 	           (unsigned long long)r->fetched_bytes);
 	fwrite(b.data, 1, b.len, stdout);

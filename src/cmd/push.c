@@ -8,7 +8,8 @@
 static const struct verb_option options[] = {
 	{"sealed", NULL, "also one that only this store's key opens", false},
 	{"sign", "FILE", "sign it with this ed25519 private key (PEM)", false},
-	{"subject", "REF", "the image that it was made from, of which it becomes a referrer", false},
+	{"subject", "REF", "the image that it was made from, of which it becomes a referrer",
+         false},
 	{"insecure", NULL, "allow plain http and unknown certificates", false},
 	{"json", NULL, "say what was done as JSON", false},
 	{"quiet", NULL, "say nothing when it went well", false},

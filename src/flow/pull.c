@@ -47,9 +47,8 @@ const char *flow_pull_name(const struct oci_ref *ref, struct arena *a)
 
 static int source_open(struct source *s, const struct pull_snapshot *what, struct err *e)
 {
-	struct oci_options options = {.policy = &s->policy,
-	                              .progress = what->progress,
-	                              .insecure = what->insecure};
+	struct oci_options options = {
+		.policy = &s->policy, .progress = what->progress, .insecure = what->insecure};
 	int r = oci_ref_parse(what->ref, &s->arena, &s->ref, e);
 
 	if (!r)
@@ -61,8 +60,9 @@ static int source_open(struct source *s, const struct pull_snapshot *what, struc
 	r = store_name_check(s->name, e);
 	if (r < 0)
 		return what->name ? r
-		                  : err_say(e, r, "%s suggests no name for a snapshot: choose one "
-		                                  "with --name",
+		                  : err_say(e, r,
+		                            "%s suggests no name for a snapshot: choose one "
+		                            "with --name",
 		                            what->ref);
 	return oci_client_open(&s->ref, &options, &s->client, e);
 }
@@ -70,14 +70,14 @@ static int source_open(struct source *s, const struct pull_snapshot *what, struc
 /* ---- what the store has ------------------------------------------------------------------ */
 
 /* @out: zero if the store has no such name */
-static int find_kept(struct store *store, const char *name, struct arena *a,
-                     struct store_meta *out, struct err *e)
+static int find_kept(struct store *store, const char *name, struct arena *a, struct store_meta *out,
+                     struct err *e)
 {
 	struct list all = {0};
 	int r = store_list(store, a, &all, e);
 
 	*out = (struct store_meta){0};
-	LIST_EACH (&all, const struct store_meta, m)
+	LIST_EACH(&all, const struct store_meta, m)
 		if (!r && !strcmp(m->name, name))
 			*out = *m;
 	return r;
@@ -95,7 +95,7 @@ static int may_take_name(const struct store_meta *kept, const struct source *s,
 	if (!kept->name || what->replace || (!kept->damage && !strcmp(kept->origin, s->origin)))
 		return 0;
 	return err_say(e, -EEXIST,
-	               "there is a snapshot %s already, and it is not from there: choose another "
+	               "there is a snapshot %s already, and it is not known to be from there: choose another "
 	               "name (--name), or replace it (--replace)",
 	               s->name);
 }
@@ -104,7 +104,7 @@ static int may_take_name(const struct store_meta *kept, const struct source *s,
 
 static const struct oci_descriptor *choose(const struct oci_outline *index)
 {
-	LIST_EACH (&index->layers, const struct oci_descriptor, d)
+	LIST_EACH(&index->layers, const struct oci_descriptor, d)
 		if (!strcmp(d->artifact_type, ARTIFACT_TYPE) &&
 		    (!d->architecture[0] || !strcmp(d->architecture, "amd64")))
 			return d;
@@ -158,7 +158,7 @@ static uint64_t all_bytes(const struct store_parcel *parcel)
 {
 	uint64_t sum = 0;
 
-	LIST_EACH (&parcel->blobs, const struct store_parcel_blob, b)
+	LIST_EACH(&parcel->blobs, const struct store_parcel_blob, b)
 		if (__builtin_add_overflow(sum, b->bytes, &sum))
 			return UINT64_MAX;
 	return sum;
@@ -182,7 +182,7 @@ static int pull_blobs(struct source *s, const struct store_import *import, bool 
 {
 	int r = 0;
 
-	LIST_EACH (&store_import_parcel(import)->blobs, const struct store_parcel_blob, b) {
+	LIST_EACH(&store_import_parcel(import)->blobs, const struct store_parcel_blob, b) {
 		if (!r && b->fd >= 0 && (b->role == STORE_PAGES) == pages)
 			r = oci_blob_pull(s->client, b->digest, b->bytes, b->fd, e);
 	}
@@ -298,7 +298,7 @@ static int remote_fetch(struct store_fetcher *f, const char *digest, uint64_t of
 	struct remote *r = (struct remote *)f;
 	bool ranged;
 
-	LIST_EACH (&store_import_parcel(r->import)->blobs, const struct store_parcel_blob, b) {
+	LIST_EACH(&store_import_parcel(r->import)->blobs, const struct store_parcel_blob, b) {
 		if (strcmp(b->digest, digest))
 			continue;
 		__atomic_add_fetch(&r->fetched, len, __ATOMIC_RELAXED);
@@ -314,10 +314,10 @@ static int knows_ranges(struct remote *r, bool *out, struct err *e)
 	uint8_t byte;
 
 	*out = true;
-	LIST_EACH (&store_import_parcel(r->import)->blobs, const struct store_parcel_blob, b)
+	LIST_EACH(&store_import_parcel(r->import)->blobs, const struct store_parcel_blob, b)
 		if (b->role == STORE_PAGES && b->fd >= 0 && b->bytes > 1)
-			return oci_blob_read(r->source.client, b->digest, b->bytes, 0, &byte,
-			                     1, out, e);
+			return oci_blob_read(r->source.client, b->digest, b->bytes, 0, &byte, 1,
+			                     out, e);
 	return 0;
 }
 

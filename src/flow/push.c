@@ -99,7 +99,7 @@ static int push(struct store *store, struct oci_client *client, const struct oci
 	/* A subject that is not there is told before gigabytes are sent. */
 	int r = make_manifest(client, what, ref, parcel, options, &manifest, e);
 
-	LIST_EACH (&parcel->blobs, const struct store_parcel_blob, b) {
+	LIST_EACH(&parcel->blobs, const struct store_parcel_blob, b) {
 		if (!r)
 			r = push_blob(store, client, ref, b, result, what->progress, e);
 	}
@@ -150,11 +150,12 @@ int flow_push(struct store *store, const struct push_snapshot *what, struct push
 	if (!r)
 		r = store_export_open(store, what->name, &export, e);
 	if (!r && !store_export_meta(export)->is_public && !what->sealed)
-		r = err_say(e, OBSTACLE,
-		            "%s is sealed with this store's key, so nobody else could use it: publish "
-		            "a copy that all can read (wslx copy --public), or push it as it is, for "
-		            "yourself (--sealed)",
-		            what->name);
+		r = err_say(
+			e, OBSTACLE,
+			"%s is sealed with this store's key, so nobody else could use it: publish "
+			"a copy that all can read (wslx copy --public), or push it as it is, for "
+			"yourself (--sealed)",
+			what->name);
 	if (!r)
 		r = oci_policy_load(&policy, e);
 	if (r < 0)
@@ -162,7 +163,7 @@ int flow_push(struct store *store, const struct push_snapshot *what, struct push
 	parcel = store_export_parcel(export);
 	options.mount_from = mountable(store_export_meta(export), &ref, &a);
 	if (what->progress)
-		LIST_EACH (&parcel->blobs, const struct store_parcel_blob, b)
+		LIST_EACH(&parcel->blobs, const struct store_parcel_blob, b)
 			what->progress->total += b->bytes;
 	r = oci_client_open(&ref, &options, &client, e);
 	if (!r)

@@ -45,10 +45,10 @@ MUST_CHECK int flow_push(struct store *store, const struct push_snapshot *what,
 
 struct pull_snapshot {
 	const char *ref;
-	const char *name;    /* under which to keep it; NULL: flow_pull_name() */
-	const char *verify;  /* file of a public key that must have signed it; NULL: the policy's */
-	uint64_t limit;      /* bytes; of more is refused before anything is written; 0: none */
-	bool replace;        /* a snapshot of that name from elsewhere gives way */
+	const char *name;   /* under which to keep it; NULL: flow_pull_name() */
+	const char *verify; /* file of a public key that must have signed it; NULL: the policy's */
+	uint64_t limit;     /* bytes; of more is refused before anything is written; 0: none */
+	bool replace;       /* a snapshot of that name from elsewhere gives way */
 	bool insecure;
 	struct oci_progress *progress; /* or NULL */
 };
@@ -74,9 +74,9 @@ struct pull_result {
  * flow_pull() - have a snapshot of a registry in the store
  * @result: finish it always
  *
- * It is fetched only if the registry has another than the store, and of that only the blobs that are
- * missing. Where a signature is asked for, nothing is fetched before it is verified.
- * Return: 0; -EEXIST; -EKEYREJECTED; -EFBIG over the limit; -ENOSPC; what oci.h lists.
+ * It is fetched only if the registry has another than the store, and of that only the blobs that
+ * are missing. Where a signature is asked for, nothing is fetched before it is verified. Return: 0;
+ * -EEXIST; -EKEYREJECTED; -EFBIG over the limit; -ENOSPC; what oci.h lists.
  */
 MUST_CHECK int flow_pull(struct store *store, const struct pull_snapshot *what,
                          struct pull_result *result, struct err *e);

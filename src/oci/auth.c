@@ -130,9 +130,9 @@ static int get_token(struct oci_client *c, struct endpoint *ep, const struct cha
 			return r;
 	}
 	if (x.status == 401 || x.status == 403)
-		return err_say(e, -EACCES, "%s does not accept the name and password%s: wslx login %s",
-		               ep->name, ep->credentials.user ? "" : " that it was not given",
-		               ep->name);
+		return err_say(
+			e, -EACCES, "%s does not accept the name and password%s: wslx login %s",
+			ep->name, ep->credentials.user ? "" : " that it was not given", ep->name);
 	if (x.status != 200)
 		return client_refused(ep, &x, "its token server", e);
 	r = json_token(buf_span(&x.body), a, out, e);
@@ -143,7 +143,7 @@ static int get_token(struct oci_client *c, struct endpoint *ep, const struct cha
 
 static const struct challenge *find_challenge(const struct list *all, const char *scheme)
 {
-	LIST_EACH (all, const struct challenge, it)
+	LIST_EACH(all, const struct challenge, it)
 		if (!strcasecmp(it->scheme, scheme))
 			return it;
 	return NULL;
@@ -189,8 +189,8 @@ static int answer(struct oci_client *c, struct endpoint *ep, const struct list *
 		               "wslx login %s",
 		               ep->name, ep->name);
 	if (!ep->credentials.user)
-		return err_say(e, -EACCES, "%s wants a name and a password: wslx login %s", ep->name,
-		               ep->name);
+		return err_say(e, -EACCES, "%s wants a name and a password: wslx login %s",
+		               ep->name, ep->name);
 	free(ep->authorization);
 	ep->authorization = basic_of(&ep->credentials);
 	ep->expires_ns = 0;

@@ -13,10 +13,8 @@
  */
 #include "oci/oci-int.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #define TRIES_MAX 6u
@@ -32,9 +30,8 @@ static const char *ca_of(struct oci_client *c, const char *host)
 {
 	static const char *const dirs[] = {"/etc/containers/certs.d", "/etc/docker/certs.d"};
 	const char *home = getenv("HOME");
-	const char *path =
-		arena_printf(&c->arena, "%s/.config/containers/certs.d/%s/ca.crt", home ? home : "",
-	                     host);
+	const char *path = arena_printf(&c->arena, "%s/.config/containers/certs.d/%s/ca.crt",
+	                                home ? home : "", host);
 
 	if (!access(path, R_OK))
 		return path;
@@ -79,9 +76,8 @@ static int mirror_init(struct oci_client *c, struct endpoint *ep, const char *mi
 	if (r < 0)
 		return err_wrap(e, r, "mirror %s", mirror);
 	endpoint_init(c, ep, found,
-	              slash && slash[1]
-	                      ? arena_printf(&c->arena, "%s/%s", slash + 1, repository)
-	                      : repository,
+	              slash && slash[1] ? arena_printf(&c->arena, "%s/%s", slash + 1, repository)
+	                                : repository,
 	              false);
 	return 0;
 }
@@ -285,8 +281,7 @@ static char *authorization_of(struct endpoint *ep)
 	char *out = NULL;
 
 	pthread_mutex_lock(&ep->lock);
-	if (ep->authorization &&
-	    (!ep->expires_ns || ep->expires_ns > os_clock_ns(CLOCK_MONOTONIC)))
+	if (ep->authorization && (!ep->expires_ns || ep->expires_ns > os_clock_ns(CLOCK_MONOTONIC)))
 		out = xstrdup(ep->authorization);
 	pthread_mutex_unlock(&ep->lock);
 	return out;
@@ -309,7 +304,7 @@ static int check_address(struct sending *s, bool plain, struct err *e)
 
 	if (!url_parse(s->x->url, &s->x->arena, &url))
 		return err_say(e, -EBADMSG, "%s sends us to an address that is none", s->ep->name);
-	s->ours = !strcasecmp(url.host, s->ep->host) && url.https == !plain;
+	s->ours = host_is(&url, s->ep->host) && url.https == !plain;
 	if (!url.https && !s->ep->may_be_plain && !host_is_loopback(url.host))
 		return err_say(e, -EACCES,
 		               "%s sends us to %s, which speaks plain http: --insecure allows it",
@@ -377,8 +372,8 @@ int client_send(struct oci_client *c, struct endpoint *ep, const char *path, uns
 	if (r < 0)
 		return r;
 	x->trust = ep->trust;
-	x->url = *path == '/' ? arena_printf(&x->arena, "%s://%s/v2/%s%s",
-	                                     plain ? "http" : "https", ep->host, ep->repository,
+	x->url = *path == '/' ? arena_printf(&x->arena, "%s://%s/v2/%s%s", plain ? "http" : "https",
+	                                     ep->host, ep->repository,
 	                                     ep->repository[0] ? path : path + 1)
 	                      : path;
 	r = check_address(&s, plain, e);
@@ -424,7 +419,7 @@ int oci_login(const char *text, const char *user, const char *password,
 		r = err_say(e, -EINVAL, "a name has no colon in it");
 	if (!r)
 		r = oci_client_open(&ref, options, &c, e);
-	if (r < 0)
+	if (r)
 		return r;
 	ep = client_registry(c);
 	ep->asked_credentials = true;

@@ -22,8 +22,6 @@
 
 #define ANSWER_MAX_BYTES (1u << 20)
 
-extern char **environ;
-
 static char *docker_path(void)
 {
 	const char *dir = getenv("DOCKER_CONFIG");
@@ -127,8 +125,8 @@ static int run_helper(const char *name, const char *verb, struct span in, struct
 	return r < 0 ? err_set(e, r, "credential helper %s", program) : 0;
 }
 
-static int helper_get(const char *helper, const char *key, struct arena *a,
-                      struct credentials *out, struct err *e)
+static int helper_get(const char *helper, const char *key, struct arena *a, struct credentials *out,
+                      struct err *e)
 {
 	AUTO(buf) struct buf answer = {0};
 	int status = 0;
@@ -232,8 +230,9 @@ static int change(const char *host, const char *auth, bool *found, struct err *e
 	AUTO(buf) struct buf before = {0};
 	AUTO(buf) struct buf after = {0};
 	int r = path ? os_read_file_at(AT_FDCWD, path, &before)
-	             : err_say(e, -ENOENT, "neither DOCKER_CONFIG nor HOME says where "
-	                                   "credentials are kept");
+	             : err_say(e, -ENOENT,
+	                       "neither DOCKER_CONFIG nor HOME says where "
+	                       "credentials are kept");
 
 	if (!path)
 		return r;

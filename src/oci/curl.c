@@ -41,11 +41,11 @@ static void load(void)
 		void *to;
 		const char *name;
 	} functions[] = {
-		{&curl.global_init, "curl_global_init"},  {&curl.init, "curl_easy_init"},
-		{&curl.cleanup, "curl_easy_cleanup"},     {&curl.reset, "curl_easy_reset"},
-		{&curl.setopt, "curl_easy_setopt"},       {&curl.getinfo, "curl_easy_getinfo"},
-		{&curl.perform, "curl_easy_perform"},     {&curl.strerror, "curl_easy_strerror"},
-		{&curl.append, "curl_slist_append"},      {&curl.free_all, "curl_slist_free_all"},
+		{&curl.global_init, "curl_global_init"}, {&curl.init, "curl_easy_init"},
+		{&curl.cleanup, "curl_easy_cleanup"},    {&curl.reset, "curl_easy_reset"},
+		{&curl.setopt, "curl_easy_setopt"},      {&curl.getinfo, "curl_easy_getinfo"},
+		{&curl.perform, "curl_easy_perform"},    {&curl.strerror, "curl_easy_strerror"},
+		{&curl.append, "curl_slist_append"},     {&curl.free_all, "curl_slist_free_all"},
 	};
 	void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
 
@@ -319,7 +319,7 @@ static int perform(CURL *h, struct exchange *x, struct err *e)
 	long status = 0;
 	CURLcode code;
 
-	LIST_EACH (&x->headers, const char *, header)
+	LIST_EACH(&x->headers, const char *, header)
 		fields = curl.append(fields, *header);
 	set_options(h, x, &m, fields);
 	curl.setopt(h, CURLOPT_ERRORBUFFER, text);

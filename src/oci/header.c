@@ -68,8 +68,11 @@ void challenges_parse(const char *text, struct arena *a, struct list *out)
 		}
 		if (*at != '=') {
 			c = LIST_ADD(out, a, struct challenge);
-			*c = (struct challenge){
-				.scheme = name, .realm = "", .service = "", .scope = "", .error = ""};
+			*c = (struct challenge){.scheme = name,
+			                        .realm = "",
+			                        .service = "",
+			                        .scope = "",
+			                        .error = ""};
 			continue;
 		}
 		at = skip_space(at + 1);
@@ -253,6 +256,16 @@ const char *url_resolve(const struct url *base, const char *text, struct arena *
 	                    text);
 }
 
+bool host_is(const struct url *url, const char *host)
+{
+	const char *port = url->https ? ":443" : ":80";
+	AUTO(text) char *with = xprintf("%s%s", host, port);
+	AUTO(text) char *also = xprintf("%s%s", url->host, port);
+
+	return !strcasecmp(url->host, host) || !strcasecmp(url->host, with) ||
+	       !strcasecmp(also, host);
+}
+
 /* 127.0.0.0/8, ::1 and localhost never leave this machine. */
 bool host_is_loopback(const char *host)
 {
@@ -266,7 +279,8 @@ bool host_is_loopback(const char *host)
 		return false;
 	memcpy(name, host, len);
 	name[len] = 0;
-	if (!strcasecmp(name, "localhost") || (len > 10 && !strcasecmp(name + len - 10, ".localhost")))
+	if (!strcasecmp(name, "localhost") ||
+	    (len > 10 && !strcasecmp(name + len - 10, ".localhost")))
 		return true;
 	return text_starts(name, "127.") && strspn(name, "0123456789.") == len;
 }

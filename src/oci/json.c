@@ -174,13 +174,13 @@ void json_signature(const struct oci_descriptor *subject, const char *layer_dige
                     uint64_t layer_bytes, const char *key_id, struct buf *out)
 {
 	AUTO(json_t)
-	json_t *json = json_pack(
-		"{s:i, s:s, s:s, s:{s:s, s:s, s:i}, s:[{s:s, s:s, s:I}], s:o, s:{s:s}}",
-		"schemaVersion", 2, "mediaType", OCI_MEDIA_MANIFEST, "artifactType",
-		OCI_SIGNATURE_TYPE, "config", "mediaType", OCI_MEDIA_EMPTY, "digest", EMPTY_DIGEST,
-		"size", 2, "layers", "mediaType", OCI_SIGNATURE_TYPE, "digest", layer_digest, "size",
-		(json_int_t)layer_bytes, "subject", descriptor_json(subject), "annotations",
-		"vnd.wslx.key", key_id);
+	json_t *json =
+		json_pack("{s:i, s:s, s:s, s:{s:s, s:s, s:i}, s:[{s:s, s:s, s:I}], s:o, s:{s:s}}",
+	                  "schemaVersion", 2, "mediaType", OCI_MEDIA_MANIFEST, "artifactType",
+	                  OCI_SIGNATURE_TYPE, "config", "mediaType", OCI_MEDIA_EMPTY, "digest",
+	                  EMPTY_DIGEST, "size", 2, "layers", "mediaType", OCI_SIGNATURE_TYPE,
+	                  "digest", layer_digest, "size", (json_int_t)layer_bytes, "subject",
+	                  descriptor_json(subject), "annotations", "vnd.wslx.key", key_id);
 
 	assert(json);
 	print(json, JSON_COMPACT, out);
@@ -328,8 +328,7 @@ int json_helper_answer(struct span in, struct arena *a, struct credentials *out,
 	return 0;
 }
 
-void json_helper_question(const char *key, const char *user, const char *password,
-                          struct buf *out)
+void json_helper_question(const char *key, const char *user, const char *password, struct buf *out)
 {
 	buf_add_text(out, "{\"ServerURL\":");
 	text_add_json_string(out, key, strlen(key));

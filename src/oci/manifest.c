@@ -48,8 +48,8 @@ static int get_manifest(struct oci_client *c, struct endpoint *ep, void *arg, st
 	if (!r)
 		r = oci_digest_of(buf_span(&x.body), g->out->digest, e);
 	if (!r && oci_digest_valid(g->reference) && strcmp(g->reference, g->out->digest))
-		r = err_say(e, -EBADMSG, "%s: the manifest %s arrived with other content",
-		            ep->name, what);
+		r = err_say(e, -EBADMSG, "%s: the manifest %s arrived with other content", ep->name,
+		            what);
 	if (r < 0)
 		return r;
 	media = exchange_field(&x, "Content-Type", &at);
@@ -167,7 +167,7 @@ static int get_page(struct oci_client *c, struct endpoint *ep, const char *path,
 	r = oci_manifest_outline(buf_span(&x.body), g->a, &outline, e);
 	if (r < 0 || !outline.is_index)
 		return -ENOENT; /* a page for people */
-	LIST_EACH (&outline.layers, const struct oci_descriptor, d)
+	LIST_EACH(&outline.layers, const struct oci_descriptor, d)
 		*LIST_ADD(g->out, g->a, struct oci_descriptor) = *d;
 	while (!link && (field = exchange_field(&x, "Link", &at)))
 		link = link_next(field, g->a);
@@ -223,7 +223,7 @@ int oci_referrers(struct oci_client *c, const char *digest, const char *type, st
 	if (r < 0)
 		return r;
 	*out = (struct list){0};
-	LIST_EACH (&all, const struct oci_descriptor, d)
+	LIST_EACH(&all, const struct oci_descriptor, d)
 		if (!type || !strcmp(d->artifact_type, type))
 			*LIST_ADD(out, a, struct oci_descriptor) = *d;
 	return 0;

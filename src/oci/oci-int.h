@@ -56,6 +56,8 @@ struct url {
 bool url_parse(const char *text, struct arena *a, struct url *out);
 /* What a Location means on the page @base. */
 const char *url_resolve(const struct url *base, const char *text, struct arena *a);
+/* Whether an address is at a host, be its usual port spelled out or not. */
+bool host_is(const struct url *url, const char *host);
 bool host_is_loopback(const char *host);
 
 /* ---- json.c ---------------------------------------------------------------------------- */
@@ -79,7 +81,7 @@ void json_signature(const struct oci_descriptor *subject, const char *layer_dige
 
 /* What is kept for a registry. */
 struct credentials {
-	const char *user;     /* NULL: none */
+	const char *user; /* NULL: none */
 	const char *password;
 	const char *identity; /* an identity token instead; or NULL */
 };
@@ -94,8 +96,7 @@ MUST_CHECK int json_auths_set(struct span in, const char *key, const char *auth,
                               bool *found, struct err *e);
 MUST_CHECK int json_helper_answer(struct span in, struct arena *a, struct credentials *out,
                                   struct err *e);
-void json_helper_question(const char *key, const char *user, const char *password,
-                          struct buf *out);
+void json_helper_question(const char *key, const char *user, const char *password, struct buf *out);
 
 /* ---- crypto.c -------------------------------------------------------------------------- */
 
@@ -114,9 +115,8 @@ static inline void auto_sha256(struct sha256 *h)
 
 #define SIGNATURE_BYTES 64
 /* The key's own digest goes to @key_id: that of its public half. */
-MUST_CHECK int ed25519_sign(const char *key_file, struct span message,
-                            uint8_t out[SIGNATURE_BYTES], char key_id[OCI_DIGEST_TEXT],
-                            struct err *e);
+MUST_CHECK int ed25519_sign(const char *key_file, struct span message, uint8_t out[SIGNATURE_BYTES],
+                            char key_id[OCI_DIGEST_TEXT], struct err *e);
 /* Return: 0; -EKEYREJECTED, without a sentence, if the signature is not by that key. */
 MUST_CHECK int ed25519_verify(const char *key_file, struct span message, struct span signature,
                               struct err *e);
@@ -222,7 +222,7 @@ struct oci_client {
 	struct arena arena;
 	struct http *http;
 	struct oci_options options;
-	const char *scopes; /* space-separated */
+	const char *scopes;         /* space-separated */
 	struct endpoint *endpoints; /* mirrors, then the registry itself */
 	size_t n_endpoints;
 	size_t current; /* atomic: the one that served us last */
@@ -245,8 +245,8 @@ MUST_CHECK int endpoint_authorize(struct oci_client *c, struct endpoint *ep,
 void endpoint_finish(struct endpoint *ep);
 
 enum client_flags {
-	SEND_ONCE = 1,    /* do not repeat what failed: the caller knows better how to go on */
-	SEND_FOLLOW = 2,  /* redirects, for GET and HEAD */
+	SEND_ONCE = 1,   /* do not repeat what failed: the caller knows better how to go on */
+	SEND_FOLLOW = 2, /* redirects, for GET and HEAD */
 };
 
 /**

@@ -35,8 +35,7 @@ struct oci_ref {
  *
  * Return: 0; -EINVAL with a sentence.
  */
-MUST_CHECK int oci_ref_parse(const char *text, struct arena *a, struct oci_ref *out,
-                             struct err *e);
+MUST_CHECK int oci_ref_parse(const char *text, struct arena *a, struct oci_ref *out, struct err *e);
 /* The whole form, that oci_ref_parse() reads back as the same. */
 const char *oci_ref_text(const struct oci_ref *ref, struct arena *a);
 /* What names the manifest: the digest, else the tag. */
@@ -49,12 +48,12 @@ MUST_CHECK int oci_digest_of(struct span data, char out[OCI_DIGEST_TEXT], struct
 /* ---- what the user's file says about registries ------------------------------------------ */
 
 struct oci_registry {
-	const char *match;    /* host, or host/repository prefix; "*" for all others */
-	struct list mirrors;  /* const char *: host, or host/prefix; asked first, in order */
-	struct list keys;     /* const char *: public key files; a signature by one is needed */
-	const char *ca;       /* file of certificates to trust besides; or NULL */
-	bool insecure;        /* plain http, and certificates that nobody vouches for */
-	uint64_t stall_s;     /* give up when nothing moves for so long; 0: the default */
+	const char *match;   /* host, or host/repository prefix; "*" for all others */
+	struct list mirrors; /* const char *: host, or host/prefix; asked first, in order */
+	struct list keys;    /* const char *: public key files; a signature by one is needed */
+	const char *ca;      /* file of certificates to trust besides; or NULL */
+	bool insecure;       /* plain http, and certificates that nobody vouches for */
+	uint64_t stall_s;    /* give up when nothing moves for so long; 0: the default */
 };
 
 struct oci_policy {
@@ -163,10 +162,10 @@ struct oci_descriptor {
 /* What matters of a manifest to those who do not know its type. */
 struct oci_outline {
 	bool is_index;
-	const char *artifact_type;           /* its own, or its config's media type; or "" */
-	struct oci_descriptor config;        /* no digest if there is none */
-	struct oci_descriptor subject;       /* no digest if there is none */
-	struct list layers;                  /* struct oci_descriptor: or, of an index, manifests */
+	const char *artifact_type;     /* its own, or its config's media type; or "" */
+	struct oci_descriptor config;  /* no digest if there is none */
+	struct oci_descriptor subject; /* no digest if there is none */
+	struct list layers;            /* struct oci_descriptor: or, of an index, manifests */
 };
 
 /* A function of bytes. Return: 0; -EBADMSG. */
@@ -248,8 +247,8 @@ MUST_CHECK int oci_logout(const char *host, struct err *e);
  * oci_sign() - sign a manifest and store the signature as a referrer of it
  * @key: file of an ed25519 private key, PEM
  */
-MUST_CHECK int oci_sign(struct oci_client *c, const char *key, const struct oci_descriptor *manifest,
-                        struct err *e);
+MUST_CHECK int oci_sign(struct oci_client *c, const char *key,
+                        const struct oci_descriptor *manifest, struct err *e);
 /**
  * oci_verify() - find a signature of a manifest that one of some keys made
  * @keys: const char *: files of ed25519 public keys, PEM

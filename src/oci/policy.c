@@ -62,7 +62,7 @@ struct oci_registry oci_policy_find(const struct oci_policy *p, const struct oci
 
 	if (!p)
 		return found;
-	LIST_EACH (&p->registries, const struct oci_registry, it) {
+	LIST_EACH(&p->registries, const struct oci_registry, it) {
 		size_t len = match_length(it->match, name);
 
 		if (len <= best)

@@ -52,8 +52,7 @@ static int hash_file(struct pull *p, struct err *e)
 		size_t n = (size_t)MIN(HASH_BYTES, p->have - at);
 
 		r = os_pread_all(p->fd, room, n, at);
-		r = r < 0 ? err_set(e, r, "blob %s", p->digest)
-		          : sha256_add(&p->hash, room, n, e);
+		r = r < 0 ? err_set(e, r, "blob %s", p->digest) : sha256_add(&p->hash, room, n, e);
 	}
 	free(room);
 	return r;
@@ -250,12 +249,12 @@ int oci_blob_read(struct oci_client *c, const char *digest, uint64_t blob_bytes,
 	                      .digest = digest,
 	                      .blob_bytes = blob_bytes,
 	                      .offset = offset,
-	                      .out = out,
 	                      .len = len,
 	                      .progress = c->options.progress};
 	int r;
 
 	assert(len && offset <= blob_bytes && len <= blob_bytes - offset);
+	s.out = out;
 	r = client_read(c, read_from, &s, e);
 	*ranged = s.ranged;
 	return r;

@@ -169,7 +169,8 @@ int oci_ref_parse(const char *text, struct arena *a, struct oci_ref *out, struct
 		ref.repository = arena_printf(a, "library/%s", rest);
 	if (!path_valid(ref.repository))
 		return bad(text,
-		           "a repository is made of a-z and 0-9, with single . _ / or - between", e);
+		           "a repository is made of a-z and 0-9, with single . _ / or - between",
+		           e);
 	*out = ref;
 	return 0;
 }

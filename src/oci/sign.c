@@ -86,7 +86,7 @@ static int check_one(struct oci_client *c, const struct oci_descriptor *d, const
 	if (r < 0)
 		return r;
 	r = -EKEYREJECTED;
-	LIST_EACH (keys, const char *, key) {
+	LIST_EACH(keys, const char *, key) {
 		if (r == -EKEYREJECTED)
 			r = ed25519_verify(*key, message, buf_span(&signature), e);
 	}
@@ -104,7 +104,7 @@ int oci_verify(struct oci_client *c, const struct list *keys, const char *digest
 	if (r < 0)
 		return err_wrap(e, r, "looking for a signature");
 	message_of(digest, &message);
-	LIST_EACH (&signatures, const struct oci_descriptor, d) {
+	LIST_EACH(&signatures, const struct oci_descriptor, d) {
 		if (++seen > SIGNATURES_MAX)
 			break;
 		r = check_one(c, d, keys, buf_span(&message), e);

@@ -195,10 +195,11 @@ static int settle_blob(struct lazy *l, struct lazy_blob *b, struct err *e)
 	r = blob_verify(b->fd, &blob, e);
 	if (r < 0)
 		return r;
-	if (renameat(l->import->partial_fd, frames, l->import->partial_fd, b->digest + DIGEST_HEX_AT) < 0)
+	if (renameat(l->import->partial_fd, frames, l->import->partial_fd,
+	             b->digest + DIGEST_HEX_AT) < 0)
 		return err_set(e, -errno, "store: putting a page blob in its place");
 	unlinkat(l->import->partial_fd, map, 0);
-	LIST_EACH (&l->import->parcel.blobs, struct store_parcel_blob, it) {
+	LIST_EACH(&l->import->parcel.blobs, struct store_parcel_blob, it) {
 		if (strcmp(it->digest, b->digest))
 			continue;
 		os_close(&it->fd);
@@ -285,7 +286,7 @@ static int open_blob(struct lazy *l, uint8_t index, struct err *e)
 
 	*b = (struct lazy_blob){.bytes = blob->bytes, .fd = -1, .map_fd = -1};
 	digest_text(b->digest, blob->digest);
-	LIST_EACH (&l->import->parcel.blobs, const struct store_parcel_blob, it) {
+	LIST_EACH(&l->import->parcel.blobs, const struct store_parcel_blob, it) {
 		if (strcmp(it->digest, b->digest) || it->fd < 0)
 			continue;
 		if (!has_arrived(it->fd, blob))

@@ -36,7 +36,7 @@ static void add_blob(struct list *blobs, struct arena *a, enum store_blob_role r
 {
 	struct store_parcel_blob b = parcel_blob(role, blob);
 
-	LIST_EACH (blobs, const struct store_parcel_blob, it)
+	LIST_EACH(blobs, const struct store_parcel_blob, it)
 		if (!strcmp(it->digest, b.digest))
 			return;
 	*LIST_ADD(blobs, a, struct store_parcel_blob) = b;
@@ -54,7 +54,7 @@ static void list_blobs_of(const struct manifest *m, struct arena *a, struct list
 
 static void parcel_finish(struct store_parcel *p)
 {
-	LIST_EACH (&p->blobs, struct store_parcel_blob, b)
+	LIST_EACH(&p->blobs, struct store_parcel_blob, b)
 		os_close(&b->fd);
 }
 
@@ -100,7 +100,7 @@ static int export_open(struct store_export *x, struct store *s, const char *name
 	x->parcel.manifest = buf_span(&x->manifest);
 	digest_text(x->parcel.digest, entry->manifest.digest);
 	list_blobs_of(&x->head.manifest, &x->arena, &x->parcel.blobs);
-	LIST_EACH (&x->parcel.blobs, struct store_parcel_blob, b) {
+	LIST_EACH(&x->parcel.blobs, struct store_parcel_blob, b) {
 		struct blob blob = blob_of_parcel(b);
 
 		r = blob_open(s, &blob, &b->fd, e);
@@ -225,8 +225,7 @@ static int open_part(struct store_import *x, struct store_parcel_blob *b, struct
 		unlinkat(x->partial_fd, b->digest + DIGEST_HEX_AT, 0);
 		return 0;
 	}
-	if (fstat(fd, &st) < 0 ||
-	    ((uint64_t)st.st_size > b->bytes && ftruncate(fd, 0) < 0))
+	if (fstat(fd, &st) < 0 || ((uint64_t)st.st_size > b->bytes && ftruncate(fd, 0) < 0))
 		return err_set(e, -errno, "store: partial/%s", b->digest + DIGEST_HEX_AT);
 	b->fd = take_fd(&fd);
 	return 0;
@@ -245,7 +244,7 @@ static int open_parts(struct store_import *x, struct err *e)
 	size_t n = 0;
 	int r = 0;
 
-	LIST_EACH (&x->parcel.blobs, struct store_parcel_blob, b)
+	LIST_EACH(&x->parcel.blobs, struct store_parcel_blob, b)
 		order[n++] = b;
 	qsort(order, n, sizeof(order[0]), by_digest);
 	for (size_t i = 0; !r && i < n; i++)
@@ -307,7 +306,7 @@ int store_import_room(const struct store_import *x, uint64_t *missing, struct er
 	struct statvfs fs;
 	uint64_t sum = 0, room;
 
-	LIST_EACH (&x->parcel.blobs, const struct store_parcel_blob, b) {
+	LIST_EACH(&x->parcel.blobs, const struct store_parcel_blob, b) {
 		struct stat st;
 
 		if (b->fd < 0)
@@ -332,22 +331,22 @@ int store_import_room(const struct store_import *x, uint64_t *missing, struct er
 }
 
 /* A small blob of the parcel, wherever it is. */
-static int read_part(struct store_import *x, const struct blob *blob, uint64_t max,
-                     struct buf *out, struct err *e)
+static int read_part(struct store_import *x, const struct blob *blob, uint64_t max, struct buf *out,
+                     struct err *e)
 {
 	uint8_t digest[DIGEST_BYTES];
 	char name[72];
 	int r;
 
 	digest_text(name, blob->digest);
-	LIST_EACH (&x->parcel.blobs, const struct store_parcel_blob, b) {
+	LIST_EACH(&x->parcel.blobs, const struct store_parcel_blob, b) {
 		if (strcmp(b->digest, name) || b->fd < 0)
 			continue;
 		if (blob->bytes > max)
 			return err_say(e, -EBADMSG, "blob %s is larger than anything we write",
 			               name);
-		r = read_at(b->fd, buf_extend(out, (size_t)blob->bytes + 1), (size_t)blob->bytes,
-		            0, e, name);
+		r = read_at(b->fd, buf_extend(out, (size_t)blob->bytes + 1), (size_t)blob->bytes, 0,
+		            e, name);
 		out->len = (size_t)blob->bytes;
 		if (!r)
 			r = digest_of(buf_span(out), digest, e);
@@ -381,8 +380,7 @@ int store_import_check(struct store_import *x, struct err *e)
 
 	if (r < 0)
 		return r;
-	if (config.seal == CONFIG_SEALED &&
-	    memcmp(config.key_id, x->store->keys.id, KEY_ID_BYTES))
+	if (config.seal == CONFIG_SEALED && memcmp(config.key_id, x->store->keys.id, KEY_ID_BYTES))
 		return err_say(e, -ENOKEY,
 		               "it is sealed with the key of another store, so nothing in it "
 		               "could be read here: have it published again as a public one "
@@ -431,7 +429,7 @@ static int move_parts(struct store_import *x, struct err *e)
 {
 	int r = move_part(x, x->parcel.digest, e);
 
-	LIST_EACH (&x->parcel.blobs, const struct store_parcel_blob, b) {
+	LIST_EACH(&x->parcel.blobs, const struct store_parcel_blob, b) {
 		if (!r && b->fd >= 0)
 			r = move_part(x, b->digest, e);
 	}
@@ -441,7 +439,7 @@ static int move_parts(struct store_import *x, struct err *e)
 /* What was here when the import began may have been removed since; the lock is held now. */
 static int check_here(struct store_import *x, struct err *e)
 {
-	LIST_EACH (&x->parcel.blobs, const struct store_parcel_blob, b) {
+	LIST_EACH(&x->parcel.blobs, const struct store_parcel_blob, b) {
 		struct blob blob = blob_of_parcel(b);
 		AUTO(fd) int fd = -1;
 
@@ -485,7 +483,7 @@ static int publish(struct store_import *x, const struct store_import_options *o,
 		r = may_replace(&index, o, e);
 	if (r < 0)
 		return r;
-	LIST_EACH (&index.entries, const struct entry, it)
+	LIST_EACH(&index.entries, const struct entry, it)
 		if (it->name && !strcmp(it->name, o->name))
 			blobs_of_entry(s, it, &x->arena, &old_blobs);
 	index_drop(&index, o->name);
@@ -506,7 +504,7 @@ static int publish(struct store_import *x, const struct store_import_options *o,
 		r = sync_dir(s->blobs_fd, "store-blobs-dir-sync", e);
 	if (!r)
 		r = index_publish(s, s->tmp_fd, e);
-	LIST_EACH (&index.entries, const struct entry, it)
+	LIST_EACH(&index.entries, const struct entry, it)
 		if (!r && it->name && !strcmp(it->name, o->name))
 			mark_forget(s, &it->manifest);
 	/* The snapshot is safe; what this cannot remove of the old one is for gc. */
@@ -522,13 +520,12 @@ int store_import_commit(struct store_import *x, const struct store_import_option
 	int r = store_name_check(options->name, e);
 
 	if (!r && strlen(options->origin) > STORE_ORIGIN_MAX)
-		r = err_say(e, -EINVAL, "store: an origin of more than %d bytes",
-		            STORE_ORIGIN_MAX);
+		r = err_say(e, -EINVAL, "store: an origin of more than %d bytes", STORE_ORIGIN_MAX);
 	if (!r)
 		r = put_manifest(x, &manifest_fd, e);
 	if (!r)
 		r = sync_part(manifest_fd, x->bytes.len, e);
-	LIST_EACH (&x->parcel.blobs, const struct store_parcel_blob, b) {
+	LIST_EACH(&x->parcel.blobs, const struct store_parcel_blob, b) {
 		if (!r && b->fd >= 0)
 			r = sync_part(b->fd, b->bytes, e);
 	}

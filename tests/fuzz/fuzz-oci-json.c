@@ -25,12 +25,11 @@ static void try_outline(struct span in)
 		assert(r == -EBADMSG && e.text[0]);
 		return;
 	}
-	LIST_EACH (&o.layers, const struct oci_descriptor, d)
+	LIST_EACH(&o.layers, const struct oci_descriptor, d)
 		assert(oci_digest_valid(d->digest) && d->bytes <= INT64_MAX);
 	assert(oci_manifest_set_subject(in, &entry, &with, &e) == 0);
 	assert(oci_manifest_outline(buf_span(&with), &a, &again, &e) == 0);
-	assert(!strcmp(again.subject.digest, entry.digest) &&
-	       again.layers.count == o.layers.count);
+	assert(!strcmp(again.subject.digest, entry.digest) && again.layers.count == o.layers.count);
 }
 
 static void try_index(struct span in)
@@ -84,7 +83,7 @@ static void try_policy(struct span in)
 	int r = oci_policy_parse(in, &p, &e);
 
 	assert(!r || (r == -EBADMSG && e.text[0]));
-	LIST_EACH (&p.registries, const struct oci_registry, it) {
+	LIST_EACH(&p.registries, const struct oci_registry, it) {
 		const struct oci_ref ref = {.host = it->match, .repository = "x"};
 
 		(void)oci_policy_find(&p, &ref);

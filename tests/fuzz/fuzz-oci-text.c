@@ -35,7 +35,7 @@ static void try_challenges(const char *text, struct arena *a)
 
 	challenges_parse(text, a, &l);
 	assert(l.count <= strlen(text));
-	LIST_EACH (&l, const struct challenge, c)
+	LIST_EACH(&l, const struct challenge, c)
 		assert(c->scheme[0] && strlen(c->realm) + strlen(c->service) <= strlen(text));
 }
 

@@ -5,7 +5,6 @@ returns.
 """
 import base64
 import contextlib
-import hashlib
 import http.client
 import http.server
 import json
@@ -13,9 +12,7 @@ import os
 import re
 import select
 import shutil
-import signal
 import socket
-import ssl
 import subprocess
 import tempfile
 import threading

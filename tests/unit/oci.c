@@ -30,10 +30,36 @@ static void a_reference_is_taken_apart_as_docker_does(void)
 		{"r.example/x:1@" DIGEST, "r.example/x:1@" DIGEST},
 	};
 	static const char *const bad[] = {
-		"", ":", "/", "x:", "x:-a", "x/", "/x", "x//y", "X", "a..b", "a___b", "-a", "a-", "a_",
-		"x@", "x@sha256:12", "x@sha512:" DIGEST, "x:1:2", "a b", "a\nb", "localhost:/x",
-		"localhost:0/x", "localhost:65536/x", "a.b:5x/x", "user@host.x/y", "[::1/x", "a/../b",
-		".a/x", "x.y/\x1b[31m", "http://r.example/x",
+		"",
+		":",
+		"/",
+		"x:",
+		"x:-a",
+		"x/",
+		"/x",
+		"x//y",
+		"X",
+		"a..b",
+		"a___b",
+		"-a",
+		"a-",
+		"a_",
+		"x@",
+		"x@sha256:12",
+		"x@sha512:" DIGEST,
+		"x:1:2",
+		"a b",
+		"a\nb",
+		"localhost:/x",
+		"localhost:0/x",
+		"localhost:65536/x",
+		"a.b:5x/x",
+		"user@host.x/y",
+		"[::1/x",
+		"a/../b",
+		".a/x",
+		"x.y/\x1b[31m",
+		"http://r.example/x",
 	};
 	AUTO(arena) struct arena a = {0};
 
@@ -46,7 +72,7 @@ static void a_reference_is_taken_apart_as_docker_does(void)
 			continue;
 		ok(!strcmp(oci_ref_text(&ref, &a), good[i].whole), "%s", oci_ref_text(&ref, &a));
 		ok(oci_ref_parse(good[i].whole, &a, &again, &e) == 0 &&
-			   !strcmp(oci_ref_text(&again, &a), good[i].whole),
+		           !strcmp(oci_ref_text(&again, &a), good[i].whole),
 		   "%s", good[i].whole);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -125,6 +151,8 @@ static void addresses(void)
 	ok(!url_parse("ftp://x/", &a, &u) && !url_parse("https://u:p@h/", &a, &u) &&
 	   !url_parse("https:///x", &a, &u) && !url_parse("http://a b/", &a, &u));
 	ok(url_parse("http://h", &a, &u) && !strcmp(u.path, "/"));
+	ok(host_is(&u, "h") && host_is(&u, "H:80") && !host_is(&u, "h:443") && !host_is(&u, "hh"));
+	ok(url_parse("https://h:443/", &a, &u) && host_is(&u, "h") && !host_is(&u, "h:80"));
 	ok(host_is_loopback("localhost:5000") && host_is_loopback("127.1.2.3") &&
 	   host_is_loopback("[::1]:1") && host_is_loopback("a.localhost"));
 	ok(!host_is_loopback("localhost.example") && !host_is_loopback("127.0.0.1.example") &&
@@ -165,8 +193,8 @@ static void manifests_of_every_kind(void)
 	ok(outline("[]", &a, &o) < 0 && outline("", &a, &o) < 0);
 	ok(outline("{\"schemaVersion\":2,\"layers\":[{\"digest\":\"" DIGEST "\",\"size\":-1}]}", &a,
 	           &o) < 0);
-	ok(outline("{\"schemaVersion\":2,\"layers\":[{\"digest\":\"sha256:../..\",\"size\":1}]}", &a,
-	           &o) < 0);
+	ok(outline("{\"schemaVersion\":2,\"layers\":[{\"digest\":\"sha256:../..\",\"size\":1}]}",
+	           &a, &o) < 0);
 
 	ok(!oci_manifest_set_subject(span_of_text("{\"schemaVersion\":2,\"layers\":[]}"), &subject,
 	                             &with, &e));
@@ -227,10 +255,8 @@ static void the_longest_rule_counts(void)
 	static const struct {
 		const char *host, *repository, *ca;
 	} cases[] = {
-		{"r.example", "x", "one"},
-		{"r.example", "team", "two"},
-		{"r.example", "team/x", "two"},
-		{"r.example", "teams/x", "one"},
+		{"r.example", "x", "one"},      {"r.example", "team", "two"},
+		{"r.example", "team/x", "two"}, {"r.example", "teams/x", "one"},
 		{"r.example:5", "x", NULL},
 	};
 	struct oci_policy p;
@@ -242,7 +268,8 @@ static void the_longest_rule_counts(void)
 		                            .repository = cases[i].repository};
 		struct oci_registry r = oci_policy_find(&p, &ref);
 
-		ok(cases[i].ca ? r.ca && !strcmp(r.ca, cases[i].ca) : !r.ca && r.insecure, "%zu", i);
+		ok(cases[i].ca ? r.ca && !strcmp(r.ca, cases[i].ca) : !r.ca && r.insecure, "%zu",
+		   i);
 	}
 	oci_policy_finish(&p);
 }
@@ -260,7 +287,8 @@ static void base64_there_and_back(void)
 			data[i] = (uint8_t)(i * 37 + n);
 		base64_encode(SPAN(data, n), &text);
 		ok(text.len == (n + 2) / 3 * 4);
-		ok(!base64_decode(buf_text(&text), &back) && span_equal(buf_span(&back), SPAN(data, n)));
+		ok(!base64_decode(buf_text(&text), &back) &&
+		   span_equal(buf_span(&back), SPAN(data, n)));
 	}
 }
 
@@ -285,8 +313,9 @@ static void a_signature_of_the_rfc(void)
 		"-----BEGIN PRIVATE KEY-----\n"
 		"MC4CAQAwBQYDK2VwBCIEIMWqjfQ/n4N77bdELzHct7Fm04U1B28JS4XOOi4LRFj3\n"
 		"-----END PRIVATE KEY-----\n";
-	static const char wanted[] = "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
-				     "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a";
+	static const char wanted[] =
+		"6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
+		"18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a";
 	static const uint8_t message[] = {0xaf, 0x82};
 	AUTO(text) char *public_file = write_file(public_key);
 	AUTO(text) char *private_file = write_file(private_key);

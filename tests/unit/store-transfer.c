@@ -26,7 +26,7 @@ static bool store_shows(const char *root, struct span needle)
 	bool found = false;
 
 	find_files(root, &a, &files);
-	LIST_EACH (&files, char *, path) {
+	LIST_EACH(&files, char *, path) {
 		AUTO(buf) struct buf content = {0};
 
 		slurp(*path, &content);
@@ -70,8 +70,8 @@ static void equal_public_content_gives_equal_page_blobs(void)
 	must(store_export_open(s, "one", &one, &e), &e);
 	must(store_export_open(s, "two", &two, &e), &e);
 	ok(store_export_parcel(one)->blobs.count == 4, "one page blob");
-	LIST_EACH (&store_export_parcel(one)->blobs, const struct store_parcel_blob, a)
-		LIST_EACH (&store_export_parcel(two)->blobs, const struct store_parcel_blob, b)
+	LIST_EACH(&store_export_parcel(one)->blobs, const struct store_parcel_blob, a)
+		LIST_EACH(&store_export_parcel(two)->blobs, const struct store_parcel_blob, b)
 			same += !strcmp(a->digest, b->digest);
 	ok(same == 3, "all but the config: %zu", same);
 	/* The blobs that both have stay for the other. */
@@ -95,7 +95,7 @@ static void each_byte_of_a_public_snapshot_counts(void)
 	some_content(&c, 40, 9);
 	must(commit(s, "it", &c, &as_public, &e), &e);
 	find_files(blobs, &a, &files);
-	LIST_EACH (&files, char *, path) {
+	LIST_EACH(&files, char *, path) {
 		AUTO(buf) struct buf content = {0};
 
 		slurp(*path, &content);
@@ -138,14 +138,14 @@ static void carry(const struct store_parcel *from, const struct store_parcel *to
 {
 	struct err e = {0};
 
-	LIST_EACH (&to->blobs, const struct store_parcel_blob, b) {
+	LIST_EACH(&to->blobs, const struct store_parcel_blob, b) {
 		AUTO(buf) struct buf data = {0};
 		off_t have;
 
 		if (b->fd < 0)
 			continue;
 		have = lseek(b->fd, 0, SEEK_END);
-		LIST_EACH (&from->blobs, const struct store_parcel_blob, f)
+		LIST_EACH(&from->blobs, const struct store_parcel_blob, f)
 			if (!strcmp(f->digest, b->digest))
 				must(os_pread_all(f->fd, buf_extend(&data, b->bytes), b->bytes, 0),
 				     &e);
@@ -190,8 +190,7 @@ static struct store_import *begin(struct two_stores *t)
 	struct store_import *x = NULL;
 	struct err e = {0};
 
-	must(store_import_begin(t->store[1], store_export_parcel(t->export)->manifest, &x, &e),
-	     &e);
+	must(store_import_begin(t->store[1], store_export_parcel(t->export)->manifest, &x, &e), &e);
 	return x;
 }
 
@@ -257,7 +256,7 @@ static void what_an_import_left_is_found_again_and_swept_by_gc(void)
 	two_stores_init(&t, &as_public);
 	x = begin(&t);
 	must(store_import_room(x, &all, &e), &e);
-	LIST_EACH (&store_import_parcel(x)->blobs, const struct store_parcel_blob, b)
+	LIST_EACH(&store_import_parcel(x)->blobs, const struct store_parcel_blob, b)
 		if (b->role == STORE_PAGES)
 			must(os_write_all(b->fd, t.content.pages.data, 100000), &e);
 	must(store_gc(t.store[1], &report, &e), &e);
@@ -334,8 +333,8 @@ struct far {
 	pthread_mutex_t lock;
 	uint64_t bytes;
 	int requests;
-	int fail_from; /* this request and later ones fail; 0: none */
-	int lie_at;    /* this one brings a wrong byte; 0: none */
+	int fail_from;     /* this request and later ones fail; 0: none */
+	int lie_at;        /* this one brings a wrong byte; 0: none */
 	bool lie_at_start; /* in its first frame, else in the middle */
 };
 
@@ -351,7 +350,7 @@ static int far_fetch(struct store_fetcher *f, const char *digest, uint64_t offse
 	pthread_mutex_unlock(&far->lock);
 	if (far->fail_from && n >= far->fail_from)
 		return err_say(e, -EHOSTUNREACH, "far away");
-	LIST_EACH (&far->parcel->blobs, const struct store_parcel_blob, b)
+	LIST_EACH(&far->parcel->blobs, const struct store_parcel_blob, b)
 		if (!strcmp(b->digest, digest))
 			must(os_pread_all(b->fd, out, len, offset), e);
 	if (n == far->lie_at)
@@ -365,7 +364,7 @@ static void carry_records(const struct store_parcel *from, const struct store_pa
 	struct store_parcel some = *to;
 	size_t n = 0;
 
-	LIST_EACH (&some.blobs, const struct store_parcel_blob, b)
+	LIST_EACH(&some.blobs, const struct store_parcel_blob, b)
 		n += b->role != STORE_PAGES;
 	some.blobs.count = n; /* pages come last */
 	carry(from, &some);
@@ -447,7 +446,7 @@ static void a_frame_that_is_not_what_the_table_says_is_not_given_out(void)
 	store_reader_close(r);
 
 	/* A map that promises what is not there is found out. */
-	LIST_EACH (&store_import_parcel(x)->blobs, const struct store_parcel_blob, b) {
+	LIST_EACH(&store_import_parcel(x)->blobs, const struct store_parcel_blob, b) {
 		AUTO(text) char *path = xprintf("%s/partial/%s.frames", t.root[1], b->digest + 7);
 
 		if (b->role == STORE_PAGES)
@@ -506,7 +505,7 @@ static void many_threads_fetch_each_frame_once(void)
 		pthread_join(threads[i], NULL);
 		ok(jobs[i].same);
 	}
-	LIST_EACH (&far.parcel->blobs, const struct store_parcel_blob, b)
+	LIST_EACH(&far.parcel->blobs, const struct store_parcel_blob, b)
 		bytes += b->role == STORE_PAGES ? b->bytes : 0;
 	ok(far.bytes == bytes, "%llu of %llu", (unsigned long long)far.bytes,
 	   (unsigned long long)bytes);
