@@ -10,7 +10,7 @@ import time
 
 from harness import WSLX, Failed, need
 from servers import DockerRegistry
-from world import PAGES, fault_ref, same
+from world import PAGES, blob_count, fault_ref, same
 
 BUSY = {"status": 429, "headers": {"Retry-After": "1"}, "body": b'{"errors":[]}'}
 BROKEN = {"status": 503}
