@@ -14,7 +14,7 @@ struct snap_vm {
 	const char *machine; /* its name, for the snapshot's label; NULL: it has none */
 	const char *name;
 	bool replace;
-	bool small;     /* compress for distribution */
+	bool fast;      /* compress only what takes no time */
 	bool is_public; /* for others: not encrypted */
 };
 

@@ -7,12 +7,14 @@
  * | ready           | guest | the agent listens                                             |
  * | wake NS SEED    | host  | this machine was restored: the wall clock is NS nanoseconds   |
  * |                 |       | since 1970, SEED is entropy in hexadecimal, used once         |
- * | woke            | guest | clock and random numbers are right again                      |
- * | failed WHAT     | guest | they are not                                                  |
+ * | failed WHAT     | guest | clock or random numbers could not be put right; else: silence |
  * | exit N          | guest | what PID 1 ran has ended with status N                        |
  *
  * Adding entropy alone would not do: a generator that is ready mixes it in only when it is
  * next re-keyed, up to a minute later. So it is added with full credit and re-keyed at once.
+ *
+ * A restored machine does all of this before it answers anybody, on a CPU to which all code is
+ * new: so it opens and parses little, and says nothing when it went well.
  */
 #include "guest.h"
 
@@ -40,32 +42,38 @@ void agent_say(int fd, const char *line)
 		tcdrain(fd);
 }
 
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Up to the first character that is none. Return: bytes. */
 static size_t unhex(uint8_t *out, size_t max, const char *hex)
 {
 	size_t n = 0;
-	unsigned byte;
 
-	while (n < max && sscanf(hex + 2 * n, "%2x", &byte) == 1)
-		out[n++] = (uint8_t)byte;
+	for (; n < max; n++, hex += 2) {
+		int high = hex_digit(hex[0]), low = high < 0 ? -1 : hex_digit(hex[1]);
+
+		if (low < 0)
+			break;
+		out[n] = (uint8_t)(high << 4 | low);
+	}
 	return n;
 }
 
-static bool reseed(const char *hex)
+static bool reseed(int random, const char *hex)
 {
 	struct {
 		int entropy_count, buf_size;
 		uint8_t seed[SEED_MAX];
 	} pool = {0};
 	size_t n = unhex(pool.seed, SEED_MAX, hex);
-	int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	bool ok;
 
-	if (fd < 0)
-		return false;
 	pool.entropy_count = (int)(8 * n);
 	pool.buf_size = (int)n;
-	ok = n >= 32 && !ioctl(fd, RNDADDENTROPY, &pool) && !ioctl(fd, RNDRESEEDCRNG);
-	close(fd);
+	ok = n >= 32 && !ioctl(random, RNDADDENTROPY, &pool) && !ioctl(random, RNDRESEEDCRNG);
 	explicit_bzero(&pool, sizeof(pool));
 	return ok;
 }
@@ -77,26 +85,25 @@ static bool step_clock(long long ns)
 	return ns > 0 && !clock_settime(CLOCK_REALTIME, &t);
 }
 
-static void obey(int fd, const char *line)
+static void obey(int fd, int random, const char *line)
 {
-	char seed[2 * SEED_MAX + 1];
+	char *seed;
 	long long ns;
 
-	if (sscanf(line, "wake %lld %128[0-9a-f]", &ns, seed) != 2)
+	if (strncmp(line, "wake ", 5) != 0)
 		return;
+	ns = strtoll(line + 5, &seed, 10);
 	/* Entropy first: it protects keys, the clock only comforts. */
-	if (!reseed(seed))
+	if (!reseed(random, seed + (*seed == ' ')))
 		agent_say(fd, "failed reseed");
 	else if (!step_clock(ns))
 		agent_say(fd, "failed clock");
-	else
-		agent_say(fd, "woke");
-	explicit_bzero(seed, sizeof(seed));
 }
 
 /* Whole lines at a time: a restored machine's first moments are spent here. */
 static void serve(int fd)
 {
+	int random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	char line[LINE_MAX_BYTES];
 	size_t len = 0;
 	ssize_t n;
@@ -109,7 +116,7 @@ static void serve(int fd)
 		line[len] = '\0';
 		while ((end = strchr(start, '\n'))) {
 			*end = '\0';
-			obey(fd, start);
+			obey(fd, random, start);
 			start = end + 1;
 		}
 		len -= (size_t)(start - line);

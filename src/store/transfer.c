@@ -506,7 +506,7 @@ static int publish(struct store_import *x, const struct store_import_options *o,
 		r = index_publish(s, s->tmp_fd, e);
 	LIST_EACH(&index.entries, const struct entry, it)
 		if (!r && it->name && !strcmp(it->name, o->name))
-			mark_forget(s, &it->manifest);
+			mark_forget(s, it);
 	/* The snapshot is safe; what this cannot remove of the old one is for gc. */
 	if (!r && old_blobs.count)
 		(void)!sweep_blobs(s, &old_blobs, NULL, NULL);

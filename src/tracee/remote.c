@@ -24,6 +24,7 @@
 
 #define CALLS_AT PAGE_BYTES
 #define CALLS_MAX 1000
+#define CALLS_FEW 64 /* what most scopes can do with */
 #define DATA_AT (CALLS_AT + (CALLS_MAX + 1) * sizeof(struct call))
 #define DATA_MAX (REMOTE_PAGE_BYTES - DATA_AT)
 
@@ -158,8 +159,10 @@ static int enter_call(struct remote *r, const struct call *c, struct err *e)
 	return ret;
 }
 
-/* From wherever it stands into a stop inside signal delivery, where the kernel decides about
- * restarts. It executes no instruction on the way. */
+/*
+ * From wherever it stands into a stop inside signal delivery, where the kernel decides about
+ * restarts. It executes no instruction on the way.
+ */
 static int go_to_signal_delivery(struct remote *r, struct err *e)
 {
 	r->in_syscall_stop = false;
@@ -235,14 +238,12 @@ static int map_page(struct remote *r, struct err *e)
 /* See tracee.h: when a breakpoint would be seen by the task. */
 static bool breakpoint_would_disturb(struct tracee *t)
 {
-	AUTO(buf) struct buf text = {0};
 	AUTO(arena) struct arena a = {0};
 	struct proc_status status;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/status", t->tid);
-	if (os_read_file_at(AT_FDCWD, path, &text) < 0 ||
-	    proc_parse_status(buf_span(&text), &a, &status, NULL) < 0)
+	if (os_read_status_at(AT_FDCWD, path, &a, &status, NULL) < 0)
 		return true;
 	return (status.sig_ignored | status.sig_pending | status.shared_pending) &
 	       MASK_BIT(SIGTRAP);
@@ -272,7 +273,8 @@ int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *
 
 	assert(t->state == TRACEE_STOPPED);
 	*r = (struct remote){.t = t, .place = *place, .saved = t->regs, .page = place->page};
-	r->calls = xalloc((CALLS_MAX + 1) * sizeof(*r->calls));
+	r->cap_calls = CALLS_FEW;
+	r->calls = xalloc(r->cap_calls * sizeof(*r->calls));
 	ret = tracee_get_sigmask(t, &r->saved_mask, e);
 	if (ret < 0)
 		goto fail;
@@ -333,6 +335,22 @@ int remote_end(struct remote *r, struct err *e)
 	return undone < 0 ? undone : ret;
 }
 
+int remote_close(struct remote *r, int ret, struct err *e)
+{
+	int ended = remote_end(r, ret < 0 ? NULL : e);
+
+	return ret < 0 ? ret : ended;
+}
+
+int remote_with(struct tracee *t, const struct remote_place *place,
+		int (*act)(struct remote *in, void *arg, struct err *e), void *arg, struct err *e)
+{
+	struct remote in;
+	int ret = remote_begin(&in, t, place, e);
+
+	return ret < 0 ? ret : remote_close(&in, act(&in, arg, e), e);
+}
+
 /* ---- batches --------------------------------------------------------------------------- */
 
 size_t remote_queue(struct remote *r, long nr, int n_args, ...)
@@ -341,6 +359,10 @@ size_t remote_queue(struct remote *r, long nr, int n_args, ...)
 	va_list ap;
 
 	assert(r->n_calls < CALLS_MAX);
+	if (r->n_calls + 1 == r->cap_calls) { /* one stays free, for the end */
+		r->cap_calls = CALLS_MAX + 1;
+		r->calls = xrealloc(r->calls, r->cap_calls * sizeof(*r->calls));
+	}
 	c = &r->calls[r->n_calls];
 	*c = (struct call){.nr = nr};
 	va_start(ap, n_args);
@@ -450,8 +472,14 @@ int remote_run(struct remote *r, struct err *e)
 
 int64_t remote_result(const struct remote *r, size_t index)
 {
-	assert(index < CALLS_MAX);
+	assert(index < r->cap_calls);
 	return r->calls[index].result;
+}
+
+int remote_go_stepwise(struct remote *r, struct err *e)
+{
+	r->stepwise = true;
+	return tracee_set_sigmask(r->t, MASK_ALL, e);
 }
 
 /* ---- single instructions ------------------------------------------------------------------ */

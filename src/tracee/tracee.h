@@ -149,7 +149,7 @@ struct remote {
 	bool in_syscall_stop;
 	struct list born; /* pid_t: what was made here (PTRACE_EVENT_FORK, _VFORK, _CLONE), in order */
 	struct call *calls; /* queued */
-	size_t n_calls;
+	size_t n_calls, cap_calls;
 	struct buf data;  /* goes behind the calls */
 	struct list outs; /* struct remote_out: what to copy back */
 	struct arena arena;
@@ -163,6 +163,16 @@ MUST_CHECK int remote_begin(struct remote *r, struct tracee *t, const struct rem
 			    struct err *e);
 /* Give the task back as it was. Return: 0; -ESRCH if it died meanwhile. Needed on every way out. */
 int remote_end(struct remote *r, struct err *e);
+
+/* The same behind what happened in the scope. Return: @ret if that is a failure; else as above. */
+MUST_CHECK int remote_close(struct remote *r, int ret, struct err *e);
+/**
+ * remote_with() - begin a scope, act in it, end it by every way out
+ * Return: 0; what failed first, @act or the scope itself.
+ */
+MUST_CHECK int remote_with(struct tracee *t, const struct remote_place *place,
+			   int (*act)(struct remote *in, void *arg, struct err *e), void *arg,
+			   struct err *e);
 
 /* One call now. Return: 0 and the kernel's answer in @result; negative if it could not be made. */
 MUST_CHECK int remote_call(struct remote *r, int64_t *result, struct err *e, long nr, int n_args,
@@ -190,6 +200,9 @@ bool remote_has_room(const struct remote *r, size_t calls, size_t data_bytes);
 /* Run what is queued. Results stay until the next remote_queue(). */
 MUST_CHECK int remote_run(struct remote *r, struct err *e);
 int64_t remote_result(const struct remote *r, size_t index);
+
+/* From here on without breakpoints, whose SIGTRAP the task may see by now. */
+MUST_CHECK int remote_go_stepwise(struct remote *r, struct err *e);
 
 /*
  * Two things that no system call does, for a stub (never for a task that is being asked):

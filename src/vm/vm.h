@@ -131,6 +131,9 @@ struct vm_page_writer {
  */
 MUST_CHECK int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages, struct err *e);
 
+/* What vm_save() appends; for showing it. */
+extern const struct rec_type vm_record_type;
+
 /* How much RAM the machine in a record needs; disks are checked by vm_load(). */
 MUST_CHECK int vm_peek(struct span state, uint64_t *ram_bytes, struct err *e);
 
