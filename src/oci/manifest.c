@@ -194,7 +194,7 @@ static int get_referrers(struct oci_client *c, struct endpoint *ep, void *arg, s
 static int get_fallback(struct oci_client *c, struct get_referrers *g, struct err *e)
 {
 	AUTO(oci_manifest) struct oci_manifest m = {0};
-	struct oci_outline outline;
+	struct oci_outline outline = {0};
 	char tag[OCI_DIGEST_TEXT];
 	int r;
 

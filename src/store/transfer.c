@@ -240,7 +240,7 @@ static int by_digest(const void *a, const void *b)
 
 static int open_parts(struct store_import *x, struct err *e)
 {
-	struct store_parcel_blob *order[PARTS_MAX];
+	struct store_parcel_blob *order[PARTS_MAX] = {NULL};
 	size_t n = 0;
 	int r = 0;
 
