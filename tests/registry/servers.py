@@ -208,6 +208,10 @@ class TokenServer(Server):
         self.x5c = base64.b64encode(der).decode()
         super().__init__(TokenHandler, users=users, asked=[])
 
+    def stop(self):
+        super().stop()
+        self.folder.remove()
+
     def config(self):
         return {"token": {"realm": f"http://{self.host}/token", "service": self.SERVICE,
                           "issuer": "ours", "rootcertbundle": self.folder / "cert.pem"}}
