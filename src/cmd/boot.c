@@ -25,6 +25,7 @@ static const struct verb_option options[] = {
 	{"name", "NAME", "call the machine so: wslx snap vm --distro NAME finds it", false},
 	{"control", "SOCKET", "listen there for requests, such as wslx snap vm", false},
 	{"write-initrd", "FILE", "write the initramfs there and do not start", false},
+	{"share", "HOSTDIR:GUESTDIR[:ro]", "a directory of the host; may repeat", false},
 	{"stats", NULL, "say at the end what the machine did", false},
 };
 
@@ -137,6 +138,14 @@ static int open_disks(const struct args *args, struct control *c, struct err *e)
 	return 0;
 }
 
+static int open_shares(const struct args *args, struct session *s, struct vm_config *config,
+		       struct err *e)
+{
+	int r = session_share(s, args, e);
+
+	return r || !arg_is_set(args, "share") ? r : shares_attach(&s->shares, config, e);
+}
+
 /* ---- the initramfs ------------------------------------------------------------------------ */
 
 /* lib/modules/VERSION of the package that a kernel at ROOT/boot/vmlinuz-VERSION came from. */
@@ -172,18 +181,24 @@ static char *guest_beside(void)
 
 static int add_modules(const struct args *args, struct initramfs *i, struct err *e)
 {
-	/* Those from virtio_blk on are of use with a disk only. */
-	static const char *const modules[] = {
-		"virtio_mmio", "virtio_console", "virtio_rng",     "virtio_balloon",
-		"button",      "virtio_blk",     "crc32c_generic", "ext4",
-	};
+	static const char *const always[] = {"virtio_mmio", "virtio_console", "virtio_rng",
+	                                     "virtio_balloon", "button"};
+	static const char *const for_disks[] = {"virtio_blk", "crc32c_generic", "ext4"};
+	static const char *const for_shares[] = {"9pnet_virtio", "9p"};
+	const char *modules[ARRAY_LEN(always) + ARRAY_LEN(for_disks) + ARRAY_LEN(for_shares)];
+	size_t n = 0;
 	const char *given = arg_value(args, "modules");
 	AUTO(text) char *dir = given ? xstrdup(given) : modules_beside(arg_value(args, "kernel"));
 
 	if (!dir || (!given && access(dir, F_OK)))
 		return 0;
-	return initramfs_add_modules(i, dir, modules,
-	                             arg_is_set(args, "disk") ? ARRAY_LEN(modules) : 5, e);
+	for (size_t k = 0; k < ARRAY_LEN(always); k++)
+		modules[n++] = always[k];
+	for (size_t k = 0; k < ARRAY_LEN(for_disks) && arg_is_set(args, "disk"); k++)
+		modules[n++] = for_disks[k];
+	for (size_t k = 0; k < ARRAY_LEN(for_shares) && arg_is_set(args, "share"); k++)
+		modules[n++] = for_shares[k];
+	return initramfs_add_modules(i, dir, modules, n, e);
 }
 
 /* A file that is wanted under several names is there once: busybox and its tools. */
@@ -231,8 +246,8 @@ static int add_files(const struct args *args, struct initramfs *i, struct err *e
 static int build_initramfs(const struct args *args, struct initramfs *i, struct err *e)
 {
 	static const char *const dirs[] = {"bin",  "dev",  "etc",    "lib",  "lib/wslx",
-	                                   "proc", "root", "run",    "sbin", "sys",
-	                                   "tmp",  "usr",  "usr/bin"};
+	                                   "mnt",  "proc", "root",   "run",  "sbin",
+	                                   "sys",  "tmp",  "usr",    "usr/bin"};
 	const char *given = arg_value(args, "guest");
 	AUTO(text) char *guest = given ? xstrdup(given) : guest_beside();
 	struct span data = {0};
@@ -323,6 +338,8 @@ static int run(struct args *args)
 	write_command_line(args, &line);
 	b.command_line = buf_text(&line);
 	r = name_session(args, &s, &e);
+	if (!r)
+		r = open_shares(args, &s, &config, &e);
 	if (!r)
 		r = open_disks(args, &s.control, &e);
 	for (unsigned i = 0; i < s.control.n_disks; i++)

@@ -158,9 +158,20 @@ int session_name(struct session *s, struct store *store, const char *name, const
 	return name ? flow_name_machine(store, name, &s->socket, &s->lock, e) : 0;
 }
 
+int session_share(struct session *s, const struct args *args, struct err *e)
+{
+	const char *text;
+	int at = 0, r = 0;
+
+	while (!r && (text = arg_next(args, "share", &at)))
+		r = shares_add(&s->shares, text, e);
+	return r;
+}
+
 void session_finish(struct session *s)
 {
 	vm_destroy(s->vm);
+	shares_finish(&s->shares);
 	free(s->socket);
 	if (s->lock >= 0)
 		close(s->lock);
@@ -208,6 +219,17 @@ static int say_outcome(struct session *s, enum vm_outcome outcome)
 	return EXIT_FAILED;
 }
 
+/* A kernel without Landlock leaves the machine process able to open what its user can. */
+static int confine(const struct shares *shares, struct err *e)
+{
+	bool any = shares->servers[0] != NULL;
+	int r = any ? p9_confine(shares->servers, VM_SHARES_MAX) : 0;
+
+	if (r && r != -ENOSYS && r != -EOPNOTSUPP)
+		return err_set(e, r, "confining the machine to its shares");
+	return vm_sandbox(any, e);
+}
+
 int session_run(struct session *s, bool stats)
 {
 	enum vm_outcome outcome;
@@ -220,7 +242,7 @@ int session_run(struct session *s, bool stats)
 	vm_watch_input(s->vm, 0, on_input, s);
 	resize(s);
 	raw_terminal();
-	if (vm_sandbox(&e)) {
+	if (confine(&s->shares, &e)) {
 		restore_terminal();
 		return say_error(&e);
 	}

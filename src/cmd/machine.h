@@ -4,6 +4,7 @@
 #define WSLX_CMD_MACHINE_H
 
 #include "cmd/cmd.h"
+#include "cmd/share.h"
 #include "vm/control.h"
 
 struct session {
@@ -13,6 +14,7 @@ struct session {
 	int status;   /* what the guest's command returned, or -1 */
 	char *socket; /* where it listens for requests; NULL: nowhere */
 	int lock;     /* on its name */
+	struct shares shares;
 };
 
 /* Have the machine print on this terminal and tell us what its command returns. */
@@ -23,6 +25,8 @@ void session_config(struct session *s, struct vm_config *config);
  */
 MUST_CHECK int session_name(struct session *s, struct store *store, const char *name,
                             const char *control, struct err *e);
+/* Open all directories that --share names. */
+MUST_CHECK int session_share(struct session *s, const struct args *args, struct err *e);
 /**
  * session_run() - run a machine on this terminal until it ends
  * @stats: say at the end what it did

@@ -235,7 +235,7 @@ static int commit(struct store_writer *writer, const struct snap_vm *what,
 	const struct store_meta meta = {.labels = labels, .n_labels = ARRAY_LEN(labels)};
 	uint64_t bytes;
 	/* It comes from a process that runs untrusted code: what cannot be restored is not kept. */
-	int r = vm_peek(buf_span(machine), &bytes, e);
+	int r = vm_peek(buf_span(machine), &bytes, NULL, e);
 
 	if (r)
 		return r;
@@ -356,7 +356,7 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 		               store_reader_meta(reader)->kind);
 	r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &o->arena, &snapshot, e);
 	if (!r)
-		r = vm_peek(snapshot.machine, &o->ram_bytes, e);
+		r = vm_peek(snapshot.machine, &o->ram_bytes, &o->n_shares, e);
 	if (r)
 		return r;
 	o->state = snapshot.machine;

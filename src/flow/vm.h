@@ -41,6 +41,7 @@ struct opened_vm {
 	int ram_fd; /* flat image of RAM, open for reading */
 	struct control_disk disk[VM_DISKS_MAX];
 	unsigned n_disks;
+	unsigned n_shares; /* that the machine was started with; the caller brings as many */
 };
 
 /**

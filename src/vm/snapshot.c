@@ -45,7 +45,7 @@ static const struct rec_type run_type = REC_TYPE(vm_run_rec, run_fields, .doc = 
 
 static const struct field device_fields[] = {
 	FIELD(struct vm_device_rec, name, 1, 64, "device"),
-	FIELD(struct vm_device_rec, state, 2, 1 << 16, "its record"),
+	FIELD(struct vm_device_rec, state, 2, 48 << 20, "its record"),
 };
 static const struct rec_type device_type =
 	REC_TYPE(vm_device_rec, device_fields, .doc = "device", .key = 1);
@@ -173,15 +173,21 @@ int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages, struct er
 
 /* ---- load ------------------------------------------------------------------------------- */
 
-int vm_peek(struct span state, uint64_t *ram_bytes, struct err *e)
+int vm_peek(struct span state, uint64_t *ram_bytes, unsigned *n_shares, struct err *e)
 {
 	AUTO(arena) struct arena a = {0};
 	struct vm_rec rec;
 	int r = rec_decode(state, &vm_type, &a, &rec, e);
 
-	if (!r)
-		*ram_bytes = rec.ram_bytes;
-	return r;
+	if (r)
+		return r;
+	*ram_bytes = rec.ram_bytes;
+	if (!n_shares)
+		return 0;
+	*n_shares = 0;
+	LIST_EACH(&rec.devices, const struct vm_device_rec, d)
+		*n_shares += d->name && text_starts(d->name, "share");
+	return 0;
 }
 
 int vm_unpack_ram(struct span state, struct page_source *pages, const struct vm_page_writer *w,

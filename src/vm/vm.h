@@ -16,6 +16,7 @@
 #include "image/image.h"
 
 #define VM_DISKS_MAX 8
+#define VM_SHARES_MAX 2
 #define VM_WATCHES_MAX 8
 #define VM_RAM_MIN (32ull << 20)
 #define VM_RAM_MAX (64ull << 30)
@@ -30,6 +31,8 @@ struct vm_config {
 	int ram_fd;                      /* -1, or a flat image of RAM, mapped privately */
 	struct disk *disk[VM_DISKS_MAX]; /* borrowed for the machine's life */
 	unsigned n_disks;
+	struct share *share[VM_SHARES_MAX]; /* likewise */
+	unsigned n_shares;
 	struct byte_sink console; /* what the guest prints, on its serial or virtio console */
 	/* One line, without its newline, that the guest's agent has written. */
 	void (*agent)(void *arg, const char *line);
@@ -131,8 +134,11 @@ struct vm_page_writer {
  */
 MUST_CHECK int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages, struct err *e);
 
-/* How much RAM the machine in a record needs; disks are checked by vm_load(). */
-MUST_CHECK int vm_peek(struct span state, uint64_t *ram_bytes, struct err *e);
+/**
+ * vm_peek() - what the machine in a record needs; disks are checked by vm_load()
+ * @n_shares: NULL, or for how many shares it has
+ */
+MUST_CHECK int vm_peek(struct span state, uint64_t *ram_bytes, unsigned *n_shares, struct err *e);
 
 /**
  * vm_load() - become the machine that was saved
@@ -176,11 +182,13 @@ MUST_CHECK int vm_stream_read(int fd, const struct vm_page_writer *w, struct buf
 
 /**
  * vm_sandbox() - give up what running a guest does not need
+ * @with_shares: leave the system calls that name files; the caller has confined them to the
+ *               shares (p9_confine()) as far as the kernel can
  *
  * no_new_privs, no capabilities, no dumping, and only the system calls that vm_run(), its
  * watches on a terminal or socket, and a forked vm_save() to open files use. Irrevocable.
  */
-MUST_CHECK int vm_sandbox(struct err *e);
+MUST_CHECK int vm_sandbox(bool with_shares, struct err *e);
 
 /* ---- disks ------------------------------------------------------------------------------ */
 

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a machine gets of the host: directories, and what it is told when it starts or wakes up.
+ *
+ * Two 9P servers, as container2wasm's guests expect them: "wasi0" holds the directories under the
+ * names 0, 1, ...; "wasi1" holds the files `info` (a line for each thing to know, see
+ * docs/bake.md) and `entropy`, which can be read once.
+ */
+#ifndef WSLX_CMD_SHARE_H
+#define WSLX_CMD_SHARE_H
+
+#include "p9/p9.h"
+#include "vm/vm.h"
+
+struct shares {
+	struct p9_server *servers[VM_SHARES_MAX]; /* NULL: the machine has none */
+	struct buf info;
+	unsigned n_dirs;
+};
+
+/**
+ * shares_add() - share a directory
+ * @text: "HOSTDIR:GUESTDIR" or "HOSTDIR:GUESTDIR:ro"
+ */
+MUST_CHECK int shares_add(struct shares *s, const char *text, struct err *e);
+
+/**
+ * shares_attach() - give a machine its shares, with fresh entropy; once all is in @s->info
+ */
+MUST_CHECK int shares_attach(struct shares *s, struct vm_config *config, struct err *e);
+/* Add "KEY: VALUE" to what the guest is told; a newline in it is escaped as c2w does. */
+void shares_tell(struct shares *s, const char *key, const char *value);
+void shares_finish(struct shares *s);
+
+#endif
