@@ -2,7 +2,6 @@
 #include "cmd/share.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -31,11 +30,26 @@ void shares_tell(struct shares *s, const char *key, const char *value)
 	buf_add_byte(&s->info, '\n');
 }
 
+/*
+ * A share is known by where the guest has it: what was mounted there before a snapshot finds the
+ * same share again after it, or none.
+ */
+static void name_share(const char *guest, struct buf *out)
+{
+	for (const char *c = guest; *c; c++) {
+		if (*c == '/' || *c == ' ' || *c == '%')
+			buf_printf(out, "%%%02x", *c);
+		else
+			buf_add_byte(out, (uint8_t)*c);
+	}
+}
+
 int shares_add(struct shares *s, const char *text, struct err *e)
 {
 	AUTO(text) char *host = xstrdup(text);
-	char *guest, *how, number[16];
+	AUTO(buf) struct buf name = {0};
 	AUTO(text) char *line = NULL;
+	char *guest, *how;
 	bool read_only;
 	int fd;
 
@@ -54,10 +68,11 @@ int shares_add(struct shares *s, const char *text, struct err *e)
 	fd = open(host, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(e, -errno, "--share %s", host);
-	snprintf(number, sizeof(number), "%u", s->n_dirs++);
-	line = xprintf("%s %s", number, guest);
+	name_share(guest, &name);
+	s->n_dirs++;
+	line = xprintf("%s %s", buf_text(&name), guest);
 	shares_tell(s, read_only ? "sr" : "s", line);
-	return p9_add_dir(s->servers[SERVER_DIRS], number, fd, read_only, e);
+	return p9_add_dir(s->servers[SERVER_DIRS], buf_text(&name), fd, read_only, e);
 }
 
 int shares_attach(struct shares *s, struct vm_config *config, struct err *e)

@@ -2,8 +2,8 @@
 /*
  * What a machine gets of the host: directories, and what it is told when it starts or wakes up.
  *
- * Two 9P servers, as container2wasm's guests expect them: "wasi0" holds the directories under the
- * names 0, 1, ...; "wasi1" holds the files `info` (a line for each thing to know, see
+ * Two 9P servers, as container2wasm's guests expect them: "wasi0" holds the directories under
+ * names of ours; "wasi1" holds the files `info` (a line for each thing to know, see
  * docs/bake.md) and `entropy`, which can be read once.
  */
 #ifndef WSLX_CMD_SHARE_H

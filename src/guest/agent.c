@@ -10,22 +10,20 @@
  * | woke            | guest | clock and random numbers are right again                      |
  * | failed WHAT     | guest | they are not                                                  |
  * | exit N          | guest | what PID 1 ran has ended with status N                        |
- *
- * Adding entropy alone would not do: a generator that is ready mixes it in only when it is
- * next re-keyed, up to a minute later. So it is added with full credit and re-keyed at once.
+ * | busy?           | host  | what is running?                                              |
+ * | busy WHAT       | guest | names of up to eight processes that are, most of CPU first    |
  */
 #include "guest.h"
 
+#include <dirent.h>
 #include <fcntl.h>
-#include <linux/random.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SEED_MAX 64
@@ -40,58 +38,113 @@ void agent_say(int fd, const char *line)
 		tcdrain(fd);
 }
 
-static size_t unhex(uint8_t *out, size_t max, const char *hex)
+/* Shared with PID 1. */
+static volatile bool *held;
+
+void agent_hold(bool hold)
 {
+	if (held)
+		*held = hold;
+}
+
+/* ---- waking up ---------------------------------------------------------------------------- */
+
+/* The root that programs see is PID 1's; ours is still the initramfs. */
+static void in_their_root(const char *info)
+{
+	pid_t child = fork();
+
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	if (child)
+		return;
+	if (info)
+		shares_bind(info, "1/root");
+	if (chroot("1/root") || chdir("/"))
+		complain("enter", "root");
+	else
+		fresh_hooks();
+	_exit(0);
+}
+
+static void wake(int fd, const char *ns, const char *seed)
+{
+	char seconds[32], *info;
+	size_t len = strlen(ns);
+
+	snprintf(seconds, sizeof(seconds), "%.*s.%s", (int)(len > 9 ? len - 9 : 0), ns,
+	         len > 9 ? ns + len - 9 : "0");
+	/* Entropy first: it protects keys, the clock only comforts. */
+	if (!fresh_entropy(seed))
+		agent_say(fd, "failed reseed");
+	else if (!fresh_clock(seconds))
+		agent_say(fd, "failed clock");
+	else
+		agent_say(fd, "woke");
+	info = read_whole(TOLD_DIR "/info", NULL);
+	in_their_root(info);
+	free(info);
+}
+
+/* ---- what is running ---------------------------------------------------------------------- */
+
+struct task {
+	char name[32];
+	unsigned long long ticks;
+};
+
+static int by_ticks(const void *a, const void *b)
+{
+	const struct task *x = a, *y = b;
+
+	return x->ticks < y->ticks ? 1 : x->ticks > y->ticks ? -1 : 0;
+}
+
+static void say_busy(int fd)
+{
+	struct task tasks[256];
+	char line[LINE_MAX_BYTES] = "busy";
+	struct dirent *entry;
+	DIR *d = opendir(".");
 	size_t n = 0;
-	unsigned byte;
 
-	while (n < max && sscanf(hex + 2 * n, "%2x", &byte) == 1)
-		out[n++] = (uint8_t)byte;
-	return n;
-}
+	while (d && n < 256 && (entry = readdir(d))) {
+		unsigned long long user, system;
+		struct task *t = &tasks[n];
+		char path[300], state;
+		FILE *f;
 
-static bool reseed(const char *hex)
-{
-	struct {
-		int entropy_count, buf_size;
-		uint8_t seed[SEED_MAX];
-	} pool = {0};
-	size_t n = unhex(pool.seed, SEED_MAX, hex);
-	int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	pool.entropy_count = (int)(8 * n);
-	pool.buf_size = (int)n;
-	ok = n >= 32 && !ioctl(fd, RNDADDENTROPY, &pool) && !ioctl(fd, RNDRESEEDCRNG);
-	close(fd);
-	explicit_bzero(&pool, sizeof(pool));
-	return ok;
-}
-
-static bool step_clock(long long ns)
-{
-	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = ns % 1000000000};
-
-	return ns > 0 && !clock_settime(CLOCK_REALTIME, &t);
+		snprintf(path, sizeof(path), "%s/stat", entry->d_name);
+		f = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen(path, "re") : NULL;
+		if (!f)
+			continue;
+		if (fscanf(f, "%*d (%31[^)]) %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
+		           t->name, &state, &user, &system) == 4 &&
+		    (user + system || state == 'R' || state == 'D')) {
+			t->ticks = user + system + (state == 'R' ? 1000000 : 0);
+			n++;
+		}
+		fclose(f);
+	}
+	if (d)
+		closedir(d);
+	qsort(tasks, n, sizeof(tasks[0]), by_ticks);
+	for (size_t i = 0; i < n && i < 8; i++)
+		snprintf(line + strlen(line), sizeof(line) - strlen(line), " %s", tasks[i].name);
+	agent_say(fd, line);
 }
 
 static void obey(int fd, const char *line)
 {
-	char seed[2 * SEED_MAX + 1];
-	long long ns;
+	char seed[2 * SEED_MAX + 1], ns[24];
 
-	if (sscanf(line, "wake %lld %128[0-9a-f]", &ns, seed) != 2)
-		return;
-	/* Entropy first: it protects keys, the clock only comforts. */
-	if (!reseed(seed))
-		agent_say(fd, "failed reseed");
-	else if (!step_clock(ns))
-		agent_say(fd, "failed clock");
-	else
-		agent_say(fd, "woke");
-	explicit_bzero(seed, sizeof(seed));
+	if (!strcmp(line, "busy?")) {
+		say_busy(fd);
+	} else if (sscanf(line, "wake %23[0-9] %128[0-9a-f]", ns, seed) == 2) {
+		if (!held || !*held)
+			wake(fd, ns, seed);
+		explicit_bzero(seed, sizeof(seed));
+	}
 }
 
 /* Whole lines at a time: a restored machine's first moments are spent here. */
@@ -132,6 +185,9 @@ int agent_start(void)
 		cfmakeraw(&t);
 		tcsetattr(fd, TCSANOW, &t);
 	}
+	held = mmap(NULL, sizeof(*held), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (held == MAP_FAILED)
+		held = NULL;
 	switch (fork()) {
 	case -1:
 		complain("fork", "agent");
@@ -140,6 +196,9 @@ int agent_start(void)
 		/* An init that stops everything at shutdown leaves alone what is named so. */
 		setsid();
 		signal(SIGHUP, SIG_IGN);
+		/* It moves to another root; the directory stays where we can reach it. */
+		if (chdir("/proc"))
+			complain("enter", "/proc");
 		serve(fd);
 		_exit(0);
 	default:

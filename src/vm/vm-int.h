@@ -102,6 +102,10 @@ struct vm {
 	uint64_t armed; /* machine time for which the timer is set, or DEV_NEVER */
 	bool is_running;
 
+	struct settle settle;
+	void (*settled)(void *arg); /* NULL: nobody waits for that */
+	void *settled_arg;
+
 	bool stop;
 	enum power_request request;
 	uint64_t idle_ns;

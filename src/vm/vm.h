@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "dev/virtio.h"
 #include "image/image.h"
+#include "vm/settle.h"
 
 #define VM_DISKS_MAX 8
 #define VM_SHARES_MAX 2
@@ -106,6 +107,17 @@ size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len);
 void vm_console_resize(struct vm *vm, uint16_t cols, uint16_t rows);
 void vm_agent_say(struct vm *vm, const char *line);
 void vm_power_button(struct vm *vm);
+
+/**
+ * vm_watch_settling() - have a function called once when the guest has settled (settle.h)
+ *
+ * vm_barrier() says that the guest has reached its barrier. vm_halted_permille() is for telling
+ * why it has not settled yet.
+ */
+void vm_watch_settling(struct vm *vm, const struct settle_rule *rule, void (*settled)(void *arg),
+                       void *arg);
+void vm_barrier(struct vm *vm);
+unsigned vm_halted_permille(const struct vm *vm);
 
 struct vm_stats {
 	uint64_t instructions;
