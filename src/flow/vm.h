@@ -9,12 +9,16 @@
 /* The state of a snapshot of kind "vm". */
 extern const struct rec_type vm_snapshot_type;
 
+#define SNAP_LABELS_MAX 16
+
 struct snap_vm {
 	const char *socket;  /* where the machine listens */
 	const char *machine; /* its name, for the snapshot's label; NULL: it has none */
 	const char *name;
 	bool replace;
 	bool small; /* compress for distribution */
+	const struct store_label *labels; /* more of them, at most SNAP_LABELS_MAX */
+	unsigned n_labels;
 };
 
 struct snap_vm_result {

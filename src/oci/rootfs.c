@@ -206,6 +206,12 @@ int rootfs_build(const char *image, int out, const struct rootfs_options *option
 		say(&b, "disk", 0, 1);
 		r = erofs_write(&b.tree, b.spool.fd, out, &report->disk_bytes, e);
 	}
+	if (!r) {
+		r = stretch_digest((struct stretch){out, 0, report->disk_bytes},
+		                   report->disk_digest);
+		if (r)
+			err_set(e, r, "reading the disk");
+	}
 	image_finish(&i);
 	tree_finish_memory(&b.tree);
 	os_close(&b.spool.fd);

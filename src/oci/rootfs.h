@@ -26,6 +26,7 @@ struct rootfs_report {
 	unsigned layers;
 	uint64_t inodes;
 	uint64_t disk_bytes;
+	char disk_digest[65]; /* SHA-256 of the disk, hexadecimal */
 };
 
 struct rootfs_options {

@@ -69,22 +69,23 @@ static int load_library(struct err *e)
 
 /* ---- digests ---------------------------------------------------------------------------- */
 
-static bool digest_is(EVP_MD_CTX *hash, const char *digest)
+static void finish_hex(EVP_MD_CTX *hash, char hex[65])
 {
 	uint8_t got[EVP_MAX_MD_SIZE];
-	char hex[2 * EVP_MAX_MD_SIZE + 1];
-	unsigned len = 0;
 
-	EVP_DigestFinal_ex(hash, got, &len);
-	text_hex(hex, got, len);
+	EVP_DigestFinal_ex(hash, got, NULL);
+	text_hex(hex, got, 32);
+}
+
+static bool digest_is(const char hex[65], const char *digest)
+{
 	return text_starts(digest, "sha256:") && !strcmp(digest + 7, hex);
 }
 
-int stretch_check(struct stretch in, const char *digest, struct err *e)
+int stretch_digest(struct stretch in, char hex[65])
 {
 	EVP_MD_CTX *hash = EVP_MD_CTX_new();
 	uint8_t *buffer = xalloc(READ_BYTES);
-	bool same = false;
 	int r = 0;
 
 	EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
@@ -95,15 +96,23 @@ int stretch_check(struct stretch in, const char *digest, struct err *e)
 		EVP_DigestUpdate(hash, buffer, n);
 		done += n;
 	}
-	if (!r)
-		same = digest_is(hash, digest);
+	finish_hex(hash, hex);
 	EVP_MD_CTX_free(hash);
 	free(buffer);
+	return r;
+}
+
+int stretch_check(struct stretch in, const char *digest, struct err *e)
+{
+	char hex[65];
+	int r = stretch_digest(in, hex);
+
 	if (r)
 		return err_set(e, r, "blob %s", digest);
-	return same ? 0
-	            : err_say(e, -EBADMSG, "blob %s does not have that digest: it is damaged",
-	                      digest);
+	return digest_is(hex, digest)
+	               ? 0
+	               : err_say(e, -EBADMSG, "blob %s does not have that digest: it is damaged",
+	                         digest);
 }
 
 /* ---- archives --------------------------------------------------------------------------- */
@@ -233,6 +242,7 @@ int archive_each(struct stretch in, const char *digest,
                  void *arg, struct err *e)
 {
 	struct archive_member *m;
+	char hex[65];
 	int r = load_library(e);
 
 	if (r)
@@ -252,7 +262,9 @@ int archive_each(struct stretch in, const char *digest,
 		if (read_some(m->archive, m, &unused) < 0)
 			r = broken(m, e);
 	}
-	if (!r && digest && !digest_is(m->hash, digest))
+	if (!r && digest)
+		finish_hex(m->hash, hex);
+	if (!r && digest && !digest_is(hex, digest))
 		r = err_say(e, -EBADMSG, "layer %s does not have that digest: it is damaged",
 		            digest);
 	la.archive_read_free(m->archive);

@@ -32,6 +32,8 @@ MUST_CHECK int archive_each(struct stretch in, const char *digest,
 MUST_CHECK int archive_spool(struct archive_member *m, const struct tree_item *item, int spool,
                              uint64_t *end, struct err *e);
 
+/* SHA-256 of a stretch, hexadecimal. */
+MUST_CHECK int stretch_digest(struct stretch in, char hex[65]);
 /* Compare the digest of a stretch. Return: 0; -EBADMSG. */
 MUST_CHECK int stretch_check(struct stretch in, const char *digest, struct err *e);
 
