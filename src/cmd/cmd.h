@@ -60,6 +60,8 @@ const char *arg_next(const struct args *args, const char *name, int *at);
 int say_error(const struct err *e);
 /* Print all obstacles of a refusal (struct obstacle), one a line. */
 void say_obstacles(const struct list *obstacles);
+/* Print a sentence that is no error: "wslx: ...". */
+void say_note(const char *text);
 /* Print what was used wrongly. Return: EXIT_USAGE. */
 int say_usage(const struct args *args, const char *fmt, ...) PRINTF(2, 3);
 /* The store that the environment names. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
 #include "cmd/cmd.h"
 #include "flow/ready.h"
 
 static const struct verb_option options[] = {
 	{"pid", "PID", "the process whose tree is to be snapshotted", false},
+	{"passive", NULL, "do not stop the process for a moment to ask it, only look", false},
 	{"json", NULL, "as JSON", false},
 	{"all", NULL, "also what is in order, and every channel in full", false},
 	{"root", "DIR", "a recorded machine (tools/record-proc) instead of this one", false},
@@ -13,6 +16,7 @@ static int run(struct args *args)
 {
 	AUTO(ready) struct ready_report report = {0};
 	struct ready_options what = {.root = arg_value(args, "root")};
+	AUTO(asked_proc) struct asked_proc asked = {0};
 	AUTO(buf) struct buf out = {0};
 	struct err e = {0};
 	uint64_t pid;
@@ -22,6 +26,15 @@ static int run(struct args *args)
 			return say_usage(args, "--pid: \"%s\" is no process id",
 			                 arg_value(args, "pid"));
 		what.pid = (pid_t)pid;
+	}
+	if (what.pid && !what.root && !arg_is_set(args, "passive")) {
+		struct err why = {0};
+		int r = flow_ask_proc(what.pid, &asked, &why);
+
+		if (!r)
+			what.obstacles = &asked.obstacles;
+		else if (r != -EDEADLK)
+			return say_error(&why);
 	}
 	if (ready_build(&what, &report, &e) < 0)
 		return say_error(&e);

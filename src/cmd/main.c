@@ -64,6 +64,11 @@ int say_error(const struct err *e)
 	return e->code == OBSTACLE ? EXIT_OBSTACLE : EXIT_FAILED;
 }
 
+void say_note(const char *text)
+{
+	say_line("wslx: ", text);
+}
+
 void say_obstacles(const struct list *obstacles)
 {
 	LIST_EACH(obstacles, struct obstacle, o) {

@@ -10,6 +10,8 @@
 static const struct verb_option options[] = {
 	{"name", "NAME", "the snapshot", true},
 	{"pidns", NULL, "in a new pid namespace; always so without root", false},
+	{"clone", NULL, "restore it again, although it was restored already", false},
+	{"eager", NULL, "fill all memory before it runs, which is done always now", false},
 	{"tty", NULL, "give it this terminal, and wait for it", false},
 	{"changed-files", NULL, "accept files whose size or time changed since", false},
 	{"json", NULL, "say what was done as JSON", false},
@@ -39,6 +41,7 @@ static int run(struct args *args)
 {
 	AUTO(store) struct store *store = NULL;
 	struct restore_proc what = {.name = arg_value(args, "name"),
+				    .clone = arg_is_set(args, "clone"),
 				    .options = {.pidns = arg_is_set(args, "pidns"),
 						.tty = -1,
 						.changed_files = arg_is_set(args, "changed-files")}};
@@ -57,8 +60,13 @@ static int run(struct args *args)
 	r = cmd_open_store(&store, &e);
 	if (!r)
 		r = flow_restore_proc(store, &what, &done, &e);
-	if (r < 0)
+	if (r < 0) {
+		restored_finish(&done);
 		return say_error(&e);
+	}
+	LIST_EACH(&done.notes, const char *, note)
+		say_note(*note);
+	restored_finish(&done);
 	if (what.options.tty >= 0)
 		return attend(&done);
 	if (arg_is_set(args, "json"))

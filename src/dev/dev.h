@@ -302,6 +302,7 @@ enum power_port {
 
 struct power_state {
 	uint32_t events; /* pending enum power_event */
+	uint32_t wanted; /* those that the guest has drivers for */
 };
 
 struct power {
@@ -314,6 +315,7 @@ struct power {
 
 void power_init(struct power *p, const char *name, struct irq_line irq,
                 void (*request)(void *, enum power_request), void *arg);
+/* Does nothing if the guest has no driver for it. */
 void power_raise(struct power *p, enum power_event event);
 
 #endif

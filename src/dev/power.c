@@ -2,7 +2,8 @@
 /*
  * The registers of a hardware-reduced ACPI machine (ACPI 6.5, 4.8.3.7 "Sleep Control and Status
  * Registers", 4.8.3.6 "Reset Register", 5.6.9 "Interrupt-signaled ACPI events"): power-off,
- * reset, and the events for which the generic event device's method asks.
+ * reset, and the events for which the generic event device's method asks. A guest that writes an
+ * event to their register has a driver for it; those of the button it need not ask for.
  */
 #include "dev/dev.h"
 
@@ -11,6 +12,7 @@
 
 static const struct field power_fields[] = {
 	FIELD_HEX(struct power_state, events, 1, UINT32_MAX, "events not yet read by the guest"),
+	FIELD_HEX(struct power_state, wanted, 2, UINT32_MAX, "events the guest has drivers for"),
 };
 static const struct rec_type power_state_type =
 	REC_TYPE(power_state, power_fields, .doc = "ACPI power and event registers");
@@ -37,10 +39,14 @@ static void power_write(struct dev *d, unsigned window, uint64_t offset, unsigne
 		p->request(p->arg, POWER_OFF);
 	else if (offset == POWER_RESET_REG && value == POWER_RESET_VALUE)
 		p->request(p->arg, POWER_RESET);
+	else if (offset == POWER_EVENTS)
+		p->state.wanted |= (uint32_t)value & POWER_EVENT_GENERATION;
 }
 
 void power_raise(struct power *p, enum power_event event)
 {
+	if (event != POWER_EVENT_BUTTON && !(p->state.wanted & event))
+		return;
 	p->state.events |= event;
 	irq_set(&p->irq, true);
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "engine/engine-int.h"
+#include "os/wsl.h"
 
 #define STOP_TIMEOUT_MS 5000
 
@@ -146,6 +147,26 @@ static int add_children(struct dump *d, struct dtask *t, struct err *e)
 	return 0;
 }
 
+/* WSL's relays carry the terminals and its init the distribution: they must never stand still. */
+static int refuse_wsl(const struct dtask *t, struct err *e)
+{
+	AUTO(buf) struct buf text = {0};
+
+	if (!os_is_wsl())
+		return 0;
+	if (os_read_file_at(t->proc, "cmdline", &text) < 0)
+		text.len = 0;
+	for (size_t i = 0; i + 1 < text.len; i++)
+		if (!text.data[i])
+			text.data[i] = ' ';
+	if (!os_is_wsl_process(t->stat.comm, buf_text(&text)))
+		return 0;
+	return err_say(e, OBSTACLE,
+		       "process %d (%s) is WSL's own and keeps the distribution or its terminal "
+		       "alive: name the program itself instead",
+		       t->pid, t->stat.comm);
+}
+
 static int freeze_task(struct dump *d, struct dtask *t, struct err *e)
 {
 	char path[32];
@@ -163,6 +184,9 @@ static int freeze_task(struct dump *d, struct dtask *t, struct err *e)
 			       "wslx runs inside of that tree (process %d): start it from another "
 			       "session",
 			       t->pid);
+	r = refuse_wsl(t, e);
+	if (r < 0)
+		return r;
 	if (t->stat.flags & 0x00200000) /* PF_KTHREAD */
 		return err_say(e, OBSTACLE, "process %d is a thread of the kernel", t->pid);
 	if (t->stat.state == 'Z') {

@@ -128,6 +128,14 @@ static int dump_owner(struct dump *d, const struct fd_view *v, struct file_rec *
 		f->owner_signal = (uint32_t)sig;
 	if (fcntl(v->local, F_GETOWN_EX, &owner) < 0 || !owner.pid)
 		return 0;
+	/* Nothing else gives a directory an owner, and what is watched is told nowhere. */
+	if (S_ISDIR(v->st.st_mode)) {
+		dump_obstacle(d, v->task->pid,
+			      "descriptor %d is a directory that is watched with F_NOTIFY: inotify can "
+			      "be snapshotted",
+			      v->fd);
+		return 0;
+	}
 	f->owner = owner.pid;
 	f->owner_type = (uint32_t)owner.type;
 	if (owner.type == F_OWNER_PID && !collect_find(d, owner.pid))

@@ -9,6 +9,10 @@
  *	keyrings	a session keyring with keys of its own; one that holds only what every
  *			login links there is replaced by the caller's
  *	SEM_UNDO	kcmp(2) compares undo lists; we have none
+ *	MCL_FUTURE	what is mapped from now on will be locked: a task that may lock nothing is
+ *			then refused a page, and in another way (EAGAIN) than for want of room,
+ *			which is looked at later
+ *	I/O ports	a task without the right to it may ask for the level (iopl(2)) that it has
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +27,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sem.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -31,6 +36,7 @@
 
 #define KEY_DESCRIPTION_BYTES 256
 #define SESSION_KEYS_MAX 16
+#define SPARE_MAPPINGS 8 /* what a restore has in a task, beside the task's own */
 
 /* ---- Landlock ----------------------------------------------------------------------------- */
 
@@ -250,12 +256,108 @@ static bool has_undo(const struct dtask *t)
 	return false;
 }
 
+/* ---- locks of what is not mapped yet ----------------------------------------------------------- */
+
+static uint64_t max_map_count(void)
+{
+	AUTO(buf) struct buf text = {0};
+	uint64_t n = UINT64_MAX;
+
+	if (os_read_file_at(AT_FDCWD, "/proc/sys/vm/max_map_count", &text) < 0 ||
+	    text_to_u64(strtok((char *)buf_text(&text), "\n"), 10, UINT64_MAX, &n) < 0)
+		return UINT64_MAX;
+	return n;
+}
+
+/* The effective capabilities of a thread, those of @without aside. */
+static void queue_capset(struct remote *r, const struct proc_status *st, uint64_t without)
+{
+	const struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[2];
+
+	for (int i = 0; i < 2; i++)
+		caps[i] = (struct __user_cap_data_struct){
+			.effective = (uint32_t)((st->cap_eff & ~without) >> (32 * i)),
+			.permitted = (uint32_t)(st->cap_prm >> (32 * i)),
+			.inheritable = (uint32_t)(st->cap_inh >> (32 * i))};
+	REMOTE_QUEUE(r, SYS_capset, remote_in(r, &head, sizeof(head)),
+		     remote_in(r, caps, sizeof(caps)));
+}
+
+static void queue_locked_limit(struct remote *r, uint64_t soft, uint64_t hard)
+{
+	const struct rlimit limit = {soft, hard};
+
+	REMOTE_QUEUE(r, SYS_setrlimit, U(RLIMIT_MEMLOCK), remote_in(r, &limit, sizeof(limit)));
+}
+
+static int dump_lock_future(struct dump *d, struct dtask *t, const struct task_rec *rec,
+			    struct remote *r, struct err *e)
+{
+	const struct limit_rec *limit = LIST_AT(&rec->limits, struct limit_rec, RLIMIT_MEMLOCK);
+	struct mm_rec *mm = LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1);
+	const bool exempt = t->status.cap_eff >> CAP_IPC_LOCK & 1;
+	bool on_fault = false;
+	size_t tried;
+	int64_t got;
+	int ret;
+
+	if (t->vmas.count + SPARE_MAPPINGS > max_map_count()) {
+		dump_obstacle(d, t->pid,
+			      "has as many mappings as vm.max_map_count allows, and a restore needs "
+			      "room for a few more: raise it");
+		return 0;
+	}
+	if (exempt)
+		queue_capset(r, &t->status, 1ull << CAP_IPC_LOCK);
+	queue_locked_limit(r, 0, limit->hard);
+	tried = REMOTE_QUEUE(r, SYS_mmap, U(0), U(PAGE_BYTES), U(PROT_NONE),
+			     U(MAP_PRIVATE | MAP_ANONYMOUS), U(-1), U(0));
+	queue_locked_limit(r, limit->soft, limit->hard);
+	if (exempt)
+		queue_capset(r, &t->status, 0);
+	ret = remote_run(r, e);
+	if (ret < 0)
+		return ret;
+	got = remote_result(r, tried);
+	if (got > 0)
+		return REMOTE_CALL(r, &got, e, SYS_munmap, U(got), U(PAGE_BYTES));
+	if (got != -EAGAIN)
+		return 0; /* no room, but not because of locks */
+	LIST_EACH(&t->vmas, struct proc_vma, v)
+		on_fault |= (v->flags & PROC_VM_LOCKONFAULT) != 0;
+	mm->mlock_future = MCL_FUTURE | (on_fault ? MCL_ONFAULT : 0u);
+	return 0;
+}
+
+static int check_ports(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+{
+	const bool exempt = t->status.cap_eff >> CAP_SYS_RAWIO & 1;
+	size_t tried;
+	int ret;
+
+	if (exempt)
+		queue_capset(r, &t->status, 1ull << CAP_SYS_RAWIO);
+	tried = REMOTE_QUEUE(r, SYS_iopl, U(3));
+	if (exempt)
+		queue_capset(r, &t->status, 0);
+	ret = remote_run(r, e);
+	if (!ret && remote_result(r, tried) == 0)
+		dump_obstacle(d, t->pid, "may use all I/O ports (iopl)");
+	return ret;
+}
+
 /* ---- all ------------------------------------------------------------------------------------ */
 
-int dump_hidden(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec, struct remote *r,
+		struct err *e)
 {
 	int ret = check_landlock(d, t, r, e);
 
+	if (!ret && t->mm_owner)
+		ret = dump_lock_future(d, t, rec, r, e);
+	if (!ret)
+		ret = check_ports(d, t, r, e);
 	if (!ret)
 		ret = check_keyrings(d, t, r, e);
 	if (!ret && has_undo(t))

@@ -299,6 +299,19 @@ static int add_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint
 	return 0;
 }
 
+/* Guards are told in ascending order; a run that a chunk's border cut is one again. */
+static void note_guard(struct reader *rd, struct vma_rec *v, uint64_t start, uint64_t end)
+{
+	struct range_rec *last =
+		v->guards.count ? LIST_AT(&v->guards, struct range_rec, v->guards.count - 1) : NULL;
+
+	if (last && last->at + last->bytes == start)
+		last->bytes += end - start;
+	else
+		*LIST_ADD(&v->guards, &rd->d->arena, struct range_rec) =
+			(struct range_rec){start, end - start};
+}
+
 static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
 {
 	struct page_region regions[REGIONS];
@@ -329,8 +342,7 @@ static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
 			int r = 0;
 
 			if (reg->categories & PAGE_IS_GUARD)
-				*LIST_ADD(&v->guards, &rd->d->arena, struct range_rec) =
-					(struct range_rec){reg->start, reg->end - reg->start};
+				note_guard(rd, v, reg->start, reg->end);
 			else if (!(reg->categories & PAGE_IS_FILE) &&
 				 !(reg->categories & PAGE_IS_PFNZERO && v->kind == VMA_ANON))
 				r = add_region(rd, v, reg->start, reg->end, e);
@@ -345,7 +357,9 @@ static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
 static int scan_old(struct reader *rd, struct vma_rec *v, struct err *e)
 {
 	enum { ENTRIES = 4096 };
-	const uint64_t present = 1ull << 63, swapped = 1ull << 62, file = 1ull << 61;
+	/* A guard (bit 58, since Linux 6.15) counts as swapped, too. */
+	const uint64_t present = 1ull << 63, swapped = 1ull << 62, file = 1ull << 61,
+		       guard = 1ull << 58;
 
 	if (!rd->entries)
 		rd->entries = xalloc(ENTRIES * sizeof(*rd->entries));
@@ -356,17 +370,23 @@ static int scan_old(struct reader *rd, struct vma_rec *v, struct err *e)
 		if (r < 0)
 			return err_set(e, r, "pagemap");
 		while (i < n) {
+			uint64_t start = at + i * PAGE_BYTES;
 			size_t len = 0;
 
-			while (i + len < n && rd->entries[i + len] & (present | swapped) &&
-			       !(rd->entries[i + len] & file))
+			while (i + len < n && rd->entries[i + len] & guard)
 				len++;
-			r = len ? add_region(rd, v, at + i * PAGE_BYTES,
-					     at + (i + len) * PAGE_BYTES, e)
-				: 0;
+			if (len) {
+				note_guard(rd, v, start, start + len * PAGE_BYTES);
+				i += len;
+				continue;
+			}
+			while (i + len < n && rd->entries[i + len] & (present | swapped) &&
+			       !(rd->entries[i + len] & (file | guard)))
+				len++;
+			r = len ? add_region(rd, v, start, start + len * PAGE_BYTES, e) : 0;
 			if (r < 0)
 				return r;
-			i += len + 1;
+			i += MAX(len, (size_t)1);
 		}
 		at += n * PAGE_BYTES;
 	}

@@ -20,13 +20,14 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "engine/engine-int.h"
+#include "engine/dump-rare.h"
 #include "os/abi.h"
 
 #define SIGNALS 64
 #define IOPRIO_WHO_PROCESS 1
 #define PENDING_MAX 65536
 #define AFFINITY_BYTES 1024 /* 8192 CPUs */
+#define UTILISATION_MAX 1024
 #define MEMBARRIER_GET_REGISTRATIONS (1 << 9) /* Linux 6.3 */
 
 struct kernel_sigaction {
@@ -243,6 +244,7 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 	struct kernel_stack stack = {0};
 	struct sched_answer sched = {0};
 	uint8_t affinity[AFFINITY_BYTES];
+	struct rare rare = {0};
 	int32_t pdeathsig = 0, tsc = 0;
 	size_t i_slack, i_sched, i_affinity, i_ioprio, i_personality, i_secure, i_cpuid, i_tid;
 	size_t i_robust, i_nice, i_mce;
@@ -269,6 +271,7 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 	i_cpuid = REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_CPUID), U(0));
 	REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_XCOMP_PERM),
 		     remote_out(r, &rec->xcomp_perm, 8));
+	rare_queue(&rare, r);
 	ret = remote_run(r, e);
 	if (ret < 0)
 		return ret;
@@ -303,6 +306,11 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 	rec->mce_kill = (uint32_t)MAX(remote_result(r, i_mce), (int64_t)0);
 	n = remote_result(r, i_ioprio);
 	rec->ioprio = n < 0 ? 0 : (uint32_t)n;
+	rare_read(&rare, d, t, r, rec);
+	/* Real-time threads have a clamp by default. */
+	if ((sched.util_min && sched.policy != SCHED_FIFO && sched.policy != SCHED_RR) ||
+	    (sched.util_max && sched.util_max != UTILISATION_MAX))
+		dump_obstacle(d, t->pid, "thread %u has utilisation clamps (sched_setattr)", rec->tid);
 	return 0;
 }
 
@@ -343,6 +351,38 @@ static void check_seccomp(struct dump *d, struct dtask *t, const struct proc_sta
 		      st->pid, st->seccomp == 1 ? "strict mode" : "filter");
 }
 
+/* Threads may have some of their own. */
+static void check_namespaces(struct dump *d, struct dtask *t, pid_t tid)
+{
+	static const struct {
+		const char *file, *what;
+	} names[] = {
+		{"mnt", "mount"}, {"net", "network"}, {"uts", "host name"}, {"ipc", "IPC"},
+		{"pid", "pid"}, {"pid_for_children", "pid (of its children)"}, {"user", "user"},
+		{"time", "time"}, {"time_for_children", "time (of its children)"},
+		{"cgroup", "cgroup"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char theirs[64], ours[64];
+		struct stat a, b;
+
+		snprintf(theirs, sizeof(theirs), "task/%d/ns/%s", tid, names[i].file);
+		snprintf(ours, sizeof(ours), "/proc/self/ns/%s", names[i].file);
+		if (fstatat(t->proc, theirs, &a, 0) < 0 || stat(ours, &b) < 0)
+			continue;
+		if (a.st_ino != b.st_ino || a.st_dev != b.st_dev)
+			dump_obstacle(d, t->pid,
+				      "%s in another %s namespace than you: run wslx inside of it "
+				      "(nsenter --target %d --all)",
+				      tid == t->pid ? "lives" : "has a thread that lives",
+				      names[i].what, tid);
+		if (a.st_ino != b.st_ino &&
+		    (!strcmp(names[i].file, "pid") || !strcmp(names[i].file, "time")))
+			i++; /* and so do its children */
+	}
+}
+
 /* What is known of a thread without its help. */
 static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
 			       struct thread_rec *rec, struct err *e)
@@ -355,6 +395,8 @@ static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
 	rec->tid = (uint32_t)t->threads[index].tid;
 	dump_creds(d, &status, rec);
 	check_seccomp(d, t, &status);
+	check_namespaces(d, t, (pid_t)rec->tid);
+	rare_by_ptrace(d, t, (pid_t)rec->tid);
 	if (!index)
 		t->status = status;
 	return dump_by_ptrace(d, t, &t->threads[index], rec, e);
@@ -476,30 +518,6 @@ static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct
 	return 0;
 }
 
-/*
- * Nothing tells whether what will be mapped will be locked (mlockall(MCL_FUTURE)): our own page
- * was mapped after the task's status was read, and counts as locked now or not.
- */
-static int dump_lock_future(struct dtask *t, const struct remote *r, struct mm_rec *mm,
-			    struct err *e)
-{
-	AUTO(buf) struct buf text = {0};
-	AUTO(arena) struct arena a = {0};
-	struct proc_status now;
-	bool on_fault = false;
-	int ret = os_read_file_at(t->proc, "status", &text);
-
-	if (ret < 0)
-		return err_set(e, ret, "status");
-	ret = proc_parse_status(buf_span(&text), &a, &now, e);
-	if (ret < 0 || !r->own_page || now.vm_locked_kb <= t->status.vm_locked_kb)
-		return ret;
-	LIST_EACH(&t->vmas, struct proc_vma, v)
-		on_fault |= (v->flags & PROC_VM_LOCKONFAULT) != 0;
-	mm->mlock_future = MCL_FUTURE | (on_fault ? MCL_ONFAULT : 0u);
-	return 0;
-}
-
 /* Which stopped children the task could still learn of by wait(2): asked without taking it. */
 static int dump_stop_news(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
 {
@@ -559,7 +577,7 @@ static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote 
 		dump_obstacle(d, t->pid, "is an I/O flusher (PR_SET_IO_FLUSHER)");
 	if (t->mm_owner) {
 		mm->dumpable = (uint32_t)remote_result(r, i_dumpable);
-		mm->thp_disable = remote_result(r, i_thp) > 0;
+		mm->thp_disable = (uint32_t)MAX(remote_result(r, i_thp), (int64_t)0);
 		mm->mdwe = (uint32_t)MAX(remote_result(r, i_mdwe), (int64_t)0);
 		mm->memory_merge = remote_result(r, i_merge) > 0;
 		mm->brk = (uint64_t)remote_result(r, brk);
@@ -567,9 +585,6 @@ static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote 
 		for (unsigned key = 1; key < 16; key++)
 			if (remote_result(r, i_keys[key]) == -ENOMEM)
 				mm->pkeys |= 1u << key;
-		ret = dump_lock_future(t, r, mm, e);
-		if (ret < 0)
-			return ret;
 	}
 	for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
 		*LIST_ADD(&rec->limits, &d->arena, struct limit_rec) = (struct limit_rec){
@@ -601,34 +616,6 @@ static int read_number(struct dtask *t, const char *file, int base, int64_t *out
 	return 0;
 }
 
-static void check_namespaces(struct dump *d, struct dtask *t)
-{
-	static const struct {
-		const char *file, *what;
-	} names[] = {
-		{"mnt", "mount"}, {"net", "network"}, {"uts", "host name"}, {"ipc", "IPC"},
-		{"pid", "pid"}, {"pid_for_children", "pid (of its children)"}, {"user", "user"},
-		{"time", "time"}, {"cgroup", "cgroup"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		char theirs[64], ours[64];
-		struct stat a, b;
-
-		snprintf(theirs, sizeof(theirs), "ns/%s", names[i].file);
-		snprintf(ours, sizeof(ours), "/proc/self/ns/%s", names[i].file);
-		if (fstatat(t->proc, theirs, &a, 0) < 0 || stat(ours, &b) < 0)
-			continue;
-		if (a.st_ino != b.st_ino || a.st_dev != b.st_dev)
-			dump_obstacle(d, t->pid,
-				      "lives in another %s namespace than you: run wslx inside of it "
-				      "(nsenter --target %d --all)",
-				      names[i].what, t->pid);
-		if (a.st_ino != b.st_ino && !strcmp(names[i].file, "pid"))
-			i++; /* and so do its children */
-	}
-}
-
 int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struct err *e)
 {
 	struct thread_rec *threads = arena_array(&d->arena, sizeof(*threads), t->n_threads);
@@ -643,7 +630,6 @@ int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struc
 		if (r < 0)
 			return r;
 	}
-	check_namespaces(d, t);
 	if (d->obstacles.count > obstacles)
 		return 0;
 	r = read_mappings(d, t, e);
@@ -666,8 +652,10 @@ int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struc
 		r = dump_other_thread(d, t, i, &leader, &threads[i], e);
 	if (!r)
 		r = dump_process_remotely(d, t, &leader, rec, e);
+	if (!r && t->mm_owner)
+		r = rare_mappings(d, t, e);
 	if (!r)
-		r = dump_hidden(d, t, &leader, e);
+		r = dump_hidden(d, t, rec, &leader, e);
 	if (remote_end(&leader, r ? NULL : e) < 0 && !r)
 		r = -ESRCH;
 	return r;

@@ -6,6 +6,7 @@
  *	dump.c		the order of a dump, ids of shared objects
  *	dump-task.c	what is asked of threads and processes
  *	dump-hidden.c	restrictions and resources that nothing lists: found by trying
+ *	dump-rare.c	settings that hardly any program has
  *	dump-mem.c	mappings and their pages
  *	dump-fd.c	descriptor tables and open file descriptions
  *	restore.c	the order of a restore
@@ -120,8 +121,9 @@ struct dtask *collect_find(const struct dump *d, pid_t pid);
 MUST_CHECK int dump_call_again(struct dump *d, struct dtask *t, struct tracee *th, struct err *e);
 MUST_CHECK int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec,
 			       struct err *e);
-/* dump-hidden.c: what no file of /proc tells */
-MUST_CHECK int dump_hidden(struct dump *d, struct dtask *t, struct remote *r, struct err *e);
+/* dump-hidden.c: what no file of /proc tells; @rec has the limits already */
+MUST_CHECK int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec,
+			   struct remote *r, struct err *e);
 void dump_hidden_finish(struct dump *d);
 MUST_CHECK int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e);
 MUST_CHECK int dump_memory(struct dump *d, struct page_sink *sink, struct err *e);
@@ -220,6 +222,7 @@ struct restore {
 	struct process_image *image;
 	struct page_source *pages;
 	const struct restore_options *options;
+	struct restored *out; /* the caller's, for notes */
 	struct rtask *tasks; /* as in the image */
 	size_t n_tasks;
 	struct remote_place place; /* our working page is at the same free address in every task */
@@ -227,6 +230,7 @@ struct restore {
 	uint64_t parked_bytes;
 	uint64_t vdso_start, vvar_start, vclock_start; /* parked addresses, 0: there is none */
 	uint64_t vdso_bytes, vvar_bytes, vclock_bytes;
+	struct filler *filler; /* restore-mem.c */
 	int *files;  /* by file id - 1: our descriptor, -1 */
 	int *inodes; /* by inode id - 1: our descriptor (memfd, ghost, O_PATH), -1 */
 	int *tty_masters, *tty_slaves; /* by tty id - 1 */
@@ -240,6 +244,7 @@ struct restore {
 	uint32_t own_securebits;
 	bool userns;         /* without root: in a user namespace of its own */
 	pid_t tty_holder;    /* carries the caller's terminal, 0: there is none */
+	uint64_t pids_until_ns; /* numbers that are taken are waited for until then; 0: none was */
 	bool root_founded;   /* the root got a new session, because its own is not in the tree */
 };
 
@@ -257,13 +262,29 @@ MUST_CHECK int plan_tree(const struct process_image *im, struct err *e);
 MUST_CHECK int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 			    uint64_t exit_signal, uint32_t pid, struct tracee *out,
 			    struct err *e);
+/**
+ * remote_clone_threads() - make @creator create @n threads
+ * @threads: their records are there; the tracees, all stopped, with everything blocked
+ * Return: 0; negative errno. @made: how many there are now, in either case.
+ */
+MUST_CHECK int remote_clone_threads(struct restore *r, struct tracee *creator, uint64_t flags,
+				    struct rthread *threads, size_t n, size_t *made,
+				    struct err *e);
 /* One call in a stub, with two arguments and zeros. */
 MUST_CHECK int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e,
 			  long nr, uint64_t a, uint64_t b);
-int say_pid_taken(pid_t pid, int code, struct err *e);
+/*
+ * What to do when a task could not be made with the number that it had. Waits for a holder that has
+ * ended, and for nobody. Return: 0: try again; @code with a sentence that names the holder.
+ */
+MUST_CHECK int restore_pid_taken(struct restore *r, pid_t pid, int code, struct err *e);
 
-/* restore-mem.c: map all, fill all, then what only a filled mapping can get */
-MUST_CHECK int restore_memory(struct restore *r, struct err *e);
+/* restore-mem.c: map all, and begin to fill it, which goes on meanwhile */
+MUST_CHECK int restore_memory_begin(struct restore *r, struct err *e);
+/* The memory of a task is filled after this, and has what only a filled mapping can get. */
+MUST_CHECK int restore_memory_finish(struct restore *r, struct rtask *t, struct err *e);
+/* Nothing is filled any more. Needed on every way out. */
+void restore_memory_stop(struct restore *r);
 
 /* restore-task.c */
 MUST_CHECK int restore_threads(struct restore *r, struct err *e);
@@ -298,6 +319,8 @@ MUST_CHECK int dump_ttys_late(struct dump *d, struct err *e);
  */
 MUST_CHECK int tty_hold(int master, int terminal, pid_t *holder, struct err *e);
 
+/* Tell the caller of something that is not as it was and that a program could notice. */
+void restore_note(struct restore *r, const char *fmt, ...) PRINTF(2, 3);
 struct rtask *restore_find(struct restore *r, uint32_t pid);
 /* The number by which we know a process or thread of the tree. 0: not in it. */
 pid_t restore_pid_here(struct restore *r, uint32_t pid);

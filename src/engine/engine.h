@@ -15,7 +15,7 @@
  * Fault points. dump-seized, dump-frozen, dump-task, dump-files, dump-memory, dump-pages,
  * restore-begin, restore-tree, restore-memory, restore-files, restore-threads,
  * restore-state, restore-release.
- * Fallbacks. no-batch, borrow-page, no-pagemap-scan, no-timer-ids.
+ * Fallbacks. no-batch, borrow-page, no-pagemap-scan, no-timer-ids. As if: wsl (WSL2), numa (many nodes).
  */
 #ifndef WSLX_ENGINE_H
 #define WSLX_ENGINE_H
@@ -69,13 +69,22 @@ struct restore_options {
 	bool pidns;         /* in a new pid namespace, with a small init of ours */
 	int tty;            /* the caller's terminal takes the place of the program's, or -1 */
 	bool changed_files; /* accept files whose size or time changed */
+	/*
+	 * Called when all is built and nothing of it has run yet; what it returns below 0 ends the
+	 * restore. NULL: nobody wants to know.
+	 */
+	int (*about_to_run)(void *arg, struct err *e);
+	void *arg;
 };
 
 struct restored {
 	pid_t root;  /* the root task, as we see it */
 	pid_t child; /* what the caller may wait for: the root, or the init of its namespace */
 	pid_t tty;   /* carries the caller's terminal, and ends after the tree: a child too; or 0 */
+	struct list notes; /* const char *: sentences about what is not quite as it was */
+	struct arena arena; /* owns them */
 };
+void restored_finish(struct restored *done);
 
 /**
  * restore_run() - bring a tree back

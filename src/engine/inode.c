@@ -165,6 +165,12 @@ int dump_inode_mapped(struct dump *d, pid_t pid, const struct proc_vma *v)
 	return (int)rec->id;
 }
 
+static int dump_without_path(struct dump *d, pid_t pid, const char *link)
+{
+	dump_obstacle(d, pid, "has a file open that has no path (%s)", link);
+	return 0;
+}
+
 int dump_inode(struct dump *d, pid_t pid, int local, const char *path, struct err *e)
 {
 	struct inode_rec rec = {0};
@@ -188,7 +194,8 @@ int dump_inode(struct dump *d, pid_t pid, int local, const char *path, struct er
 		return (int)id;
 	}
 	if (!S_ISREG(st.st_mode) || (st.st_nlink && !text_ends(path, DELETED)))
-		r = path[0] == '/' ? dump_named(d, pid, path, &st, &rec) : 0;
+		r = path[0] == '/' ? dump_named(d, pid, path, &st, &rec)
+				   : dump_without_path(d, pid, path);
 	else
 		r = dump_nameless(d, pid, local, path, &st, &rec, &key);
 	if (r <= 0)

@@ -10,6 +10,7 @@
 
 #define SECRETMEM_MAGIC 0x5345434d /* linux/magic.h */
 #define MQUEUE_MAGIC 0x19800202     /* ipc/mqueue.c */
+#define NSFS_MAGIC 0x6e736673       /* linux/magic.h */
 
 static bool inode_claims(const struct fd_view *v)
 {
@@ -80,12 +81,32 @@ const struct kind kind_device = {
 };
 
 /*
+ * A namespace is a file of /proc too, but shows as "net:[4026531840]"; the ones that the task is in
+ * itself are its file /proc/PID/ns/net.
+ *
  * A file under /proc/PID of a task in the tree is opened again at that task; other files of
  * /proc and /sys are found by name, without a check of size and time, which mean nothing there.
  */
 static bool proc_claims(const struct fd_view *v)
 {
-	return text_starts(v->link, "/proc/");
+	struct statfs fs;
+
+	return text_starts(v->link, "/proc/") ||
+	       (fstatfs(v->local, &fs) == 0 && fs.f_type == NSFS_MAGIC);
+}
+
+static int namespace_dump(struct dump *d, const struct fd_view *v, struct file_rec *f)
+{
+	const char *name = arena_printf(&d->arena, "ns/%.*s", (int)strcspn(v->link, ":"), v->link);
+	struct stat own;
+
+	if (fstatat(v->task->proc, name, &own, 0) < 0 || own.st_ino != v->st.st_ino ||
+	    own.st_dev != v->st.st_dev)
+		dump_obstacle(d, v->task->pid,
+			      "descriptor %d is a namespace that the process is not in (%s)", v->fd,
+			      v->link);
+	f->path = arena_printf(&d->arena, "%d/%s", v->task->pid, name);
+	return 0;
 }
 
 static int proc_dump(struct dump *d, const struct fd_view *v, struct file_rec *f, struct err *e)
@@ -95,6 +116,8 @@ static int proc_dump(struct dump *d, const struct fd_view *v, struct file_rec *f
 	const char *rest = v->link + strlen("/proc/");
 	size_t digits = strspn(rest, "0123456789");
 
+	if (v->link[0] != '/')
+		return namespace_dump(d, v, f);
 	if (text_ends(v->link, " (deleted)")) {
 		dump_obstacle(d, v->task->pid, "descriptor %d is of a process that has ended (%s)",
 			      v->fd, v->link);

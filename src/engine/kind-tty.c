@@ -2,8 +2,8 @@
 /*
  * Terminals. Both directions.
  *
- *	internal	a pty whose master is in the tree: a fresh pty, with the same number if it
- *			is free, and the same settings
+ *	internal	a pty whose master is in the tree: a fresh pty with the same settings, and
+ *			with the same number if it is free; if not the caller is told
  *	external	the master is elsewhere (a terminal emulator, sshd), or it is a console or
  *			a serial line: the caller's terminal takes its place, or a fresh pty whose
  *			master is kept by a process of ours (tty-holder.c)
@@ -214,8 +214,13 @@ static int dump_queue(struct dump *d, const struct fd_view *v, struct tty_rec *t
 		return 0;
 	}
 	r = tty_queue_look(v->local, has_slave, &q);
-	if (r == -EPERM)
-		return 0; /* what is counted is said for each side */
+	if (r == -EFBIG) {
+		dump_obstacle(d, v->task->pid,
+		              "descriptor %d is the master of a pseudo terminal (%s) that is full of "
+		              "input: let the program on it read that first",
+		              v->fd, t->path);
+		return 0;
+	}
 	if (r < 0)
 		return err_set(e, r, "%s: what waits to be read", t->path);
 	t->to_slave = SPAN(arena_copy(&d->arena, q.to_slave, q.n_slave), q.n_slave);
@@ -240,11 +245,11 @@ static int tty_dump_late(struct dump *d, const struct fd_view *v, struct file_re
 		r = dump_queue(d, v, t, e);
 	if (r < 0)
 		return r;
-	if (waiting(v->local) && !tty_queue_allowed())
+	if (f->end == 1 && waiting(v->local) && !tty_queue_allowed())
 		dump_obstacle(
 			d, v->task->pid,
-			"descriptor %d is a pseudo terminal (%s) with %d bytes that were not read "
-			"yet: copying them needs CAP_SYS_ADMIN",
+			"descriptor %d is the master of a pseudo terminal (%s) with %d bytes of output "
+			"that were not read yet: copying them needs CAP_SYS_ADMIN",
 			v->fd, t->path, waiting(v->local));
 	holder = f->end == 1 ? dump_outside_holder(d, t->path) : 0;
 	if (holder)
@@ -372,7 +377,7 @@ static int make_pty(struct restore *r, uint32_t id, struct err *e)
 {
 	const struct tty_rec *t = tty_rec_of(r, id);
 	AUTO(fd) int master = -1;
-	int off = 0, on = 1, ret;
+	int off = 0, on = 1, number = 0, ret;
 
 	if (r->tty_masters[id - 1] >= 0)
 		return 0;
@@ -388,6 +393,11 @@ static int make_pty(struct restore *r, uint32_t id, struct err *e)
 		return ret;
 	if (t->packet_mode && ioctl(master, TIOCPKT, &on) < 0)
 		return err_set(e, -errno, "pseudo terminal: packet mode");
+	if (!t->external && ioctl(master, TIOCGPTN, &number) == 0 && number != (int)t->index)
+		restore_note(r,
+		             "the pseudo terminal %s is /dev/pts/%d now, because somebody else has "
+		             "that number: a program that remembers the name opens theirs",
+		             t->path, number);
 	r->tty_masters[id - 1] = take_fd(&master);
 	return 0;
 }
@@ -628,7 +638,8 @@ static int restore_session(struct restore *r, const struct tty_rec *t, struct er
 
 static int restore_queue(struct restore *r, const struct tty_rec *t, struct err *e)
 {
-	bool slave = t->to_slave.len || t->line_ends.count;
+	bool slave = t->to_slave.len || t->line_ends.count ||
+	             (t->to_master.len && !tty_queue_allowed());
 	struct tty_queue q = {.n_slave = t->to_slave.len,
 	                      .n_master = t->to_master.len,
 	                      .n_ends = t->line_ends.count};

@@ -262,7 +262,7 @@ static pid_t clone_root(struct restore *r, uint32_t pid, int transport)
 				  .set_tid = (uint64_t)(uintptr_t)&set_tid,
 				  .set_tid_size = 1};
 	bool detached = r->options->tty < 0;
-	pid_t helper = detached ? fork() : 0;
+	pid_t helper = detached ? vfork() : 0;
 	int status;
 	long born;
 
@@ -285,9 +285,14 @@ static int spawn_root(struct restore *r, const struct task_rec *root, int transp
 		      struct err *e)
 {
 	struct tracee *t = &r->tasks[0].threads[0].tracee;
-	pid_t pid = clone_root(r, root->pid, transport);
-	int ret = pid < 0 ? say_pid_taken((pid_t)root->pid, pid, e) : 0;
+	pid_t pid;
+	int ret = 0;
 
+	do {
+		pid = clone_root(r, root->pid, transport);
+		if (pid < 0)
+			ret = restore_pid_taken(r, (pid_t)root->pid, pid, e);
+	} while (!ret && pid < 0);
 	close(transport);
 	if (ret < 0)
 		return ret;

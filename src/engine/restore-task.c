@@ -29,6 +29,7 @@
 
 #define NS 1000000000u
 #define US 1000000u
+#define GROUPS_FEW 1000 /* fit into a batch with all else */
 #define IOPRIO_WHO_PROCESS 1
 #define XFEATURE_AMX_TILES 18
 #define EFLAGS_ID (1u << 21) /* ptrace may not set it */
@@ -46,21 +47,27 @@ static struct rthread *creator_for(struct rtask *t, const struct thread_rec *rec
 
 static int make_threads(struct restore *r, struct rtask *t, struct err *e)
 {
+	for (size_t i = 0; i < t->rec->threads.count; i++)
+		t->threads[i].rec = LIST_AT(&t->rec->threads, struct thread_rec, i);
 	while (t->n_threads < t->rec->threads.count) {
-		const struct thread_rec *rec =
-			LIST_AT(&t->rec->threads, struct thread_rec, t->n_threads);
-		struct rthread *creator = creator_for(t, rec);
+		struct rthread *next = &t->threads[t->n_threads];
+		struct rthread *creator = creator_for(t, next->rec);
 		uint64_t flags = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+		size_t n = 1, made;
 		int ret;
 
-		flags |= creator->rec->table == rec->table ? CLONE_FILES : 0;
-		flags |= creator->rec->fs == rec->fs ? CLONE_FS : 0;
-		t->threads[t->n_threads].rec = rec;
-		ret = remote_clone(r, &creator->tracee, flags, 0, rec->tid,
-				   &t->threads[t->n_threads].tracee, e);
+		flags |= creator->rec->table == next->rec->table ? CLONE_FILES : 0;
+		flags |= creator->rec->fs == next->rec->fs ? CLONE_FS : 0;
+		/* All that follow and share the same things with the same creator. */
+		while (t->n_threads + n < t->rec->threads.count &&
+		       next[n].rec->table == next->rec->table && next[n].rec->fs == next->rec->fs &&
+		       creator_for(t, next[n].rec) == creator && flags & CLONE_FILES &&
+		       flags & CLONE_FS)
+			n++;
+		ret = remote_clone_threads(r, &creator->tracee, flags, next, n, &made, e);
+		t->n_threads += made;
 		if (ret < 0)
-			return err_wrap(e, ret, "thread %u", rec->tid);
-		t->n_threads++;
+			return err_wrap(e, ret, "threads of process %u", t->rec->pid);
 	}
 	return 0;
 }
@@ -104,6 +111,20 @@ static int run_steps(struct steps *s, struct err *e)
 	}
 	s->n = 0;
 	return ret;
+}
+
+/*
+ * Room for @steps more with @data_bytes for them to read, and for what a task needs besides:
+ * what there may be any number of asks for it.
+ */
+static int make_room(struct steps *s, size_t steps, size_t data_bytes, struct err *e)
+{
+	enum { OTHER_STEPS = 256, OTHER_DATA = 24 * 1024 };
+
+	if (s->n + steps + OTHER_STEPS <= ARRAY_LEN(s->steps) &&
+	    remote_has_room(&s->in, steps + OTHER_STEPS, data_bytes + OTHER_DATA))
+		return 0;
+	return run_steps(s, e);
 }
 
 #define STEP_OR(s, what_, allowed_, nr, ...)                                                       \
@@ -203,21 +224,26 @@ struct sched_request {
 	uint64_t runtime, deadline, period;
 };
 
-static int drain_signals(struct steps *s, struct err *e)
+/* SIGCHLD and its like from building the tree: not the program's. */
+static size_t queue_drain(struct steps *s)
 {
-	uint64_t all = ~0ull;
-	struct timespec now = {0};
-	size_t call;
-	int ret;
+	static const uint64_t all = ~0ull;
+	static const struct timespec now;
+	uint64_t mask = remote_in(&s->in, &all, sizeof(all));
 
-	/* SIGCHLD and its like from building the tree: not the program's. */
-	do {
-		uint64_t mask = remote_in(&s->in, &all, sizeof(all));
+	return REMOTE_QUEUE(&s->in, SYS_rt_sigtimedwait, mask, U(0),
+			    remote_in(&s->in, &now, sizeof(now)), U(8));
+}
 
-		call = REMOTE_QUEUE(&s->in, SYS_rt_sigtimedwait, mask, U(0),
-				    remote_in(&s->in, &now, sizeof(now)), U(8));
+/* Run what is queued, and drain the rest, if @drain brought a signal. */
+static int run_and_drain(struct steps *s, size_t drain, struct err *e)
+{
+	int ret = run_steps(s, e);
+
+	while (!ret && remote_result(&s->in, drain) > 0) {
+		drain = queue_drain(s);
 		ret = run_steps(s, e);
-	} while (!ret && remote_result(&s->in, call) > 0);
+	}
 	return ret;
 }
 
@@ -226,10 +252,9 @@ static int queue_pending(struct steps *s, const struct list *pending, const stru
 {
 	LIST_EACH(pending, struct siginfo_rec, p) {
 		const siginfo_t *info = (const void *)p->info.data;
-		int ret = 0;
+		int ret;
 
-		if (s->n + 2 > ARRAY_LEN(s->steps) || !remote_has_room(&s->in, 2, 512))
-			ret = run_steps(s, e);
+		ret = make_room(s, 1, sizeof(*info), e);
 		if (ret < 0)
 			return ret;
 		if (tid)
@@ -240,6 +265,18 @@ static int queue_pending(struct steps *s, const struct list *pending, const stru
 			     U(info->si_signo), remote_in(&s->in, info, sizeof(*info)));
 	}
 	return 0;
+}
+
+/* Only what is not as with us, whose settings the stub has inherited: some cannot be taken back. */
+static void queue_speculation(struct steps *s, const struct thread_rec *rec)
+{
+	for (unsigned kind = 0; kind < 3; kind++) {
+		uint32_t mode = rec->speculation >> (8 * kind) & 0xff;
+
+		if (mode && (int)mode != prctl(PR_GET_SPECULATION_CTRL, kind, 0, 0, 0))
+			STEP(s, "speculation control", SYS_prctl, U(PR_SET_SPECULATION_CTRL), U(kind),
+			     U(mode & ~(uint32_t)PR_SPEC_PRCTL), U(0), U(0));
+	}
 }
 
 static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
@@ -286,6 +323,11 @@ static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
 	STEP(s, "I/O priority", SYS_ioprio_set, U(IOPRIO_WHO_PROCESS), U(0), U(rec->ioprio));
 	STEP(s, "PR_MCE_KILL", SYS_prctl, U(PR_MCE_KILL), U(PR_MCE_KILL_SET), U(rec->mce_kill), U(0),
 	     U(0));
+	queue_speculation(s, rec);
+	if (rec->numa_policy)
+		STEP(s, "NUMA policy", SYS_set_mempolicy, U(rec->numa_policy),
+		     remote_in(&s->in, rec->numa_nodes.data, rec->numa_nodes.len),
+		     U(8 * rec->numa_nodes.len));
 	if (rec->tsc_mode == PR_TSC_SIGSEGV)
 		STEP(s, "TSC mode", SYS_prctl, U(PR_SET_TSC), U(rec->tsc_mode));
 	if (rec->cpuid_fault)
@@ -387,14 +429,13 @@ static int restore_timers(struct steps *s, const struct task_rec *t, struct err 
 	return run_steps(s, e);
 }
 
-static int queue_directories(struct steps *s, const struct fs_rec *fs, struct err *e)
+static void queue_directories(struct steps *s, const struct fs_rec *fs)
 {
 	STEP(s, "working directory", SYS_chdir, remote_in(&s->in, fs->cwd, strlen(fs->cwd) + 1));
 	if (strcmp(fs->root, "/"))
 		STEP(s, "root directory", SYS_chroot,
 		     remote_in(&s->in, fs->root, strlen(fs->root) + 1));
 	STEP(s, "umask", SYS_umask, U(fs->umask));
-	return run_steps(s, e);
 }
 
 /* Process-wide state that needs the rights that the caller has. */
@@ -407,9 +448,7 @@ static int restore_process(struct steps *s, struct rtask *t, struct err *e)
 	if (rec->subreaper)
 		STEP(s, "PR_SET_CHILD_SUBREAPER", SYS_prctl, U(PR_SET_CHILD_SUBREAPER), U(1), U(0),
 		     U(0), U(0));
-	ret = run_steps(s, e);
-	if (!ret)
-		ret = restore_timers(s, rec, e);
+	ret = restore_timers(s, rec, e);
 	LIST_EACH(&rec->itimers, struct itimer_rec, timer) {
 		struct itimerval value = {
 			.it_value = {(time_t)(timer->value_us / US),
@@ -421,9 +460,7 @@ static int restore_process(struct steps *s, struct rtask *t, struct err *e)
 		STEP(s, "setitimer", SYS_setitimer, U(timer->which),
 		     remote_in(&s->in, &value, sizeof(value)), U(0));
 	}
-	if (!ret)
-		ret = queue_pending(s, &rec->pending, rec, 0, e);
-	return ret ? ret : run_steps(s, e);
+	return ret ? ret : queue_pending(s, &rec->pending, rec, 0, e);
 }
 
 /* Limits come last: some of what came before would not fit into them. */
@@ -499,13 +536,19 @@ static int stop_again(struct rtask *t, struct err *e)
  * Its parent was told of the stop when it happened and must not be told again: the news is
  * taken in the parent's name.
  */
-static void queue_stop_news(struct steps *s, const struct task_rec *parent)
+static int queue_stop_news(struct steps *s, const struct task_rec *parent, struct err *e)
 {
-	LIST_EACH(&s->r->image->tasks, struct task_rec, child)
-		if (child->ppid == parent->pid && child->state == TASK_STOPPED && !child->stop_news &&
-		    remote_has_room(&s->in, 1, 0))
-			REMOTE_QUEUE(&s->in, SYS_wait4, U(child->pid), U(0),
-				     U(WUNTRACED | WNOHANG), U(0));
+	LIST_EACH(&s->r->image->tasks, struct task_rec, child) {
+		int ret;
+
+		if (child->ppid != parent->pid || child->state != TASK_STOPPED || child->stop_news)
+			continue;
+		ret = make_room(s, 1, 0, e);
+		if (ret < 0)
+			return ret;
+		REMOTE_QUEUE(&s->in, SYS_wait4, U(child->pid), U(0), U(WUNTRACED | WNOHANG), U(0));
+	}
+	return 0;
 }
 
 /* @last: nobody needs the working page of this address space any more. */
@@ -515,8 +558,9 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 	const struct thread_rec *rec = th->rec;
 	const struct mm_rec *mm = LIST_AT(&r->image->mms, struct mm_rec, t->rec->mm - 1);
 	struct steps *s = xalloc(sizeof(*s));
-	bool leader = th == t->threads;
+	bool leader = th == t->threads, quiet;
 	int64_t result;
+	size_t drain;
 	int ret = check_rights(r, rec, e);
 
 	s->r = r;
@@ -526,36 +570,38 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 		free(s);
 		return ret;
 	}
+	/* Where no signal was waiting, nothing comes between draining and the rest: one batch. */
+	quiet = !leader && !rec->pending.count && rec->creds.groups.count <= GROUPS_FEW;
 	if (leader)
-		queue_stop_news(s, t->rec);
-	ret = drain_signals(s, e);
+		ret = queue_stop_news(s, t->rec, e);
+	drain = queue_drain(s);
+	queue_directories(s, LIST_AT(&r->image->fss, struct fs_rec, rec->fs - 1));
+	queue_thread_state(s, rec);
+	if (!ret && !quiet)
+		ret = run_and_drain(s, drain, e);
 	if (!ret)
-		ret = queue_directories(
-			s, LIST_AT(&r->image->fss, struct fs_rec, rec->fs - 1), e);
-	if (!ret) {
-		queue_thread_state(s, rec);
 		ret = queue_pending(s, &rec->pending, t->rec, rec->tid, e);
-	}
-	if (!ret)
-		ret = run_steps(s, e);
 	if (!ret && leader)
 		ret = restore_process(s, t, e);
+	if (!ret && !quiet)
+		ret = make_room(s, 0, rec->creds.groups.count * sizeof(uint32_t), e);
 	if (!ret) {
 		STEP(s, "close", SYS_close, U(r->transport_there));
 		s->steps[s->n - 1].allowed = EBADF; /* a table that is shared */
 		if (leader)
 			queue_limits(s, t->rec);
 		queue_thread_rights(s, rec);
-		ret = run_steps(s, e);
+		if (leader && mm->dumpable == 1)
+			STEP(s, "PR_SET_DUMPABLE", SYS_prctl, U(PR_SET_DUMPABLE), U(1));
+		ret = quiet ? run_and_drain(s, drain, e) : run_steps(s, e);
 	}
 	if (!ret && xstate_in_use(rec) >> XFEATURE_AMX_TILES & 1)
 		ret = remote_touch_amx(&s->in, e);
 	if (!ret && rec->regs.eflags & EFLAGS_ID)
 		ret = remote_load_flags(&s->in, rec->regs.eflags & (EFLAGS_ID | 2), e);
 	/* Alone: afterwards its memory may be out of our reach, registers are not. */
-	if (!ret && leader)
-		ret = REMOTE_CALL(&s->in, &result, e, SYS_prctl, U(PR_SET_DUMPABLE),
-				  U(mm->dumpable == 1));
+	if (!ret && leader && mm->dumpable != 1)
+		ret = REMOTE_CALL(&s->in, &result, e, SYS_prctl, U(PR_SET_DUMPABLE), U(0));
 	if (!ret) {
 		ret = load_registers(th, e);
 		s->in.saved = th->tracee.regs;
@@ -583,7 +629,9 @@ int restore_states(struct restore *r, struct err *e)
 
 		if (t->rec->state == TASK_ZOMBIE)
 			continue;
-		ret = restore_scores(t, e);
+		ret = restore_memory_finish(r, t, e);
+		if (!ret)
+			ret = restore_scores(t, e);
 		/* The leader last: it sets what a process has once, limits among it. */
 		for (size_t n = t->n_threads; !ret && n--;)
 			ret = restore_thread(r, t, &t->threads[n], !--left[t->rec->mm], e);

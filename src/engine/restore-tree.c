@@ -26,7 +26,7 @@
 
 #include "engine/engine-int.h"
 
-#define REAP_TIMEOUT_MS 3000u
+#define PIDS_TIMEOUT_MS 3000u /* how long all of a restore waits for numbers to come free */
 
 /* A task while its tree is built. */
 struct node {
@@ -74,30 +74,47 @@ static bool read_holder(pid_t pid, struct proc_stat *out)
 	       !proc_parse_stat(buf_span(&text), out, NULL);
 }
 
-/*
- * A program that was just ended may still be a zombie: its pid is free when its parent has
- * waited for it, which a pidfd tells by POLLHUP (Linux 6.9).
- */
-static void wait_for_pids(struct restore *r)
+/* A process that is in the group or session with this number, which keeps the number taken. */
+static bool find_member(pid_t number, struct proc_stat *out)
 {
-	uint64_t deadline = os_clock_ns(CLOCK_MONOTONIC) + REAP_TIMEOUT_MS * 1000000u;
+	AUTO(arena) struct arena a = {0};
+	struct list pids = {0};
 
-	for (size_t i = 0; i < r->n_tasks; i++) {
-		AUTO(fd) int pidfd = os_pidfd_open((pid_t)r->tasks[i].rec->pid, 0);
-		struct proc_stat holder;
-		struct pollfd p = {.fd = pidfd};
-		uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
-
-		if (pidfd < 0 || now >= deadline ||
-		    !read_holder((pid_t)r->tasks[i].rec->pid, &holder) || holder.state != 'Z')
-			continue;
-		poll(&p, 1, (int)((deadline - now) / 1000000u) + 1);
-	}
+	if (os_list_numbers_at(AT_FDCWD, "/proc", &a, &pids) < 0)
+		return false;
+	LIST_EACH(&pids, uint64_t, pid)
+		if (read_holder((pid_t)*pid, out) &&
+		    (out->pgrp == number || out->session == number))
+			return true;
+	return false;
 }
 
-int say_pid_taken(pid_t pid, int code, struct err *e)
+/* Wait until nobody holds @pid, or the time is over, or the holder has not even ended. */
+static bool comes_free(struct restore *r, pid_t pid, struct proc_stat *holder)
 {
-	struct proc_stat holder = {0};
+	const struct timespec pause = {.tv_nsec = 1000000};
+	uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
+	AUTO(fd) int pidfd = -1;
+
+	if (!r->pids_until_ns)
+		r->pids_until_ns = now + PIDS_TIMEOUT_MS * 1000000u;
+	if (read_holder(pid, holder)) {
+		/* Its parent waits for it: a pidfd tells that by POLLHUP (Linux 6.9). */
+		struct pollfd p = {.fd = pidfd = os_pidfd_open(pid, 0)};
+
+		if (holder->state != 'Z' || now >= r->pids_until_ns)
+			return false;
+		poll(&p, pidfd >= 0, (int)((r->pids_until_ns - now) / 1000000u) + 1);
+		return true;
+	}
+	*holder = (struct proc_stat){0};
+	/* Nobody: it was given back since, or will be in a moment, of which no event tells. */
+	return now < r->pids_until_ns && !nanosleep(&pause, NULL);
+}
+
+int restore_pid_taken(struct restore *r, pid_t pid, int code, struct err *e)
+{
+	struct proc_stat holder;
 
 	if (code == -EPERM)
 		return err_say(e, -EPERM,
@@ -106,38 +123,56 @@ int say_pid_taken(pid_t pid, int code, struct err *e)
 			       pid);
 	if (code != -EEXIST)
 		return err_set(e, code, "a process with pid %d", pid);
-	if (!read_holder(pid, &holder))
-		return err_set(e, code, "pid %d", pid);
+	if (comes_free(r, pid, &holder))
+		return 0;
 	if (holder.state == 'Z')
 		return err_say(e, -EEXIST,
 			       "pid %d is held by \"%s\", which has ended and whose parent %d has not "
 			       "waited for it: end that one, or restore with --pidns",
 			       pid, holder.comm, holder.ppid);
-	return err_say(e, -EEXIST, "pid %d is taken by \"%s\": end that one, or restore with --pidns",
-		       pid, holder.comm);
+	if (holder.state)
+		return err_say(e, -EEXIST,
+			       "pid %d is taken by \"%s\": end that one, or restore with --pidns", pid,
+			       holder.comm);
+	if (find_member(pid, &holder))
+		return err_say(e, -EEXIST,
+			       "pid %d is the number of the process group or session that process "
+			       "%d (\"%s\") is in: end that one, or restore with --pidns",
+			       pid, holder.pid, holder.comm);
+	return err_say(e, -EEXIST,
+		       "pid %d is taken, and nothing tells by whom: restore with --pidns", pid);
 }
 
-/* Make @creator create a task. @out: the new one, stopped. */
-int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
-			uint64_t exit_signal, uint32_t pid, struct tracee *out, struct err *e)
+static size_t queue_clone(struct remote *in, uint64_t flags, uint64_t exit_signal, uint32_t pid)
 {
 	int32_t set_tid = (int32_t)pid;
-	struct clone_args args = {.flags = flags, .exit_signal = exit_signal, .set_tid_size = 1};
+	struct clone_args args = {.flags = flags,
+				  .exit_signal = exit_signal,
+				  .set_tid = remote_in(in, &set_tid, sizeof(set_tid)),
+				  .set_tid_size = 1};
+
+	return REMOTE_QUEUE(in, SYS_clone3, remote_in(in, &args, sizeof(args)), U(sizeof(args)));
+}
+
+int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags, uint64_t exit_signal,
+		 uint32_t pid, struct tracee *out, struct err *e)
+{
 	struct remote in;
-	size_t call;
-	int64_t result;
+	int64_t result = -1;
 	int ret = remote_begin(&in, creator, &r->place, e);
 
 	if (ret < 0)
 		return ret;
-	args.set_tid = remote_in(&in, &set_tid, sizeof(set_tid));
-	call = REMOTE_QUEUE(&in, SYS_clone3, remote_in(&in, &args, sizeof(args)), U(sizeof(args)));
-	ret = remote_run(&in, e);
-	result = ret ? 0 : remote_result(&in, call);
-	if (!ret && result < 0)
-		ret = say_pid_taken((pid_t)pid, (int)result, e);
+	while (!ret && result < 0) {
+		size_t call = queue_clone(&in, flags, exit_signal, pid);
+
+		ret = remote_run(&in, e);
+		result = ret ? 0 : remote_result(&in, call);
+		if (result < 0)
+			ret = restore_pid_taken(r, (pid_t)pid, (int)result, e);
+	}
 	if (!ret)
-		ret = tracee_adopt(out, (pid_t)in.event_message, e);
+		ret = tracee_adopt(out, *LIST_AT(&in.born, pid_t, 0), e);
 	/* It was born inside of our scope and so with everything blocked. */
 	if (!ret)
 		ret = tracee_set_sigmask(out, 0, e);
@@ -146,15 +181,57 @@ int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 	return ret;
 }
 
-int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e, long nr,
-		      uint64_t a, uint64_t b)
+int remote_clone_threads(struct restore *r, struct tracee *creator, uint64_t flags,
+			 struct rthread *threads, size_t n, size_t *made, struct err *e)
 {
 	struct remote in;
+	int ret = remote_begin(&in, creator, &r->place, e);
+
+	*made = 0;
+	if (ret < 0)
+		return ret;
+	for (size_t queued = 0, first; !ret && queued < n;) {
+		for (first = queued; queued < n && remote_has_room(&in, 1, 256); queued++)
+			queue_clone(&in, flags, 0, threads[queued].rec->tid);
+		ret = remote_run(&in, e);
+		for (size_t i = first; !ret && i < queued; i++) {
+			pid_t tid = (pid_t)threads[i].rec->tid;
+
+			if (remote_result(&in, i - first) >= 0)
+				continue;
+			ret = restore_pid_taken(r, tid, (int)remote_result(&in, i - first), e);
+			/* The others of this batch are born already: there is no second try. */
+			if (!ret)
+				ret = err_say(e, -EEXIST, "pid %d was taken a moment ago: try again",
+					      tid);
+		}
+		/* Those before one that failed are there, and must end with the others. */
+		for (; *made < in.born.count; ++*made) {
+			int adopted = tracee_adopt(&threads[*made].tracee,
+						   *LIST_AT(&in.born, pid_t, *made),
+						   ret ? NULL : e);
+
+			ret = ret ? ret : adopted;
+		}
+	}
+	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
+		ret = -ESRCH;
+	return ret;
+}
+
+int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e, long nr,
+	       uint64_t a, uint64_t b)
+{
+	struct remote in;
+	size_t call;
 	int ret = remote_begin(&in, t, &r->place, e);
 
 	if (ret < 0)
 		return ret;
-	ret = REMOTE_CALL(&in, result, e, nr, a, b, U(0), U(0));
+	call = REMOTE_QUEUE(&in, nr, a, b, U(0), U(0));
+	ret = remote_run(&in, e);
+	if (!ret)
+		*result = remote_result(&in, call);
 	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
 		ret = -ESRCH;
 	return ret;
@@ -366,6 +443,9 @@ static int make_groups(struct walk *w, struct err *e)
 
 		if (rec->pgid == rec->pid || (n == w->nodes && !root_leads))
 			continue;
+		if (find_node(w, rec->pgid) && w->r &&
+		    getpgid(tracee_of(w, n)->tid) == tracee_of(w, find_node(w, rec->pgid))->tid)
+			continue; /* born in it */
 		if (find_node(w, rec->pgid))
 			r = set_group(w, w->r ? tracee_of(w, n) : NULL, rec->pid, rec->pgid, e);
 		else if (rec->pgid == outside)
@@ -463,11 +543,7 @@ int restore_tree(struct restore *r, int there, struct err *e)
 {
 	const struct task_rec *root = LIST_AT(&r->image->tasks, struct task_rec, 0);
 	struct walk w;
-	int ret;
-
-	if (!r->options->pidns)
-		wait_for_pids(r);
-	ret = stub_spawn(r, root, there, e);
+	int ret = stub_spawn(r, root, there, e);
 
 	if (!ret)
 		ret = join_or_found_session(r, root, e);

@@ -19,6 +19,23 @@
 
 #define OWN_FDS_MAX 255
 
+void restore_note(struct restore *r, const char *fmt, ...)
+{
+	AUTO(buf) struct buf text = {0};
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	*LIST_ADD(&r->out->notes, &r->out->arena, const char *) =
+		arena_text(&r->out->arena, buf_text(&text));
+}
+
+void restored_finish(struct restored *done)
+{
+	arena_finish(&done->arena);
+}
+
 struct rtask *restore_find(struct restore *r, uint32_t pid)
 {
 	for (size_t i = 0; i < r->n_tasks; i++)
@@ -204,7 +221,7 @@ static int build(struct restore *r, struct err *e)
 	if (!ret)
 		ret = FAULT(e, "restore-tree");
 	if (!ret)
-		ret = restore_memory(r, e);
+		ret = restore_memory_begin(r, e);
 	if (!ret)
 		ret = restore_threads(r, e);
 	if (!ret)
@@ -235,13 +252,16 @@ static int build(struct restore *r, struct err *e)
 int restore_run(struct process_image *im, struct page_source *pages,
 		const struct restore_options *options, struct restored *out, struct err *e)
 {
-	struct restore r = {.image = im, .pages = pages, .options = options};
+	struct restore r = {.image = im, .pages = pages, .options = options, .out = out};
 	int ret;
 
 	prepare(&r);
 	ret = build(&r, e);
+	restore_memory_stop(&r);
 	if (!ret)
 		ret = FAULT(e, "restore-release");
+	if (!ret && options->about_to_run)
+		ret = options->about_to_run(options->arg, e);
 	if (!ret) {
 		out->root = r.tasks[0].pid;
 		out->child = r.options->pidns ? r.init.tid : out->root;

@@ -12,8 +12,11 @@
  *			line mode off, and is a line begun again when it is put back with it on.
  *	to the master	what the program wrote
  *
- * Bytes are put back with TIOCSTI: they arrive at once, not by a worker of the kernel, so that
- * afterwards the settings can be what they were. Without the right to do so nothing is touched.
+ * Bytes are put back by writing them on the other side, under settings that let them pass, as they
+ * came there. A worker of the kernel carries them; asking whether there is something to read waits
+ * for it, so that afterwards the settings can be what they were. A slave whose output was stopped
+ * (Ctrl-S), which nothing tells, takes nothing; so what waits for the master is put back with
+ * TIOCSTI, and without the right to do so that side is not touched.
  */
 #include "engine/tty-queue.h"
 
@@ -29,7 +32,7 @@
 
 /* ---- putting ----------------------------------------------------------------------------- */
 
-static int put_bytes(int fd, const uint8_t *data, size_t n)
+static int push_bytes(int fd, const uint8_t *data, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (ioctl(fd, TIOCSTI, &data[i]) < 0)
@@ -42,7 +45,16 @@ bool tty_queue_allowed(void)
 	AUTO(fd) int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	uint8_t byte = 'x';
 
-	return master >= 0 && !put_bytes(master, &byte, 1);
+	return master >= 0 && !push_bytes(master, &byte, 1);
+}
+
+/* Write to one side, and see it arrive on the other. */
+static int put_bytes(int from, int to, const uint8_t *data, size_t n)
+{
+	struct pollfd p = {.fd = to, .events = POLLIN};
+	int r = n ? os_write_all(from, data, n) : 0;
+
+	return r < 0 ? r : poll(&p, 1, 0) < 0 ? -errno : 0;
 }
 
 /* A character that ends a line without being in one. */
@@ -76,7 +88,7 @@ static struct termios2 untouched(const struct tty_queue *q, const struct termios
 	return pass;
 }
 
-static int put_lines(const struct tty_queue *q, int slave, uint8_t eof)
+static int put_lines(const struct tty_queue *q, int master, int slave, uint8_t eof)
 {
 	size_t at = 0;
 	int r = 0;
@@ -84,12 +96,30 @@ static int put_lines(const struct tty_queue *q, int slave, uint8_t eof)
 	for (size_t i = 0; !r && i < q->n_ends; i++) {
 		size_t end = q->ends[i] / 2;
 
-		r = put_bytes(slave, q->to_slave + at, end - at);
+		r = put_bytes(master, slave, q->to_slave + at, end - at);
 		if (!r && q->ends[i] % 2)
-			r = put_bytes(slave, &eof, 1);
+			r = put_bytes(master, slave, &eof, 1);
 		at = end;
 	}
-	return r ? r : put_bytes(slave, q->to_slave + at, q->n_slave - at);
+	return r ? r : put_bytes(master, slave, q->to_slave + at, q->n_slave - at);
+}
+
+/* A fresh pty takes what is written to its slave; its settings change that as little as can be. */
+static int put_to_master(const struct tty_queue *q, int master, int slave)
+{
+	struct termios2 t, plain;
+	int r = push_bytes(master, q->to_master, q->n_master);
+
+	if (r != -EPERM || slave < 0)
+		return r;
+	if (ioctl(slave, TCGETS2, &t) < 0)
+		return -errno;
+	plain = t;
+	plain.c_oflag &= ~(tcflag_t)OPOST;
+	if (ioctl(slave, TCSETS2, &plain) < 0)
+		return -errno;
+	r = put_bytes(slave, master, q->to_master, q->n_master);
+	return ioctl(slave, TCSETS2, &t) < 0 && !r ? -errno : r;
 }
 
 int tty_queue_put(const struct tty_queue *q, int master, int slave)
@@ -103,11 +133,11 @@ int tty_queue_put(const struct tty_queue *q, int master, int slave)
 		pass = untouched(q, &t);
 		if (ioctl(slave, TCSETS2, &pass) < 0)
 			return -errno;
-		r = put_lines(q, slave, pass.c_cc[VEOF]);
+		r = put_lines(q, master, slave, pass.c_cc[VEOF]);
 		if (ioctl(slave, TCSETS2, &t) < 0 && !r)
 			r = -errno;
 	}
-	return r ? r : put_bytes(master, q->to_master, q->n_master);
+	return r ? r : put_to_master(q, master, slave);
 }
 
 /* ---- taking ------------------------------------------------------------------------------ */
@@ -150,7 +180,7 @@ static void take_bytes(int fd, uint8_t *to, size_t *have, bool packets)
 	}
 }
 
-static int take(struct tty_queue *q, int master, int slave)
+static int take(struct tty_queue *q, int master, int slave, bool to_master_too)
 {
 	struct termios2 t, raw;
 	int packets = 0;
@@ -172,24 +202,26 @@ static int take(struct tty_queue *q, int master, int slave)
 		if (t.c_lflag & ICANON && ioctl(slave, TCSETS2, &t) < 0)
 			return -errno;
 	}
-	take_bytes(master, q->to_master, &q->n_master, packets);
+	if (to_master_too)
+		take_bytes(master, q->to_master, &q->n_master, packets);
 	return 0;
 }
 
 static int take_and_put(struct tty_queue *q, int master, bool has_slave)
 {
 	AUTO(fd) int slave = -1;
-	int r, put;
+	int r, put, n = 0;
 
-	if (!tty_queue_allowed())
-		return -EPERM;
 	if (has_slave) {
 		/* A description of our own: flags of the program's stay as they are. */
 		slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 		if (slave < 0)
 			return -errno;
+		/* More may wait behind what the line discipline holds. */
+		if (readable(slave) && ioctl(slave, FIONREAD, &n) == 0 && n >= TTY_QUEUE_MAX)
+			return -EFBIG;
 	}
-	r = take(q, master, slave);
+	r = take(q, master, slave, tty_queue_allowed());
 	put = tty_queue_put(q, master, slave);
 	return r ? r : put;
 }

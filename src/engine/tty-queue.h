@@ -15,16 +15,21 @@ struct tty_queue {
 	size_t n_ends;
 };
 
-/* May we put bytes back? Tried on a pty of our own. */
+/* May we put back what waits for a master? Tried on a pty of our own. */
 bool tty_queue_allowed(void);
 
 /**
  * tty_queue_look() - what waits in a pty that nobody is using now
  * @has_slave: its slave is open somewhere; if it is not, opening it would be noticed
- * Return: 0; -EPERM if it could not be put back, and so was not touched; other negative errnos.
+ *
+ * What waits for the master is looked at only if tty_queue_allowed(). Return: 0; -EFBIG if
+ * more may wait for the slave than can be seen, and nothing was touched; other negative errnos.
  */
 MUST_CHECK int tty_queue_look(int master, bool has_slave, struct tty_queue *out);
-/* Put it into an empty pty. @slave may be -1 if nothing goes there. Return: 0; negative errno. */
+/*
+ * Put it into an empty pty. @slave may be -1 if nothing goes there, and what goes to the master may
+ * be put with TIOCSTI. Return: 0; negative errno.
+ */
 MUST_CHECK int tty_queue_put(const struct tty_queue *q, int master, int slave);
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "os/wsl.h"
+
 #define VSOCK_HOST_CID 2
 
 const char *channel_class_name(enum channel_class class)
@@ -50,23 +52,7 @@ static const struct view_proc *find_comm(const struct view *v, const char *patte
 
 bool wsl_is_own_process(const struct view_proc *p)
 {
-	static const char *const names[] = {
-		"mini_init",        "init(*", "init-systemd(*", "init-watcher", "SessionLeader",
-		"Relay(*",          "GNS",    "GnsEngine",      "DnsTunneling", "GnsPortTracker",
-		"SecCompDispatch*",
-	};
-	static const char *const commands[] = {"gns --socket *", "localhost --port-tracker-fd*",
-	                                       "*plan9 --control-socket *"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (!fnmatch(names[i], p->stat.comm, 0))
-			return true;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-		if (!fnmatch(commands[i], p->command, 0))
-			return true;
-	}
-	return false;
+	return os_is_wsl_process(p->stat.comm, p->command);
 }
 
 /* ---- is this WSL? ---------------------------------------------------------------------- */

@@ -42,6 +42,26 @@ MUST_CHECK int flow_snap_proc(struct store *store, const struct snap_proc *what,
 			      struct snap_proc_result *result, struct err *e);
 void snap_proc_result_finish(struct snap_proc_result *result);
 
+/* What a snapshot of a tree would be refused for. */
+struct asked_proc {
+	struct arena arena;
+	struct list obstacles; /* struct obstacle; none: it would be taken */
+};
+
+/**
+ * flow_ask_proc() - stop a tree, look at everything as a snapshot would, let it go on
+ * @out: finished by the caller with asked_proc_finish(), also after a failure
+ *
+ * Return: 0 and the obstacles, if any, and whatever else would make a snapshot fail; -EDEADLK if
+ * we are in that tree; -ESRCH.
+ */
+MUST_CHECK int flow_ask_proc(pid_t pid, struct asked_proc *out, struct err *e);
+void asked_proc_finish(struct asked_proc *asked);
+static inline void auto_asked_proc(struct asked_proc *asked)
+{
+	asked_proc_finish(asked);
+}
+
 struct restore_proc {
 	const char *name;
 	bool clone; /* restore again what was restored already */
@@ -50,6 +70,8 @@ struct restore_proc {
 
 /**
  * flow_restore_proc() - bring a process tree back
+ *
+ * Once: that it was restored is durable before the program runs, and forgotten if that fails.
  * Return: 0; OBSTACLE; -EEXIST when a pid is taken; -EBADMSG for a damaged snapshot.
  */
 MUST_CHECK int flow_restore_proc(struct store *store, const struct restore_proc *what,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Process snapshots: engine on one side, store on the other. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,9 @@
 
 #include "flow/flow.h"
 #include "os/os.h"
+
+/* Digests of less than this are there before anybody could ask for them: 3 ms. */
+#define UNSETTLED_BYTES (4u << 20)
 
 /*
  * While tasks are frozen or half built, a signal to us must not end us in the middle of a
@@ -44,11 +48,11 @@ static void count_tasks(const struct process_image *im, struct snap_proc_result 
 	result->pages = im->n_pages;
 }
 
-static void copy_obstacles(const struct dump *d, struct snap_proc_result *result)
+static void copy_obstacles(const struct dump *d, struct arena *a, struct list *out)
 {
 	LIST_EACH(dump_obstacles(d), struct obstacle, o)
-		*LIST_ADD(&result->obstacles, &result->arena, struct obstacle) = (struct obstacle){
-			.pid = o->pid, .text = arena_text(&result->arena, o->text)};
+		*LIST_ADD(out, a, struct obstacle) =
+			(struct obstacle){.pid = o->pid, .text = arena_text(a, o->text)};
 }
 
 static int commit(struct store_writer *writer, const struct snap_proc *what,
@@ -63,6 +67,9 @@ static int commit(struct store_writer *writer, const struct snap_proc *what,
 	const struct store_meta meta = {
 		.created_ns = im->taken_ns, .labels = labels, .n_labels = ARRAY_LEN(labels)};
 
+	/* Better said now than by the restore. */
+	if (process_image_check(im, e) < 0)
+		return err_wrap(e, e->code, "this snapshot could not be restored, by a mistake of wslx");
 	snprintf(pid, sizeof(pid), "%u", im->root);
 	snprintf(tasks, sizeof(tasks), "%zu", im->tasks.count);
 	rec_encode(&state, &process_image_type, im);
@@ -90,9 +97,11 @@ static int snap(struct dump *d, struct store_writer *writer, const struct snap_p
 int flow_snap_proc(struct store *store, const struct snap_proc *what,
 		   struct snap_proc_result *result, struct err *e)
 {
-	const struct store_options options = {.replace = what->replace};
+	const struct store_options options = {.replace = what->replace,
+					      .unsettled_bytes = UNSETTLED_BYTES};
 	AUTO(store_writer) struct store_writer *writer = NULL;
 	uint64_t start = os_clock_ns(CLOCK_MONOTONIC);
+	struct err unheard = {0};
 	struct dump *d = NULL;
 	sigset_t before;
 	int r = store_name_check(what->name, e);
@@ -106,7 +115,7 @@ int flow_snap_proc(struct store *store, const struct snap_proc *what,
 	if (!r)
 		r = snap(d, writer, what, e);
 	else if (r == OBSTACLE)
-		copy_obstacles(d, result);
+		copy_obstacles(d, &result->arena, &result->obstacles);
 	if (d) {
 		dump_thaw(d);
 		count_tasks(dump_image(d), result);
@@ -114,6 +123,9 @@ int flow_snap_proc(struct store *store, const struct snap_proc *what,
 	}
 	dump_finish(d);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	/* The snapshot is safe. If nobody can be found to settle it, gc will do it. */
+	if (!r && store_writer_left_unsettled(writer))
+		(void)!store_settle_detached(store, &unheard);
 	result->total_ns = os_clock_ns(CLOCK_MONOTONIC) - start;
 	return r;
 }
@@ -121,6 +133,58 @@ int flow_snap_proc(struct store *store, const struct snap_proc *what,
 void snap_proc_result_finish(struct snap_proc_result *result)
 {
 	arena_finish(&result->arena);
+}
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+/* Are we below this process? */
+static bool is_ancestor(pid_t pid)
+{
+	pid_t at = getpid();
+
+	while (at > 0 && at != pid) {
+		AUTO(buf) struct buf text = {0};
+		struct proc_stat stat;
+		char path[32];
+
+		snprintf(path, sizeof(path), "/proc/%d/stat", at);
+		if (os_read_file_at(AT_FDCWD, path, &text) < 0 ||
+		    proc_parse_stat(buf_span(&text), &stat, NULL) < 0)
+			return false;
+		at = stat.ppid;
+	}
+	return at == pid;
+}
+
+int flow_ask_proc(pid_t pid, struct asked_proc *out, struct err *e)
+{
+	struct dump *d = NULL;
+	sigset_t before;
+	int r;
+
+	*out = (struct asked_proc){0};
+	if (is_ancestor(pid))
+		return err_say(e, -EDEADLK, "we are in that tree ourselves");
+	block_signals(&before);
+	r = dump_begin(pid, PROFILE_MINIMAL, &d, e);
+	if (d) {
+		dump_thaw(d);
+		copy_obstacles(d, &out->arena, &out->obstacles);
+	}
+	dump_finish(d);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (!r || r == -ESRCH)
+		return r;
+	/* One that was met before the tree stood still is not in the list. */
+	if (!out->obstacles.count)
+		*LIST_ADD(&out->obstacles, &out->arena, struct obstacle) =
+			(struct obstacle){.pid = pid, .text = arena_text(&out->arena, e->text)};
+	return 0;
+}
+
+void asked_proc_finish(struct asked_proc *asked)
+{
+	arena_finish(&asked->arena);
 }
 
 /* ---- loading ------------------------------------------------------------------------------ */
@@ -153,17 +217,30 @@ void loaded_proc_finish(struct loaded_proc *l)
 	*l = (struct loaded_proc){0};
 }
 
+static int keep_claim(void *claim, struct err *e)
+{
+	return store_claim_keep(claim, e);
+}
+
 int flow_restore_proc(struct store *store, const struct restore_proc *what, struct restored *out,
 		      struct err *e)
 {
 	AUTO(loaded_proc) struct loaded_proc l = {0};
+	AUTO(store_claim) struct store_claim *claim = NULL;
+	struct restore_options options = what->options;
 	sigset_t before;
 	int r = flow_load_proc(store, what->name, &l, e);
 
+	if (!r)
+		r = store_claim(store, store_reader_meta(l.reader), what->clone, &claim, e);
+	if (r == -EALREADY)
+		r = e->code = OBSTACLE;
 	if (r < 0)
 		return r;
+	options.about_to_run = keep_claim;
+	options.arg = claim;
 	block_signals(&before);
-	r = restore_run(&l.image, store_reader_source(l.reader), &what->options, out, e);
+	r = restore_run(&l.image, store_reader_source(l.reader), &options, out, e);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return r < 0 ? err_wrap(e, r, "restore %s", what->name) : 0;
 }

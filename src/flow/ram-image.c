@@ -135,6 +135,16 @@ static bool has_room_for_holes(int fd, uint64_t bytes)
 	return (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize + (uint64_t)st.st_blocks * 512 >= bytes;
 }
 
+/* Whether half of the tmpfs would still be free if all of RAM were used. */
+static bool leaves_half(int dir, uint64_t bytes)
+{
+	struct statfs fs;
+
+	return !fstatfs(dir, &fs) &&
+	       (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize >=
+	               bytes + (uint64_t)fs.f_blocks / 2 * (uint64_t)fs.f_bsize;
+}
+
 /* The image under its name, if it is there and can be used. Return: -1 if not. */
 static int open_made(int dir, const char *name, uint64_t bytes)
 {
@@ -179,19 +189,35 @@ static int make_unnamed(struct store_reader *reader, struct span machine, uint64
 	return r < 0 ? err_set(e, -errno, "image of RAM") : r;
 }
 
-int ram_image_open(struct store *store, struct store_reader *reader, struct span machine,
-                   uint64_t bytes, struct err *e)
+/* The image that all share. Return: -1 if there can be none. */
+static int open_shared(struct store *store, struct store_reader *reader, struct span machine,
+                       uint64_t bytes, bool leave_half)
 {
 	const char *digest = store_reader_meta(reader)->digest, *colon = strchr(digest, ':');
 	AUTO(text) char *name = xprintf("%s" SUFFIX, colon ? colon + 1 : digest);
 	AUTO(fd) int dir = fallback_forced("no-ram-image") ? -1 : open_images_of(store, true);
-	int fd = -1;
+	int fd;
 
-	if (dir >= 0)
-		fd = open_made(dir, name, bytes);
-	if (dir >= 0 && fd < 0)
+	if (dir < 0)
+		return -1;
+	fd = open_made(dir, name, bytes);
+	if (fd < 0 && !(leave_half && !leaves_half(dir, bytes)))
 		fd = make(reader, machine, bytes, dir, name);
+	return fd;
+}
+
+int ram_image_open(struct store *store, struct store_reader *reader, struct span machine,
+                   uint64_t bytes, struct err *e)
+{
+	int fd = open_shared(store, reader, machine, bytes, false);
+
 	return fd >= 0 ? fd : make_unnamed(reader, machine, bytes, e);
+}
+
+void ram_image_prepare(struct store *store, struct store_reader *reader, struct span machine,
+                       uint64_t bytes)
+{
+	AUTO(fd) int fd = open_shared(store, reader, machine, bytes, true);
 }
 
 /* ---- sweeping ----------------------------------------------------------------------------- */

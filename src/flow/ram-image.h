@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Flat images of RAM, so that a restore maps instead of reading: one for each machine snapshot
- * that was restored since the host started, in memory. Theory in ram-image.c.
+ * that was taken or restored since the host started, in memory. Theory in ram-image.c.
  */
 #ifndef WSLX_FLOW_RAM_IMAGE_H
 #define WSLX_FLOW_RAM_IMAGE_H
@@ -17,5 +17,13 @@
  */
 MUST_CHECK int ram_image_open(struct store *store, struct store_reader *reader, struct span machine,
                               uint64_t bytes, struct err *e);
+
+/**
+ * ram_image_prepare() - make the image of a snapshot that may be restored soon
+ *
+ * A favour: not done where memory is short, and then the first restore makes it.
+ */
+void ram_image_prepare(struct store *store, struct store_reader *reader, struct span machine,
+                       uint64_t bytes);
 
 #endif

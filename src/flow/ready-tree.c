@@ -7,6 +7,7 @@
  * that matter written out ("socket:TCP:LISTEN", "fd:pipe:outside"). Then one table says what
  * each sign means. Nothing else in this file judges.
  */
+#include "engine/engine.h"
 #include "flow/ready.h"
 
 #include <fcntl.h>
@@ -132,6 +133,7 @@ static const struct ready_kind {
 	{"fd:anon_inode:\\[signalfd]", "signalfd", READY_RESTORABLE, NULL},
 	{"fd:anon_inode:inotify", "inotify", READY_RESTORABLE, NULL},
 	{"fd:anon_inode:\\[pidfd]:inside", "pidfd", READY_RESTORABLE, NULL},
+	{"fd:anon_inode:\\[pidfd]:ended", "pidfd of what has ended", READY_RESTORABLE, NULL},
 	{"fd:anon_inode:\\[pidfd]:outside", "pidfd of another program", READY_NOT,
          "it names a process that is not in the tree; snapshot a tree that holds both"},
 	{"fd:anon_inode:\\[io_uring]", "io_uring", READY_NOT,
@@ -152,8 +154,9 @@ static const struct ready_kind {
          "its state is in the kernel; snapshot it with its own tool"},
 	{"fd:anon_inode:*", "kernel object", READY_NOT,
          "the kernel does not tell its state; close it before the snapshot"},
+	{"fd:namespace:own", "namespace", READY_RESTORABLE, NULL},
 	{"fd:*:\\[*]", "namespace", READY_FULL,
-         "it is to be opened again with its netns; close it before the snapshot"},
+         "the program is not in it; close it before the snapshot"},
 	{"fd:/memfd:*", "memfd", READY_RESTORABLE, NULL},
 	{"fd:/secretmem*", "secret memory", READY_NOT,
          "the kernel keeps it from everybody but the program itself"},
@@ -266,7 +269,6 @@ struct scan {
 	struct ready_report *report;
 	const struct view *view;
 	const struct view_proc *self; /* us, or who made the recording; may be NULL */
-	ready_obstacle_fn obstacle;
 	struct list inet;            /* struct inet_seen, of the network namespaces seen so far */
 	struct list netlink;         /* struct proc_netlink, of the same */
 	struct list inet_namespaces; /* const char * */
@@ -282,15 +284,8 @@ static void add(struct scan *s, const struct view_proc *p, const char *where, co
 {
 	struct ready_resource r = {
 		.pid = p->stat.pid, .where = where, .sign = sign, .shows = shows};
-	const char *refusal;
 
 	r.class = ready_class_of(sign, &r.kind, &r.sentence);
-	refusal = s->obstacle ? s->obstacle(&r, &s->report->arena) : NULL;
-	if (refusal) {
-		r.class = READY_NOT;
-		r.sentence = refusal;
-	}
-	s->report->counts[r.class]++;
 	*LIST_ADD(&s->report->resources, &s->report->arena, struct ready_resource) = r;
 }
 
@@ -689,6 +684,33 @@ static bool is_unmounted(struct scan *s, const struct view_proc *p, const struct
 	return true;
 }
 
+static bool is_own_namespace(struct scan *s, const struct view_proc *p, const char *link)
+{
+	const char *name = arena_printf(&s->report->arena, "ns/%.*s", (int)strcspn(link, ":"), link);
+	const char *own = strchr(link, '/') ? NULL : view_link(s->view, path_of(s, p, name));
+
+	return own && !strcmp(own, link);
+}
+
+/* A pidfd may be of one thread. */
+static const char *pidfd_sign(struct scan *s, const struct view_fd *f)
+{
+	struct arena *a = &s->report->arena;
+	struct proc_fdinfo info;
+
+	if (!read_fdinfo(s->view, f, a, &info) || !info.has_pidfd)
+		return "fd:anon_inode:[pidfd]:outside";
+	if (info.pidfd_pid < 0)
+		return "fd:anon_inode:[pidfd]:ended";
+	LIST_EACH(&s->view->procs, struct view_proc, p) {
+		const char *file = arena_printf(a, "task/%d", info.pidfd_pid);
+
+		if (p->in_tree && view_exists(s->view, path_of(s, p, file)))
+			return "fd:anon_inode:[pidfd]:inside";
+	}
+	return "fd:anon_inode:[pidfd]:outside";
+}
+
 static const char *fd_sign(struct scan *s, const struct view_proc *p, const struct view_fd *f)
 {
 	struct arena *a = &s->report->arena;
@@ -701,10 +723,7 @@ static const char *fd_sign(struct scan *s, const struct view_proc *p, const stru
 	if (text_starts(f->link, "pipe:"))
 		return pipe_sign(s->view, f->inode);
 	if (text_starts(f->link, "anon_inode:[pidfd]"))
-		return read_fdinfo(s->view, f, a, &info) && info.has_pidfd &&
-		                       is_in_tree(s->view, info.pidfd_pid)
-		               ? "fd:anon_inode:[pidfd]:inside"
-		               : "fd:anon_inode:[pidfd]:outside";
+		return pidfd_sign(s, f);
 	digits = text_starts(f->link, "/proc/") ? strspn(f->link + 6, "0123456789") : 0;
 	if (digits && !is_in_tree(s->view, (pid_t)strtol(f->link + 6, NULL, 10)))
 		return arena_printf(a, "fd:%s:outside", f->link);
@@ -717,6 +736,8 @@ static const char *fd_sign(struct scan *s, const struct view_proc *p, const stru
 	    !text_to_u64(f->link + strlen("/dev/pts/"), 10, INT32_MAX, &index))
 		return arena_printf(a, "fd:%s:%s", f->link,
 		                    master_is_outside(s, (int)index) ? "outside" : "inside");
+	if (is_own_namespace(s, p, f->link))
+		return "fd:namespace:own";
 	if (is_unmounted(s, p, f))
 		return "fd:unmounted";
 	if (*f->link == '/' && s->report->wsl.version && on_windows_drive(s->view, f->link))
@@ -804,9 +825,62 @@ static void scan_memory(struct scan *s, const struct view_proc *p)
 	    arena_printf(a, "%zu mappings of %s", plain, text_of_bytes(size, bytes)));
 }
 
-void ready_classify_tree(struct ready_report *r, const struct view *v, ready_obstacle_fn obstacle)
+/* ---- what the engine says ----------------------------------------------------------------- */
+
+/* An obstacle begins with what it is about: "descriptor 5 is ...", "mapping 7f00 is ...". */
+static bool is_about(const struct obstacle *o, const struct ready_resource *r)
 {
-	struct scan s = {.report = r, .view = v, .obstacle = obstacle};
+	static const struct {
+		const char *where, *text;
+	} words[] = {{"descriptor ", "descriptor "}, {"memory at ", "mapping "}, {"timer ", "timer "}};
+
+	if (o->pid != r->pid)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		const char *number;
+		size_t n;
+
+		if (!text_starts(r->where, words[i].where) || !text_starts(o->text, words[i].text))
+			continue;
+		number = r->where + strlen(words[i].where);
+		n = strlen(number);
+		return !strncmp(o->text + strlen(words[i].text), number, n) &&
+		       strchr(" :", o->text[strlen(words[i].text) + n]);
+	}
+	return false;
+}
+
+static void believe(struct ready_report *r, const struct list *obstacles)
+{
+	LIST_EACH(&r->resources, struct ready_resource, res) {
+		/* It takes all of the tree, so this too. */
+		if (!obstacles->count && res->class > READY_TAKEN) {
+			res->class = READY_RESTORABLE;
+			res->sentence = NULL;
+		}
+	}
+	LIST_EACH(obstacles, struct obstacle, o) {
+		struct ready_resource *known = NULL;
+
+		LIST_EACH(&r->resources, struct ready_resource, res) {
+			if (is_about(o, res))
+				known = res;
+		}
+		if (!known) {
+			known = LIST_ADD(&r->resources, &r->arena, struct ready_resource);
+			*known = (struct ready_resource){.pid = o->pid, .where = "process",
+			                                 .sign = "task:refused", .shows = "asked",
+			                                 .kind = "obstacle"};
+		}
+		known->class = READY_NOT;
+		known->sentence = arena_text(&r->arena, o->text);
+	}
+}
+
+void ready_classify_tree(struct ready_report *r, const struct view *v,
+                         const struct list *obstacles)
+{
+	struct scan s = {.report = r, .view = v};
 	const char *self = view_link(v, "proc/self");
 	const struct view_proc *asker = NULL;
 	uint64_t pid;
@@ -833,4 +907,8 @@ void ready_classify_tree(struct ready_report *r, const struct view *v, ready_obs
 		scan_descriptors(&s, p);
 		scan_memory(&s, p);
 	}
+	if (obstacles)
+		believe(r, obstacles);
+	LIST_EACH(&r->resources, struct ready_resource, res)
+		r->counts[res->class]++;
 }

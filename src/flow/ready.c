@@ -146,7 +146,7 @@ int ready_build(const struct ready_options *options, struct ready_report *out, s
 	wsl_detect(&v, &out->wsl);
 	look_at_channels(out, &v);
 	if (options->pid) {
-		ready_classify_tree(out, &v, options->obstacle);
+		ready_classify_tree(out, &v, options->obstacles);
 		judge_tree(out);
 	}
 	judge_host(out);

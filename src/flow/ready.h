@@ -54,16 +54,14 @@ struct ready_resource {
 	const char *sentence; /* what it means, or NULL if there is nothing to say */
 };
 
-/*
- * A second opinion on a resource: the sentence of an obstacle, or NULL if there is none. The
- * process engine's own knowledge comes in through here, and is believed over the table.
- */
-typedef const char *(*ready_obstacle_fn)(const struct ready_resource *r, struct arena *a);
-
 struct ready_options {
 	const char *root;           /* directory of a recording; NULL: this machine */
 	pid_t pid;                  /* report on the tree below it; 0: the machine alone */
-	ready_obstacle_fn obstacle; /* may be NULL */
+	/*
+	 * What the process engine said when it was asked (flow_ask_proc()): struct obstacle, none if
+	 * it would take the tree. It is believed over the table of kinds. NULL: it was not asked.
+	 */
+	const struct list *obstacles;
 };
 
 struct ready_report {
@@ -107,7 +105,8 @@ void ready_add_json(struct buf *out, const struct ready_report *r);
 /* ---- ready-tree.c ---------------------------------------------------------------------- */
 
 /* Fills the report's resources and counts for the marked tree of @v. */
-void ready_classify_tree(struct ready_report *r, const struct view *v, ready_obstacle_fn obstacle);
+void ready_classify_tree(struct ready_report *r, const struct view *v,
+                         const struct list *obstacles);
 /* The row of the table of kinds for @sign; for tests. */
 enum ready_class ready_class_of(const char *sign, const char **kind, const char **sentence);
 

@@ -301,6 +301,32 @@ static int store_machine(struct store *store, const struct snap_vm *what,
 	return commit(writer, what, &machine, &snapshot, buf_span(&state), e);
 }
 
+/*
+ * What the snapshot replaced gives its memory back, and the first restore finds its image made.
+ * It is made from the store, not from the stream: so every page is read and authenticated once
+ * before anybody relies on the snapshot. The machine runs on meanwhile.
+ */
+static int settle(struct store *store, const struct snap_vm *what, struct err *e)
+{
+	AUTO(store_reader) struct store_reader *reader = NULL;
+	AUTO(arena) struct arena a = {0};
+	struct vm_snapshot snapshot;
+	uint64_t bytes, freed = 0;
+	int r;
+
+	/* What cannot be swept now, gc sweeps, and says so. */
+	if (what->replace && flow_sweep_ram(store, &freed, NULL))
+		freed = 0;
+	r = store_reader_open(store, what->name, &reader, e);
+	if (!r)
+		r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &a, &snapshot, e);
+	if (!r)
+		r = vm_peek(snapshot.machine, &bytes, NULL, e);
+	if (!r)
+		ram_image_prepare(store, reader, snapshot.machine, bytes);
+	return r;
+}
+
 int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm_result *result,
                  struct err *e)
 {
@@ -327,6 +353,8 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
 		r = store_machine(store, what, writer, ends[0], &answer, result, e);
 	close(ends[0]);
 	control_message_close(&answer);
+	if (!r)
+		r = settle(store, what, e);
 	result->total_ns = os_clock_ns(CLOCK_MONOTONIC) - start;
 	return r;
 }

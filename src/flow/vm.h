@@ -31,7 +31,8 @@ struct snap_vm_result {
  * flow_snap_vm() - snapshot the machine that listens on a socket, into the store
  *
  * The machine runs on. Its disks' overlays are frozen and go into the snapshot with their
- * pages; their bases are named by path and size and have to stay as they are.
+ * pages; their bases are named by path and size and have to stay as they are. Where memory
+ * allows it the image that restores map is made at once (ram-image.c).
  * Return: 0; OBSTACLE for a disk that is written in place; negative errno.
  */
 MUST_CHECK int flow_snap_vm(struct store *store, const struct snap_vm *what,
@@ -51,8 +52,8 @@ struct opened_vm {
 /**
  * flow_open_vm() - open a machine snapshot, with fresh overlays on its disks
  *
- * The first time, RAM is unpacked to a flat image in memory that all restores of this snapshot
- * map (ram-image.c).
+ * All restores of a snapshot map one flat image of its RAM (ram-image.c); the first one makes it
+ * if it is not there.
  * Return: 0; -ENOENT; -EBADMSG for a damaged snapshot; -ESTALE if a base has changed its size.
  */
 MUST_CHECK int flow_open_vm(struct store *store, const char *name, struct opened_vm *out,

@@ -7,6 +7,7 @@
 #include "image/process.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int check_image(const void *rec, struct err *e);
@@ -65,7 +66,7 @@ static const struct field mm_rec_fields[] = {
 	FIELD(struct mm_rec, auxv, 14, 4096),
 	FIELD(struct mm_rec, exe, 15, IMAGE_IDS_MAX, "inode"),
 	FIELD(struct mm_rec, dumpable, 16, 2, "0, 1, 2"),
-	FIELD(struct mm_rec, thp_disable, 17, 1),
+	FIELD(struct mm_rec, thp_disable, 17, 3, "PR_GET_THP_DISABLE"),
 	FIELD(struct mm_rec, mdwe, 18, UINT32_MAX, "PR_SET_MDWE bits"),
 	FIELD(struct mm_rec, memory_merge, 19, 1),
 	FIELD(struct mm_rec, mlock_future, 20, UINT32_MAX, "MCL_*"),
@@ -446,6 +447,10 @@ static const struct field thread_rec_fields[] = {
 	FIELD(struct thread_rec, group_stop, 28, UINT32_MAX,
               "stop signal if the thread stands in a group stop"),
 	FIELD(struct thread_rec, mce_kill, 31, 2, "PR_MCE_KILL_GET"),
+	FIELD_HEX(struct thread_rec, speculation, 32, 0xffffff,
+		  "PR_GET_SPECULATION_CTRL of kind n in byte n"),
+	FIELD_HEX(struct thread_rec, numa_policy, 33, UINT32_MAX, "get_mempolicy(2)"),
+	FIELD(struct thread_rec, numa_nodes, 34, 128, "its nodes, a bit each"),
 };
 
 static const struct rec_type thread_rec_type = REC_TYPE(thread_rec, thread_rec_fields, .key = 1);
@@ -628,22 +633,73 @@ static int check_siginfos(const struct list *l, uint64_t pid, struct err *e)
 	return 0;
 }
 
-static int check_task(const struct process_image *im, const struct task_rec *t, size_t index,
-                      struct err *e)
+/* Which task a number is of. Tasks and threads have their numbers from one pot. */
+struct number {
+	uint32_t tid;
+	uint32_t index; /* of the task in the image */
+	bool leader;
+};
+
+struct numbers {
+	struct number *items; /* ascending */
+	size_t n;
+};
+
+static int by_number(const void *a, const void *b)
 {
-	bool parent_found = !t->ppid;
-	uint32_t last = 0;
+	const struct number *x = a, *y = b;
 
-	if (!t->pid || t->pid > INT32_MAX || !t->pgid || !t->sid)
-		return bad(e, "task", t->pid, "its pid, group or session makes no sense");
-	for (size_t i = 0; i < index; i++) {
-		const struct task_rec *other = LIST_AT(&im->tasks, struct task_rec, i);
+	return x->tid < y->tid ? -1 : x->tid > y->tid;
+}
 
-		if (other->pid == t->pid)
-			return bad(e, "task", t->pid, "is there twice");
-		parent_found |= other->pid == t->ppid && other->state != TASK_ZOMBIE;
+static void collect_numbers(const struct process_image *im, struct numbers *out)
+{
+	size_t n = im->tasks.count;
+	uint32_t index = 0;
+
+	LIST_EACH (&im->tasks, struct task_rec, t)
+		n += t->threads.count;
+	*out = (struct numbers){.items = xalloc(n * sizeof(*out->items))};
+	LIST_EACH (&im->tasks, struct task_rec, t) {
+		out->items[out->n++] = (struct number){t->pid, index, true};
+		for (size_t i = 1; i < t->threads.count; i++)
+			out->items[out->n++] = (struct number){
+				LIST_AT(&t->threads, struct thread_rec, i)->tid, index, false};
+		index++;
 	}
-	if (!parent_found || (!t->ppid && t->pid != im->root))
+	qsort(out->items, out->n, sizeof(*out->items), by_number);
+}
+
+static int check_numbers(const struct numbers *numbers, struct err *e)
+{
+	for (size_t i = 0; i < numbers->n; i++) {
+		uint32_t tid = numbers->items[i].tid;
+
+		if (!tid || tid > INT32_MAX)
+			return bad(e, "task", tid, "its number makes no sense");
+		if (i && numbers->items[i - 1].tid == tid)
+			return bad(e, "task", tid, "is there twice");
+	}
+	return 0;
+}
+
+/* Is the parent of a task there before it, and able to have children? */
+static bool has_parent(const struct process_image *im, const struct numbers *numbers,
+                       const struct task_rec *t, size_t index)
+{
+	const struct number key = {.tid = t->ppid},
+			    *parent = bsearch(&key, numbers->items, numbers->n, sizeof(key), by_number);
+
+	return parent && parent->leader && parent->index < index &&
+	       LIST_AT(&im->tasks, struct task_rec, parent->index)->state != TASK_ZOMBIE;
+}
+
+static int check_task(const struct process_image *im, const struct numbers *numbers,
+                      const struct task_rec *t, size_t index, struct err *e)
+{
+	if (!t->pgid || !t->sid)
+		return bad(e, "task", t->pid, "its group or session makes no sense");
+	if (t->ppid ? !has_parent(im, numbers, t, index) : t->pid != im->root)
 		return bad(e, "task", t->pid, "its parent is not there before it");
 	if (t->tty > im->ttys.count)
 		return bad(e, "task", t->pid, "its terminal is not there");
@@ -654,9 +710,6 @@ static int check_task(const struct process_image *im, const struct task_rec *t, 
 	if (!t->threads.count || LIST_AT(&t->threads, struct thread_rec, 0)->tid != t->pid)
 		return bad(e, "task", t->pid, "its first thread is not its leader");
 	LIST_EACH (&t->threads, struct thread_rec, th) {
-		if (th->tid > INT32_MAX || (last && th->tid == last))
-			return bad(e, "thread", th->tid, "its number makes no sense");
-		last = th->tid;
 		if (!th->table || th->table > im->tables.count || !th->fs || th->fs > im->fss.count)
 			return bad(e, "thread", th->tid, "its files or directories are not there");
 		if (check_siginfos(&th->pending, t->pid, e) < 0)
@@ -665,10 +718,24 @@ static int check_task(const struct process_image *im, const struct task_rec *t, 
 	return check_siginfos(&t->pending, t->pid, e);
 }
 
+static int check_tasks(const struct process_image *im, struct err *e)
+{
+	struct numbers numbers;
+	size_t index = 0;
+	int r;
+
+	collect_numbers(im, &numbers);
+	r = check_numbers(&numbers, e);
+	LIST_EACH (&im->tasks, struct task_rec, t)
+		if (!r)
+			r = check_task(im, &numbers, t, index++, e);
+	free(numbers.items);
+	return r;
+}
+
 static int check_image(const void *rec, struct err *e)
 {
 	const struct process_image *im = rec;
-	size_t index = 0;
 	int r = 0;
 
 	if (im->version != PROCESS_IMAGE_VERSION)
@@ -726,10 +793,10 @@ static int check_image(const void *rec, struct err *e)
 			return bad(e, "lock", l->file, "its file is not there");
 	if (!im->tasks.count)
 		return err_say(e, -EBADMSG, "the snapshot holds no task");
-	LIST_EACH (&im->tasks, struct task_rec, t) {
-		r = check_task(im, t, index++, e);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return check_tasks(im, e);
+}
+
+int process_image_check(const struct process_image *im, struct err *e)
+{
+	return check_image(im, e);
 }

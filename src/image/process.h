@@ -66,7 +66,7 @@ struct mm_rec {
 	struct span auxv;
 	uint32_t exe; /* inode */
 	uint32_t dumpable; /* 0, 1, 2 */
-	bool thp_disable;
+	uint32_t thp_disable; /* PR_GET_THP_DISABLE: 1, and flags (Linux 6.18) */
 	uint32_t mdwe; /* PR_SET_MDWE bits */
 	bool memory_merge;
 	uint32_t mlock_future; /* MCL_* */
@@ -340,6 +340,9 @@ struct thread_rec {
 	uint32_t cpuid_fault; /* 1: arch_prctl(ARCH_CPUID) forbids it */
 	uint32_t group_stop;  /* stop signal if the thread stands in a group stop */
 	uint32_t mce_kill; /* PR_MCE_KILL_GET */
+	uint32_t speculation; /* PR_GET_SPECULATION_CTRL of kind n in byte n; 0: cannot be set */
+	uint32_t numa_policy; /* get_mempolicy(2), with its flags */
+	struct span numa_nodes;
 };
 
 enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE, TASK_STATES };
@@ -390,5 +393,8 @@ struct process_image {
 #define PROCESS_IMAGE_VERSION 1
 
 extern const struct rec_type process_image_type;
+
+/* What decoding checks of an image as a whole. Return: 0; -EBADMSG. */
+MUST_CHECK int process_image_check(const struct process_image *im, struct err *e);
 
 #endif

@@ -5,6 +5,7 @@
  *	oci-layout          says what this folder is
  *	index.json          names; replaced by rename(2), under the lock
  *	blobs/sha256/HEX    everything else, immutable
+ *	blobs/sealed/HEX    page blobs that wait for their SHA-256 (settle.c); immutable too
  *	key                 the store's key, if it is kept in a file
  *	lock                flock(2): shared to read names or to begin a writer, exclusive to
  *	                    change index.json or blobs
@@ -114,8 +115,8 @@ int remove_leftover(struct store *s, const char *name, int dir_fd, struct store_
 
 void digest_text(char out[72], const uint8_t digest[DIGEST_BYTES])
 {
-	memcpy(out, "sha256:", 7);
-	text_hex(out + 7, digest, DIGEST_BYTES);
+	memcpy(out, ALGORITHM_SHA256, DIGEST_HEX_AT);
+	text_hex(out + DIGEST_HEX_AT, digest, DIGEST_BYTES);
 }
 
 int digest_parse(uint8_t out[DIGEST_BYTES], const char *text)
@@ -123,13 +124,47 @@ int digest_parse(uint8_t out[DIGEST_BYTES], const char *text)
 	char again[72];
 	uint8_t found[DIGEST_BYTES];
 
-	if (strlen(text) != 71 || text_unhex(found, text + 7, DIGEST_BYTES) < 0)
+	if (strlen(text) != 71 || text_unhex(found, text + DIGEST_HEX_AT, DIGEST_BYTES) < 0)
 		return -EINVAL;
 	digest_text(again, found);
 	if (strcmp(again, text)) /* also refuses capitals, which would be another file name */
 		return -EINVAL;
 	memcpy(out, found, DIGEST_BYTES);
 	return 0;
+}
+
+void blob_unsettled(struct blob *blob, const uint8_t id[ID_BYTES], unsigned n)
+{
+	memset(blob->digest, 0, DIGEST_BYTES);
+	memcpy(blob->digest, id, ID_BYTES);
+	blob->digest[DIGEST_BYTES - 1] = (uint8_t)n;
+	blob->unsettled = true;
+}
+
+void blob_text(char out[72], const struct blob *blob)
+{
+	digest_text(out, blob->digest);
+	if (blob->unsettled)
+		memcpy(out, ALGORITHM_SEALED, DIGEST_HEX_AT);
+}
+
+int blob_parse(struct blob *out, const char *text)
+{
+	char sha256[72] = ALGORITHM_SHA256;
+	bool unsettled = text_starts(text, ALGORITHM_SEALED) && strlen(text) == 71;
+	int r;
+
+	if (unsettled)
+		strcpy(sha256 + DIGEST_HEX_AT, text + DIGEST_HEX_AT);
+	r = digest_parse(out->digest, unsettled ? sha256 : text);
+	if (!r)
+		out->unsettled = unsettled;
+	return r;
+}
+
+int blob_folder(const struct store *s, const struct blob *blob)
+{
+	return blob->unsettled ? s->sealed_fd : s->blobs_fd;
 }
 
 int blob_open(struct store *s, const struct blob *blob, int *out_fd, struct err *e)
@@ -139,8 +174,8 @@ int blob_open(struct store *s, const struct blob *blob, int *out_fd, struct err 
 	uint64_t bytes;
 	int r;
 
-	digest_text(name, blob->digest);
-	r = open_regular(s->blobs_fd, name + 7, &bytes, &fd, e);
+	blob_text(name, blob);
+	r = open_regular(blob_folder(s, blob), name + DIGEST_HEX_AT, &bytes, &fd, e);
 	if (r == -ENOENT)
 		return err_say(e, -EBADMSG, "store: blob %s is missing", name);
 	if (r < 0)
@@ -347,6 +382,8 @@ static int open_content(struct store *s, struct err *e)
 	if (!r)
 		r = open_dir(blobs_fd, "sha256", true, &s->blobs_fd, e);
 	if (!r)
+		r = open_dir(blobs_fd, "sealed", true, &s->sealed_fd, e);
+	if (!r)
 		r = open_dir(s->root_fd, "tmp", true, &s->tmp_fd, e);
 	return r < 0 ? r : init_content(s, e);
 }
@@ -358,7 +395,7 @@ int store_open(const char *root, const struct store_key_source *key, struct stor
 	int r = 0;
 
 	seal_init();
-	s->root_fd = s->blobs_fd = s->tmp_fd = -1;
+	s->root_fd = s->blobs_fd = s->sealed_fd = s->tmp_fd = -1;
 	s->source = key ? key : &store_key_file;
 	s->root = root ? xstrdup(root) : default_root(e);
 	if (!s->root)
@@ -383,6 +420,7 @@ void store_close(struct store *s)
 		return;
 	os_close(&s->root_fd);
 	os_close(&s->blobs_fd);
+	os_close(&s->sealed_fd);
 	os_close(&s->tmp_fd);
 	secret_forget(&s->keys, sizeof(s->keys));
 	free(s->root);

@@ -51,7 +51,7 @@ static const struct field frame_fields[] = {
 	FIELD_HEX(struct frame_rec, present, 1, UINT32_MAX, "bit n: page n is stored, else zero"),
 	FIELD(struct frame_rec, bytes, 2, FRAME_BYTES + SEAL_TAG_BYTES, "in the blob, with tag"),
 	FIELD(struct frame_rec, blob, 3, BLOBS_MAX - 1, "page blob, in the manifest's order"),
-	FIELD(struct frame_rec, codec, 4, FRAME_ZSTD, "0 as it is, 1 zstd"),
+	FIELD(struct frame_rec, codec, 4, FRAME_TRIMMED, "0 as it is, 1 zstd, 2 trimmed"),
 };
 
 static int frame_check(const void *rec, struct err *e)
@@ -64,6 +64,9 @@ static int frame_check(const void *rec, struct err *e)
 		fits = !f->bytes && !f->blob && f->codec == FRAME_RAW;
 	else if (f->codec == FRAME_RAW)
 		fits = f->bytes == plain + SEAL_TAG_BYTES;
+	else if (f->codec == FRAME_TRIMMED)
+		fits = f->bytes > TRIM_HEAD_BYTES + SEAL_TAG_BYTES &&
+		       f->bytes < plain + SEAL_TAG_BYTES;
 	else
 		fits = f->bytes > SEAL_TAG_BYTES && f->bytes < plain + SEAL_TAG_BYTES;
 	return fits ? 0 : err_say(e, -EBADMSG, "a frame of %u bytes for %u", f->bytes, plain);

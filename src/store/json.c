@@ -20,6 +20,7 @@
 #define NOTE_NAME "org.opencontainers.image.ref.name"
 #define NOTE_GENERATION "vnd.wslx.generation"
 #define NOTE_SEAL "vnd.wslx.seal"
+#define NOTE_UNSETTLED "vnd.wslx.unsettled"
 
 static json_t *json_of(struct span in, const char *what, struct err *e)
 {
@@ -49,17 +50,23 @@ static const char *text_of(const json_t *json, size_t max)
 	return value && len <= max && strlen(value) == len ? value : NULL;
 }
 
-static bool blob_of(const json_t *descriptor, uint64_t max, struct blob *out)
+/* Also of one that has no digest yet. */
+static bool any_blob_of(const json_t *descriptor, uint64_t max, struct blob *out)
 {
 	const json_t *size = json_object_get(descriptor, "size");
 	const char *digest = text_of(json_object_get(descriptor, "digest"), 71);
 	json_int_t bytes = json_integer_value(size);
 
-	if (!digest || digest_parse(out->digest, digest) < 0 || !json_is_integer(size) ||
+	if (!digest || blob_parse(out, digest) < 0 || !json_is_integer(size) ||
 	    bytes < 0 || (uint64_t)bytes > max)
 		return false;
 	out->bytes = (uint64_t)bytes;
 	return true;
+}
+
+static bool blob_of(const json_t *descriptor, uint64_t max, struct blob *out)
+{
+	return any_blob_of(descriptor, max, out) && !out->unsettled;
 }
 
 /* ---- manifests ------------------------------------------------------------------------- */
@@ -68,7 +75,7 @@ static void print_blob(struct buf *out, const char *media, const struct blob *bl
 {
 	char digest[72];
 
-	digest_text(digest, blob->digest);
+	blob_text(digest, blob);
 	buf_printf(out, "{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%llu}", media, digest,
 	           (unsigned long long)blob->bytes);
 }
@@ -100,7 +107,7 @@ static bool layer_of(const json_t *layers, size_t i, const char *media, struct b
 	const json_t *layer = json_array_get(layers, i);
 
 	return text_is(json_object_get(layer, "mediaType"), media) &&
-	       blob_of(layer, INT64_MAX, out);
+	       any_blob_of(layer, INT64_MAX, out);
 }
 
 int manifest_parse(struct span in, struct manifest *out, struct err *e)
@@ -119,7 +126,7 @@ int manifest_parse(struct span in, struct manifest *out, struct err *e)
 	    !blob_of(config, CONFIG_MAX_BYTES, &m.config))
 		return err_say(e, -EBADMSG, "manifest: its config is not that of a snapshot");
 	if (n < 2 || n > 2 + BLOBS_MAX || !layer_of(layers, 0, MEDIA_STATE, &m.state) ||
-	    !layer_of(layers, 1, MEDIA_TABLE, &m.table))
+	    !layer_of(layers, 1, MEDIA_TABLE, &m.table) || m.state.unsettled || m.table.unsettled)
 		return err_say(e, -EBADMSG, "manifest: its layers are not those of a snapshot");
 	for (m.n_pages = 0; m.n_pages < n - 2; m.n_pages++)
 		if (!layer_of(layers, m.n_pages + 2, MEDIA_PAGES, &m.pages[m.n_pages]))
@@ -156,6 +163,7 @@ static void entry_parse(const json_t *descriptor, struct arena *a, struct entry 
 	if (name && store_name_check(name, NULL) < 0)
 		name = NULL;
 	*out = (struct entry){.name = name ? arena_text(a, name) : NULL};
+	out->unsettled = text_of(json_object_get(notes, NOTE_UNSETTLED), 16) != NULL;
 	out->ours = seal || text_is(json_object_get(descriptor, "artifactType"), ARTIFACT_TYPE);
 	out->generation = generation_of(notes, &numbered);
 	out->sealed = seal && numbered && name && strlen(seal) == 2 * DIGEST_BYTES &&
@@ -236,7 +244,7 @@ void index_drop(struct index *x, const char *name)
 void index_add(struct index *x, const struct entry *entry)
 {
 	json_t *notes = json_object_get(x->json, "annotations");
-	char digest[72], seal[2 * DIGEST_BYTES + 1], generation[24];
+	char digest[72], seal[2 * DIGEST_BYTES + 1], generation[24], highest[24];
 	json_t *descriptor;
 
 	digest_text(digest, entry->manifest.digest);
@@ -247,13 +255,19 @@ void index_add(struct index *x, const struct entry *entry)
 	                       "size", (json_int_t)entry->manifest.bytes, "annotations", NOTE_NAME,
 	                       entry->name, NOTE_GENERATION, generation, NOTE_SEAL, seal);
 	assert(descriptor); /* all of it is ASCII that we made */
+	if (entry->unsettled)
+		json_object_set_new(json_object_get(descriptor, "annotations"), NOTE_UNSETTLED,
+		                    json_string("true"));
 	json_array_append_new(index_manifests(x), descriptor);
 	if (!json_is_object(notes)) {
 		notes = json_object();
 		json_object_set_new(x->json, "annotations", notes);
 	}
-	json_object_set_new(notes, NOTE_GENERATION, json_string(generation));
-	x->generation = entry->generation;
+	/* What is settled keeps its generation, and others may have been given since. */
+	snprintf(highest, sizeof(highest), "%llu",
+	         (unsigned long long)MAX(x->generation, entry->generation));
+	json_object_set_new(notes, NOTE_GENERATION, json_string(highest));
+	x->generation = MAX(x->generation, entry->generation);
 }
 
 int index_prepare(const struct index *x, int dir_fd, int *out_fd, struct err *e)
@@ -297,10 +311,10 @@ static void json_digests(json_t *json, struct arena *a, struct list *out)
 		json_t *value = json_object_iter_value(it);
 		bool named = !strcmp(json_object_iter_key(it), "digest");
 		const char *text = named ? text_of(value, 71) : NULL;
-		uint8_t digest[DIGEST_BYTES];
+		struct blob blob;
 
-		if (text && !digest_parse(digest, text))
-			memcpy(list_add(out, a, DIGEST_BYTES), digest, DIGEST_BYTES);
+		if (text && !blob_parse(&blob, text))
+			memcpy(list_add(out, a, DIGEST_BYTES), blob.digest, DIGEST_BYTES);
 		json_digests(value, a, out);
 	}
 }

@@ -9,7 +9,8 @@
  * slot (reserve, commit). A filled slot is queued; a worker takes it, leaves out pages that are
  * zero, compresses what is worth it, seals, and appends the frame to *its own* page blob. So
  * the three costs that cannot be split within a blob, SHA-256 of the whole, file order and the
- * wait for the disk, are paid by all workers at the same time, and no lock is held for any.
+ * wait for the disk, are paid by all workers at the same time, and no lock is held for any. The
+ * first of them is left to settle.c where the writer allows it.
  *
  *	caller --> free slot --> filled --> [queue] --> worker n: zero? zstd, seal --> stage n
  *	                                                stage n full: SHA-256, write(2), push
@@ -19,11 +20,11 @@
  * snapshot of a few pages has one blob.
  *
  * Compression (STORE_COMPRESS_AUTO). zstd at level 1 does 4 GB/s a core where there is nearly
- * nothing to say (or nothing to gain), but only 0.3 GB/s on the heap of a program, where sealing,
- * hashing and writing the pages as they are does 0.7. So a frame whose words repeat is always
- * compressed, which is the faster way too. Any other is compressed only while no frame waits
- * behind it, that is while it costs nobody time, and else stored as it is. Which frames are
- * compressed can thus differ between two snapshots of the same pages; what is read back cannot.
+ * nothing to say, but only 0.3 GB/s on the heap of a program, where sealing and writing the pages
+ * as they are does 2. So a frame whose words repeat is compressed, which is the faster way too, and
+ * any other is stored as it is: a CPU that is not ours alone, or that could be reading the program
+ * meanwhile, is never idle enough.
+ * Of pages that are not compressed the zeros at their ends are left out, at the speed of a copy.
  *
  * Writing is pushed to the disk as it goes, so that the fdatasync of a commit, which is what
  * makes a blob durable, finds little left to do.
@@ -39,9 +40,10 @@
 #include <zstd.h>
 
 #define WORKERS_MAX 16u
-#define SLOTS_PER_WORKER 4u
+#define SLOTS_PER_WORKER 8u
 #define STAGE_BYTES (256u << 10) /* with a frame and its cipher text it stays in the L2 cache */
 #define PUSH_BYTES (4u << 20)
+#define SLOT_BYTES (PAGE_BYTES + FRAME_BYTES) /* the lengths of a trimmed frame stand before it */
 
 static_assert(WORKERS_MAX <= BLOBS_MAX, "each worker has a blob of its own");
 
@@ -81,6 +83,7 @@ struct packer {
 	uint8_t key[STORE_KEY_BYTES];
 	uint8_t id[ID_BYTES];
 	enum store_compression compression;
+	uint64_t unsettled_bytes; /* of store_options */
 
 	/* The caller's: */
 	struct slot *filling; /* the slot that reserve() lends, or NULL */
@@ -98,6 +101,7 @@ struct packer {
 	pthread_cond_t queue_moved; /* something was queued, or the stream ended */
 	pthread_cond_t slot_freed;
 	struct slot *free_slots;
+	unsigned n_free;
 	struct slot *queue, **queue_tail;
 	unsigned queued;
 	unsigned idle; /* workers that wait for the queue */
@@ -134,6 +138,49 @@ static uint32_t squeeze_zero_pages(uint8_t *pages, uint32_t n)
 	return present;
 }
 
+/* How much of a page is left without the zeros at its end, in units; the page is not zero. */
+static uint32_t units_of_page(const uint8_t *page)
+{
+	uint32_t n = TRIM_UNITS;
+
+	/* Most pages are full to the end: the first look tells. */
+	for (;; n--) {
+		uint64_t w[TRIM_UNIT_BYTES / 8];
+
+		memcpy(w, page + (n - 1) * TRIM_UNIT_BYTES, sizeof(w));
+		if (n == 1 || w[0] | w[1])
+			return n;
+	}
+}
+
+/*
+ * Makes a trimmed frame of @n pages, in place, if a sixteenth of them or more is zeros at
+ * ends. Return: its bytes, which begin TRIM_HEAD_BYTES before @pages; 0 if it is not worth it.
+ */
+static size_t trim_pages(uint8_t *pages, uint32_t n)
+{
+	uint8_t head[TRIM_HEAD_BYTES] = {0};
+	uint8_t *to = pages;
+	uint32_t units = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t some = units_of_page(pages + i * PAGE_BYTES);
+
+		head[i] = (uint8_t)(some - 1);
+		units += some;
+	}
+	if (units > n * TRIM_UNITS / 16 * 15)
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
+		size_t bytes = (head[i] + 1u) * TRIM_UNIT_BYTES;
+
+		memmove(to, pages + i * PAGE_BYTES, bytes);
+		to += bytes;
+	}
+	memcpy(pages - TRIM_HEAD_BYTES, head, sizeof(head));
+	return TRIM_HEAD_BYTES + (size_t)(to - pages);
+}
+
 static int worker_flush(struct worker *w, struct err *e)
 {
 	int r;
@@ -141,7 +188,7 @@ static int worker_flush(struct worker *w, struct err *e)
 	if (!w->staged)
 		return 0;
 	FAULT_STEP("store-page-write", e);
-	r = hasher_add(&w->hasher, w->stage, w->staged, e);
+	r = w->packer->unsettled_bytes ? 0 : hasher_add(&w->hasher, w->stage, w->staged, e);
 	if (!r)
 		r = write_all(w->fd, w->stage, w->staged, e, "pages");
 	if (r < 0)
@@ -175,8 +222,7 @@ static bool repeats_itself(const uint8_t *plain, size_t len)
 	return same > RUNS * (WORDS - BEFORE) / 16 * 15;
 }
 
-static bool worth_compressing(const struct worker *w, const uint8_t *plain, size_t len,
-                              bool waiting)
+static bool worth_compressing(const struct worker *w, const uint8_t *plain, size_t len)
 {
 	switch (w->packer->compression) {
 	case STORE_COMPRESS_NONE:
@@ -184,11 +230,11 @@ static bool worth_compressing(const struct worker *w, const uint8_t *plain, size
 	case STORE_COMPRESS_SMALL:
 		return true;
 	default:
-		return !waiting || repeats_itself(plain, len);
+		return repeats_itself(plain, len);
 	}
 }
 
-static int pack_frame(struct worker *w, struct slot *slot, bool waiting, struct err *e)
+static int pack_frame(struct worker *w, struct slot *slot, struct err *e)
 {
 	struct frame_rec rec = {.present = squeeze_zero_pages(slot->pages, slot->n_pages)};
 	size_t len = (size_t)__builtin_popcount(rec.present) * PAGE_BYTES;
@@ -196,13 +242,22 @@ static int pack_frame(struct worker *w, struct slot *slot, bool waiting, struct 
 	struct done *done;
 	int r;
 
-	if (len && worth_compressing(w, plain, len, waiting)) {
+	if (len && worth_compressing(w, plain, len)) {
 		/* Room for less than the pages: zstd gives up when there is nothing to gain. */
 		size_t n = ZSTD_compress2(w->zstd, w->squeezed, len - len / 16, plain, len);
 
 		if (!ZSTD_isError(n)) {
 			rec.codec = FRAME_ZSTD;
 			plain = w->squeezed;
+			len = n;
+		}
+	}
+	if (len && rec.codec == FRAME_RAW && w->packer->compression != STORE_COMPRESS_NONE) {
+		size_t n = trim_pages(slot->pages, (uint32_t)(len / PAGE_BYTES));
+
+		if (n) {
+			rec.codec = FRAME_TRIMMED;
+			plain = slot->pages - TRIM_HEAD_BYTES;
 			len = n;
 		}
 	}
@@ -221,13 +276,22 @@ static int pack_frame(struct worker *w, struct slot *slot, bool waiting, struct 
 
 static int worker_end(struct worker *w, struct err *e)
 {
+	struct packer *p = w->packer;
+	struct blob *blob = &w->blob.blob;
 	int r = worker_flush(w, e);
 
-	if (!r)
-		r = hasher_end(&w->hasher, w->blob.blob.digest, e);
 	if (r < 0)
 		return r;
-	w->blob.blob.bytes = w->written;
+	/* Only now it is known whether the blob is worth leaving unsettled. */
+	if (!p->unsettled_bytes)
+		r = hasher_end(&w->hasher, blob->digest, e);
+	else if (w->written < p->unsettled_bytes)
+		r = hash_file(w->fd, w->written, false, blob->digest, e);
+	else
+		blob_unsettled(blob, p->id, (unsigned)(w - p->workers));
+	if (r < 0)
+		return r;
+	blob->bytes = w->written;
 	w->blob.fd = w->fd;
 	push_file(w->fd, w->pushed);
 	return 0;
@@ -243,7 +307,7 @@ static void *worker_main(void *arg)
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
 		struct slot *slot = p->queue;
-		bool failed = p->first.code, waiting;
+		bool failed = p->first.code;
 
 		if (!slot && p->ended)
 			break;
@@ -256,17 +320,19 @@ static void *worker_main(void *arg)
 		p->queue = slot->next;
 		if (!p->queue)
 			p->queue_tail = &p->queue;
-		waiting = --p->queued > 0;
+		p->queued--;
 		pthread_mutex_unlock(&p->lock);
 		/* After a failure frames are still taken, so that the caller is not stuck. */
 		if (!failed)
-			failed = pack_frame(w, slot, waiting, &e) < 0;
+			failed = pack_frame(w, slot, &e) < 0;
 		pthread_mutex_lock(&p->lock);
 		if (failed && !p->first.code)
 			p->first = e;
 		slot->next = p->free_slots;
 		p->free_slots = slot;
-		pthread_cond_signal(&p->slot_freed);
+		/* The caller is not woken for each slot, which would cost more than filling it. */
+		if (++p->n_free >= p->n_slots / 2 || p->first.code)
+			pthread_cond_signal(&p->slot_freed);
 	}
 	end = !p->first.code;
 	pthread_mutex_unlock(&p->lock);
@@ -308,7 +374,7 @@ static int worker_init(struct worker *w, struct packer *p, struct err *e)
 		return err_say(e, -ENOMEM, "store: no memory for zstd");
 	w->squeezed = xalloc(FRAME_BYTES);
 	w->stage = xalloc(STAGE_BYTES + FRAME_BYTES + SEAL_TAG_BYTES);
-	w->fd = openat(p->dir_fd, w->blob.name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	w->fd = openat(p->dir_fd, w->blob.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (w->fd < 0)
 		return err_set(e, -errno, "store: making a page blob");
 	return 0;
@@ -361,6 +427,7 @@ static int take_free_slot(struct packer *p, struct err *e)
 	} else {
 		p->filling = p->free_slots;
 		p->free_slots = p->filling->next;
+		p->n_free--;
 	}
 	pthread_mutex_unlock(&p->lock);
 	if (!r)
@@ -448,10 +515,11 @@ int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES], const uint8_t 
 		.write = packer_write, .reserve = packer_reserve, .commit = packer_commit};
 	p->dir_fd = dir_fd;
 	p->compression = options->compression;
+	p->unsettled_bytes = options->unsettled_bytes;
 	p->max_workers = options->workers ? options->workers : usable_cpus();
 	p->max_workers = MAX(1, MIN(p->max_workers, WORKERS_MAX));
 	p->n_slots = p->max_workers * SLOTS_PER_WORKER;
-	bytes = (size_t)p->n_slots * FRAME_BYTES;
+	bytes = (size_t)p->n_slots * SLOT_BYTES;
 	p->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p->memory == MAP_FAILED) {
 		free(p);
@@ -464,9 +532,10 @@ int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES], const uint8_t 
 	pthread_cond_init(&p->slot_freed, NULL);
 	p->queue_tail = &p->queue;
 	for (unsigned i = 0; i < p->n_slots; i++) {
-		p->slots[i].pages = p->memory + (size_t)i * FRAME_BYTES;
+		p->slots[i].pages = p->memory + (size_t)i * SLOT_BYTES + PAGE_BYTES;
 		p->slots[i].next = p->free_slots;
 		p->free_slots = &p->slots[i];
+		p->n_free++;
 	}
 	*out = p;
 	return 0;
@@ -541,7 +610,7 @@ void packer_destroy(struct packer *p)
 	packer_join(p);
 	for (unsigned i = 0; i < p->n_workers; i++)
 		worker_finish(&p->workers[i]);
-	munmap(p->memory, (size_t)p->n_slots * FRAME_BYTES);
+	munmap(p->memory, (size_t)p->n_slots * SLOT_BYTES);
 	pthread_mutex_destroy(&p->lock);
 	pthread_cond_destroy(&p->queue_moved);
 	pthread_cond_destroy(&p->slot_freed);

@@ -9,7 +9,9 @@
  *	json.c      index.json and manifests: the only file that knows JSON
  *	pack.c      pages to frames to page blobs, on several threads
  *	writer.c    one snapshot from begin to commit
+ *	settle.c    digests that a commit did not wait for
  *	reader.c    one snapshot from name to pages
+ *	mark.c      which snapshots were restored
  *	whole.c     list, rm, verify, gc
  */
 #ifndef WSLX_STORE_PARTS_H
@@ -128,7 +130,8 @@ MUST_CHECK int key_unwrap(const struct keys *keys, const uint8_t id[ID_BYTES],
 struct store {
 	char *root;
 	int root_fd;
-	int blobs_fd; /* blobs/sha256 */
+	int blobs_fd;  /* blobs/sha256 */
+	int sealed_fd; /* blobs/sealed */
 	int tmp_fd;
 	const struct store_key_source *source;
 	struct keys keys;
@@ -152,14 +155,26 @@ MUST_CHECK int sync_dir(int fd, const char *point, struct err *e);
 MUST_CHECK int remove_leftover(struct store *s, const char *name, int dir_fd,
                                struct store_report *report, struct err *e);
 
+/* What a digest begins with, and so the folder of a blob; both have the same length. */
+#define ALGORITHM_SHA256 "sha256:"
+#define ALGORITHM_SEALED "sealed:"
+#define DIGEST_HEX_AT 7
+
 void digest_text(char out[72], const uint8_t digest[DIGEST_BYTES]); /* "sha256:..." */
 MUST_CHECK int digest_parse(uint8_t out[DIGEST_BYTES], const char *text);
 
 /* A blob that a manifest names: what must be there. */
 struct blob {
-	uint8_t digest[DIGEST_BYTES];
+	uint8_t digest[DIGEST_BYTES]; /* SHA-256; if unsettled, what blob_unsettled() makes */
 	uint64_t bytes;
+	bool unsettled; /* nobody has hashed it yet: its frames' seals alone say what it is */
 };
+
+/* Names page blob @n of a snapshot before it has a digest. */
+void blob_unsettled(struct blob *blob, const uint8_t id[ID_BYTES], unsigned n);
+void blob_text(char out[72], const struct blob *blob); /* "sha256:..." or "sealed:..." */
+MUST_CHECK int blob_parse(struct blob *out, const char *text);
+int blob_folder(const struct store *s, const struct blob *blob); /* its descriptor; borrowed */
 
 /* Opens a blob and compares its size; the content is not looked at. */
 MUST_CHECK int blob_open(struct store *s, const struct blob *blob, int *out_fd, struct err *e);
@@ -184,7 +199,16 @@ struct config_rec {
 };
 #define CONFIG_VERSION 1
 
-enum frame_codec { FRAME_RAW = 0, FRAME_ZSTD = 1 };
+enum frame_codec { FRAME_RAW = 0, FRAME_ZSTD = 1, FRAME_TRIMMED = 2 };
+
+/*
+ * A trimmed frame: for each present page, in a head of fixed length, how many units of it follow,
+ * less one (there is no page of none); then these. What is missing of a page is zero.
+ */
+#define TRIM_UNIT_BYTES 16u
+#define TRIM_UNITS (PAGE_BYTES / TRIM_UNIT_BYTES)
+#define TRIM_HEAD_BYTES FRAME_PAGES
+static_assert(TRIM_UNITS == 256, "a byte tells the units of a page");
 
 struct frame_rec {
 	uint32_t present; /* bit n: page n of the frame is stored; else it is zero */
@@ -244,6 +268,7 @@ struct entry {
 	uint64_t generation;
 	uint8_t seal[DIGEST_BYTES];
 	bool sealed; /* it has a seal and all that the seal covers; not yet compared */
+	bool unsettled; /* only a hint, for the manifest says it */
 };
 
 struct index {
@@ -313,6 +338,12 @@ MUST_CHECK int pack_blob(struct sealer *sealer, enum seal_kind kind, struct span
 MUST_CHECK int unpack_blob(struct sealer *sealer, enum seal_kind kind, struct span in,
                            uint64_t plain_bytes, struct buf *out, struct err *e);
 
+/* ---- settle.c -------------------------------------------------------------------------- */
+
+/* A file's digest. Return: 0; -ESTALE if @while_linked and the file has lost its last name. */
+MUST_CHECK int hash_file(int fd, uint64_t bytes, bool while_linked, uint8_t out[DIGEST_BYTES],
+                         struct err *e);
+
 /* ---- reader.c -------------------------------------------------------------------------- */
 
 /* What of a snapshot can be read without its key. */
@@ -330,6 +361,13 @@ MUST_CHECK int head_read(struct store *s, const struct entry *entry, struct aren
 
 /* Every digest and every frame of a snapshot that is open. */
 MUST_CHECK int reader_verify(struct store_reader *r, struct store_report *report, struct err *e);
+
+/* ---- mark.c ---------------------------------------------------------------------------- */
+
+/* A snapshot goes, and with it the mark that says that it was restored. */
+void mark_forget(struct store *s, const struct blob *manifest);
+/* Remove the marks of snapshots that are gone; the lock is held exclusively. */
+MUST_CHECK int mark_sweep(struct store *s, struct err *e);
 
 /* ---- whole.c --------------------------------------------------------------------------- */
 

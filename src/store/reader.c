@@ -165,12 +165,53 @@ static void spread_pages(uint8_t *pages, uint32_t present, size_t n)
 	}
 }
 
+/* The pages of a trimmed frame, moved together. Return: -EBADMSG if it does not hold @n. */
+static int untrim_pages(const uint8_t *in, size_t len, size_t n, uint8_t *out)
+{
+	const uint8_t *from = in + TRIM_HEAD_BYTES;
+
+	if (len < TRIM_HEAD_BYTES)
+		return -EBADMSG;
+	len -= TRIM_HEAD_BYTES;
+	for (size_t i = 0; i < n; i++) {
+		size_t bytes = (in[i] + 1u) * TRIM_UNIT_BYTES;
+
+		if (bytes > len)
+			return -EBADMSG;
+		memcpy(out, from, bytes);
+		memset(out + bytes, 0, PAGE_BYTES - bytes);
+		from += bytes;
+		len -= bytes;
+		out += PAGE_BYTES;
+	}
+	return len ? -EBADMSG : 0;
+}
+
+/* The content of a frame, opened, as pages that stand together. */
+static int unpack_frame(struct opener *o, const struct frame_rec *f, size_t n, uint8_t *out,
+                        struct err *e)
+{
+	size_t len = f->bytes - SEAL_TAG_BYTES, plain = n * PAGE_BYTES;
+
+	switch (f->codec) {
+	case FRAME_ZSTD:
+		if (ZSTD_decompressDCtx(o->zstd, out, plain, o->squeezed, len) != plain)
+			return err_say(e, -EBADMSG, "it does not hold %zu bytes of zstd", plain);
+		return 0;
+	case FRAME_TRIMMED:
+		if (untrim_pages(o->squeezed, len, n, out) < 0)
+			return err_say(e, -EBADMSG, "it does not hold %zu trimmed pages", n);
+		return 0;
+	default:
+		return 0; /* opened to where it belongs */
+	}
+}
+
 /* All pages of a frame. Nothing but zeros is in @out if its seal is broken. */
 static int open_frame(struct store_reader *r, uint64_t frame, uint8_t *out, struct err *e)
 {
 	const struct frame_rec *f = LIST_AT(&r->table.frames, struct frame_rec, frame);
 	size_t n = pages_of_frame(r, frame);
-	size_t plain = (size_t)__builtin_popcount(f->present) * PAGE_BYTES;
 	struct opener *o;
 	int ret;
 
@@ -186,11 +227,10 @@ static int open_frame(struct store_reader *r, uint64_t frame, uint8_t *out, stru
 	if (!ret && sealer_open(&o->sealer, SEAL_PAGES, frame, o->sealed, f->bytes,
 	                        f->codec == FRAME_RAW ? out : o->squeezed) < 0)
 		ret = err_say(e, -EBADMSG, "its seal is broken");
-	if (!ret && f->codec == FRAME_ZSTD &&
-	    ZSTD_decompressDCtx(o->zstd, out, plain, o->squeezed, f->bytes - SEAL_TAG_BYTES) !=
-	            plain) {
-		memset(out, 0, n * PAGE_BYTES);
-		ret = err_say(e, -EBADMSG, "it does not hold %zu bytes of zstd", plain);
+	if (!ret) {
+		ret = unpack_frame(o, f, (size_t)__builtin_popcount(f->present), out, e);
+		if (ret < 0)
+			memset(out, 0, n * PAGE_BYTES);
 	}
 	return_opener(r, o);
 	if (ret < 0)
@@ -281,24 +321,13 @@ static int reader_read(struct page_source *source, uint64_t first, size_t pages,
 
 /* ---- verify ---------------------------------------------------------------------------- */
 
-/* @room: FRAME_BYTES to read into */
-static int verify_digest(int fd, const struct blob *blob, uint8_t *room, struct err *e)
+static int verify_digest(int fd, const struct blob *blob, struct err *e)
 {
-	AUTO(hasher) struct hasher hasher = {0};
 	uint8_t digest[DIGEST_BYTES];
 	char name[72];
-	int ret = hasher_init(&hasher, e);
+	int ret = hash_file(fd, blob->bytes, false, digest, e);
 
 	digest_text(name, blob->digest);
-	for (uint64_t at = 0; !ret && at < blob->bytes; at += FRAME_BYTES) {
-		size_t n = (size_t)MIN(blob->bytes - at, FRAME_BYTES);
-
-		ret = read_at(fd, room, n, at, e, name);
-		if (!ret)
-			ret = hasher_add(&hasher, room, n, e);
-	}
-	if (!ret)
-		ret = hasher_end(&hasher, digest, e);
 	if (!ret && memcmp(digest, blob->digest, DIGEST_BYTES))
 		ret = err_say(e, -EBADMSG, "blob %s does not have its digest", name);
 	return ret;
@@ -313,7 +342,8 @@ int reader_verify(struct store_reader *r, struct store_report *report, struct er
 	buf_reserve(&pages, FRAME_BYTES);
 	/* All other blobs were compared with their digests when they were read. */
 	for (size_t i = 0; !ret && i < m->n_pages; i++)
-		ret = verify_digest(r->blob_fds[i], &m->pages[i], pages.data, e);
+		if (!m->pages[i].unsettled)
+			ret = verify_digest(r->blob_fds[i], &m->pages[i], e);
 	if (ret < 0)
 		return err_wrap(e, ret, "snapshot %s", r->meta.name);
 	for (uint64_t frame = 0; frame < r->table.frames.count; frame++) {

@@ -11,8 +11,9 @@
  * store-layout-rename, store-root-dir-sync. A commit: store-writer-begin, store-page-write,
  * store-blob-write, store-blob-sync, store-index-write, store-index-sync,
  * store-blob-rename, store-blobs-dir-sync, store-index-rename, store-root-dir-sync,
- * store-writer-end. A removal has those of the index, and store-blob-unlink; gc has
- * store-gc-leftover and store-blob-unlink.
+ * store-writer-end. A removal has those of the index, and store-blob-unlink; settling has
+ * store-settle-hash, store-settle-manifest, store-settle-link, store-blobs-dir-sync and those of
+ * a removal; gc has store-gc-leftover, and those of settling. A claim has restore-mark.
  */
 #ifndef WSLX_STORE_H
 #define WSLX_STORE_H
@@ -113,6 +114,8 @@ struct store_options {
 	bool replace; /* an existing snapshot of that name gives way, at the moment of commit */
 	enum store_compression compression;
 	unsigned workers; /* threads that compress and seal; 0: one a CPU, at most 16 */
+	/* Page blobs of so many bytes, and larger ones, are left to store_settle(); 0: none. */
+	uint64_t unsettled_bytes;
 };
 
 /*
@@ -145,6 +148,9 @@ struct page_sink *store_writer_sink(struct store_writer *w);
 MUST_CHECK int store_writer_commit(struct store_writer *w, const char *name, struct span state,
                                    const struct store_meta *meta, struct err *e);
 
+/* Whether what was committed waits for store_settle(). */
+bool store_writer_left_unsettled(const struct store_writer *w);
+
 /* Frees the writer; what was not committed is removed. Accepts NULL. */
 void store_writer_close(struct store_writer *w);
 static inline void auto_store_writer(struct store_writer **w)
@@ -172,6 +178,30 @@ void store_reader_close(struct store_reader *r); /* accepts NULL */
 static inline void auto_store_reader(struct store_reader **r)
 {
 	store_reader_close(*r);
+}
+
+/* ---- restored once ------------------------------------------------------------------------ */
+
+/*
+ * A program goes on once. Who restores a snapshot claims it, keeps the claim when the program is
+ * about to run, and ends it by every way out; what was not kept is as if it had never been.
+ */
+struct store_claim;
+
+/**
+ * store_claim() - claim a snapshot for one restore
+ * @meta:  of a reader; its name and digest
+ * @again: also one that was restored, or is being restored
+ * Return: 0; -EALREADY with a sentence that says when it was restored.
+ */
+MUST_CHECK int store_claim(struct store *s, const struct store_meta *meta, bool again,
+                           struct store_claim **out, struct err *e);
+/* The snapshot counts as restored from now on, durably. */
+MUST_CHECK int store_claim_keep(struct store_claim *c, struct err *e);
+void store_claim_end(struct store_claim *c); /* accepts NULL */
+static inline void auto_store_claim(struct store_claim **c)
+{
+	store_claim_end(*c);
 }
 
 /* ---- the whole store ------------------------------------------------------------------- */
@@ -202,6 +232,26 @@ struct store_report {
 };
 
 /**
+ * store_settle() - give page blobs the digests that a commit did not wait for
+ * @name: NULL: all snapshots
+ *
+ * A snapshot is durable, authenticated and restorable before; after it, other OCI tools can read
+ * it too. Whoever hands the store, or a manifest of it, to such a tool calls this first.
+ *
+ * Return: 0, also if there was nothing to do or the snapshot was removed meanwhile; -EBADMSG.
+ */
+MUST_CHECK int store_settle(struct store *s, const char *name, struct err *e);
+
+/**
+ * store_settle_detached() - as store_settle(), by a process that nobody waits for, on CPU time
+ *                           that nobody else wants
+ *
+ * The process has none of the caller's descriptors. If it dies nothing is lost: gc settles too.
+ * Call it while there is one thread only. Return: 0; a failure of fork(2).
+ */
+MUST_CHECK int store_settle_detached(struct store *s, struct err *e);
+
+/**
  * store_verify() - read everything: every digest, every seal, every page
  * @name: NULL: all snapshots; goes on to the others after a damaged one
  *
@@ -211,7 +261,7 @@ MUST_CHECK int store_verify(struct store *s, const char *name, struct store_repo
                             struct err *e);
 
 /**
- * store_gc() - remove what no name leads to and what dead writers left behind
+ * store_gc() - settle all, and remove what no name leads to and what dead writers left behind
  *
  * Writers that are alive are not disturbed. If a manifest cannot be read no blob is removed,
  * since it could be one of that manifest's.

@@ -162,38 +162,38 @@ static int mark_all(struct store *s, struct arena *a, struct list *digests, stru
 	return r;
 }
 
-static int remove_blob(struct store *s, const char *hex, struct store_report *report, struct err *e)
+static int remove_blob(int folder, const char *hex, struct store_report *report, struct err *e)
 {
 	struct stat st;
 
-	FAULT_STEP("store-blob-unlink", e);
-	if (fstatat(s->blobs_fd, hex, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(folder, hex, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_set(e, -errno, "store: blob %s", hex);
-	if (unlinkat(s->blobs_fd, hex, 0) < 0)
+	FAULT_STEP("store-blob-unlink", e);
+	if (unlinkat(folder, hex, 0) < 0)
 		return err_set(e, -errno, "store: removing blob %s", hex);
-	if (report) {
+	if (report && st.st_nlink == 1) {
 		report->blobs++;
 		report->bytes += (uint64_t)st.st_size;
 	}
 	return 0;
 }
 
-static int list_blobs(struct store *s, struct arena *a, struct list *out, struct err *e)
+static int list_blobs(int folder, struct arena *a, struct list *out, struct err *e)
 {
-	int copy = openat(s->blobs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *it;
 
 	if (!dir)
 		return err_set(e, -errno, "store: reading its blobs");
 	while ((it = readdir(dir))) {
-		char text[72] = "sha256:";
+		char text[72] = ALGORITHM_SHA256;
 		uint8_t digest[DIGEST_BYTES];
 
 		/* A name that is no digest is not ours to judge. */
 		if (strlen(it->d_name) != 2 * DIGEST_BYTES)
 			continue;
-		strcpy(text + 7, it->d_name);
+		strcpy(text + DIGEST_HEX_AT, it->d_name);
 		if (!digest_parse(digest, text))
 			memcpy(list_add(out, a, DIGEST_BYTES), digest, DIGEST_BYTES);
 	}
@@ -211,7 +211,9 @@ int sweep_blobs(struct store *s, const struct list *candidates, struct store_rep
 	if (r < 0)
 		return err_wrap(e, r, "nothing was removed, for it could be still needed");
 	if (!candidates) {
-		r = list_blobs(s, &a, &all, e);
+		r = list_blobs(s->blobs_fd, &a, &all, e);
+		if (!r)
+			r = list_blobs(s->sealed_fd, &a, &all, e);
 		candidates = &all;
 	}
 	for (size_t i = 0; !r && i < candidates->count; i++) {
@@ -219,8 +221,11 @@ int sweep_blobs(struct store *s, const struct list *candidates, struct store_rep
 		char text[72];
 
 		digest_text(text, digest);
-		if (!has_digest(&wanted, digest))
-			r = remove_blob(s, text + 7, report, e);
+		if (has_digest(&wanted, digest))
+			continue;
+		r = remove_blob(s->blobs_fd, text + DIGEST_HEX_AT, report, e);
+		if (!r)
+			r = remove_blob(s->sealed_fd, text + DIGEST_HEX_AT, report, e);
 	}
 	return r;
 }
@@ -257,6 +262,9 @@ int store_remove(struct store *s, const char *name, struct err *e)
 		r = index_publish(s, s->tmp_fd, e);
 	if (r < 0)
 		return r;
+	LIST_EACH (&x.entries, const struct entry, it)
+		if (it->name && it->ours && !strcmp(it->name, name))
+			mark_forget(s, &it->manifest);
 	/* The name is gone, which is what was asked; a blob that stays is for gc. */
 	(void)!sweep_blobs(s, &blobs, NULL, NULL);
 	return 0;
@@ -317,14 +325,24 @@ int store_gc(struct store *s, struct store_report *report, struct err *e)
 {
 	struct store_report sum = {0};
 	AUTO(fd) int lock = -1;
-	int r = store_lock(s, LOCK_EX, &lock, e);
+	struct err unsettled = {0};
+	int r = store_settle(s, NULL, &unsettled), settled = r;
 
+	/* What cannot be settled is damaged, and that keeps nobody from removing other things. */
+	r = store_lock(s, LOCK_EX, &lock, e);
 	if (!r)
 		r = sweep_tmp(s, &sum, e);
 	if (!r)
 		r = sweep_keys(s, e);
 	if (!r)
 		r = sweep_blobs(s, NULL, &sum, e);
+	if (!r)
+		r = mark_sweep(s, e);
 	*report = sum;
+	if (!r && settled < 0) {
+		if (e)
+			*e = unsettled;
+		r = settled;
+	}
 	return r;
 }

@@ -6,7 +6,7 @@
  *
  *	1. ends the page blobs, writes table, state, config and manifest, and then syncs them all;
  *	2. takes the lock, reads index.json and writes the next one in tmp/ID/;
- *	3. renames the blobs into blobs/sha256/;
+ *	3. renames the blobs into blobs/sha256/, those without a digest into blobs/sealed/;
  *	4. syncs the next index.json and the folder of the blobs;
  *	5. renames the next index.json over the old one and syncs the root.
  *
@@ -14,8 +14,8 @@
  * one, all of whose blobs are durable. What needs room on the disk comes before 3, so a full
  * disk undoes by removing tmp/ID/. Syncing comes after writing, each time for all at once, because
  * what costs is not the bytes but each wait for the file system's journal. The flock on tmp/ID/
- *says that its writer lives, and goes with the process: what a dead one left is known to gc by
- *that.
+ * says that its writer lives, and goes with the process: what a dead one left is known to gc by
+ * that.
  */
 #include "store/parts.h"
 
@@ -35,7 +35,8 @@ struct store_writer {
 	int dir_fd; /* tmp/ID, locked */
 	struct packer *packer;
 	struct arena arena;
-	bool used; /* commit was tried */
+	bool used;      /* commit was tried */
+	bool unsettled; /* it left page blobs without a digest */
 };
 
 /* A blob that lies in tmp/ID and waits for its place. */
@@ -179,6 +180,7 @@ static int write_blobs(struct store_writer *w, struct span state, const struct s
 		                                  .blob = packed->blobs[i].blob,
 		                                  .fd = packed->blobs[i].fd};
 		manifest.pages[manifest.n_pages++] = packed->blobs[i].blob;
+		w->unsettled |= packed->blobs[i].blob.unsettled;
 	}
 	manifest_print(&manifest_text, &manifest, config.created_ns);
 	*n = PAGES + packed->n_blobs;
@@ -201,8 +203,9 @@ static int move_blobs(struct store_writer *w, struct fresh *fresh, size_t n, str
 		char digest[72];
 
 		FAULT_STEP("store-blob-rename", e);
-		digest_text(digest, fresh[i].blob.digest);
-		if (renameat(w->dir_fd, fresh[i].name, w->store->blobs_fd, digest + 7) < 0)
+		blob_text(digest, &fresh[i].blob);
+		if (renameat(w->dir_fd, fresh[i].name, blob_folder(w->store, &fresh[i].blob),
+		             digest + DIGEST_HEX_AT) < 0)
 			return err_set(e, -errno, "store: putting a blob in its place");
 		fresh[i].moved = true;
 	}
@@ -215,9 +218,9 @@ static void unmove_blobs(struct store_writer *w, const struct fresh *fresh, size
 		char digest[72];
 
 		/* Sealed with a key of our own, or naming what is: nobody else has this blob. */
-		digest_text(digest, fresh[i].blob.digest);
+		blob_text(digest, &fresh[i].blob);
 		if (fresh[i].moved)
-			unlinkat(w->store->blobs_fd, digest + 7, 0);
+			unlinkat(blob_folder(w->store, &fresh[i].blob), digest + DIGEST_HEX_AT, 0);
 	}
 }
 
@@ -226,7 +229,8 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
                    struct err *e)
 {
 	struct store *s = w->store;
-	struct entry entry = {.name = name, .manifest = fresh[MANIFEST].blob};
+	struct entry entry = {
+		.name = name, .manifest = fresh[MANIFEST].blob, .unsettled = w->unsettled};
 	const struct entry *old = NULL;
 	AUTO(fd) int lock = -1, index_fd = -1;
 	AUTO(index) struct index x = {0};
@@ -261,6 +265,8 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 		r = index_sync(index_fd, e);
 	if (!r)
 		r = sync_dir(s->blobs_fd, "store-blobs-dir-sync", e);
+	if (!r && w->unsettled)
+		r = sync_dir(s->sealed_fd, "store-blobs-dir-sync", e);
 	if (!r)
 		r = index_publish(s, w->dir_fd, e);
 	if (r < 0) {
@@ -269,6 +275,9 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 			unmove_blobs(w, fresh, n);
 		return r;
 	}
+	LIST_EACH (&x.entries, const struct entry, it)
+		if (it->name && !strcmp(it->name, name))
+			mark_forget(s, &it->manifest);
 	/* The snapshot is safe; what this cannot remove of the old one is for gc. */
 	if (old_blobs.count)
 		(void)!sweep_blobs(s, &old_blobs, NULL, NULL);
@@ -315,6 +324,11 @@ int store_writer_commit(struct store_writer *w, const char *name, struct span st
 	for (size_t i = 0; i < PAGES; i++) /* the others are the packer's */
 		os_close(&fresh[i].fd);
 	return r;
+}
+
+bool store_writer_left_unsettled(const struct store_writer *w)
+{
+	return w->unsettled;
 }
 
 void store_writer_close(struct store_writer *w)

@@ -98,6 +98,14 @@ static bool is_breakpoint(struct remote *r)
 	return offset < sizeof(remote_code) && remote_code[offset] == 0xcc;
 }
 
+static void note_birth(struct remote *r)
+{
+	unsigned long tid;
+
+	if (!ptrace(PTRACE_GETEVENTMSG, r->t->tid, 0, &tid))
+		*LIST_ADD(&r->born, &r->arena, pid_t) = (pid_t)tid;
+}
+
 /* Resume with @request and wait for a stop that @want accepts. */
 enum want { WANT_SYSCALL, WANT_BREAKPOINT, WANT_EVENT };
 static int go_until(struct remote *r, int request, enum want want, struct err *e)
@@ -119,7 +127,7 @@ static int go_until(struct remote *r, int request, enum want want, struct err *e
 		    (want == WANT_EVENT && event == PTRACE_EVENT_STOP))
 			break;
 		if (event && event != PTRACE_EVENT_STOP)
-			ptrace(PTRACE_GETEVENTMSG, r->t->tid, 0, &r->event_message);
+			note_birth(r);
 		if (!event && sig != (SIGTRAP | 0x80))
 			late = sig;
 	}
@@ -128,7 +136,8 @@ static int go_until(struct remote *r, int request, enum want want, struct err *e
 	return 0;
 }
 
-static int call_stepwise(struct remote *r, struct call *c, struct err *e)
+/* Up to where it enters the kernel for the call. */
+static int enter_call(struct remote *r, const struct call *c, struct err *e)
 {
 	struct user_regs_struct regs = r->saved;
 	int ret;
@@ -145,13 +154,31 @@ static int call_stepwise(struct remote *r, struct call *c, struct err *e)
 	ret = set_regs(r, &regs, e);
 	if (!ret)
 		ret = go_until(r, PTRACE_SYSCALL, WANT_SYSCALL, e);
+	r->in_syscall_stop = true;
+	return ret;
+}
+
+/* From wherever it stands into a stop inside signal delivery, where the kernel decides about
+ * restarts. It executes no instruction on the way. */
+static int go_to_signal_delivery(struct remote *r, struct err *e)
+{
+	r->in_syscall_stop = false;
+	if (ptrace(PTRACE_INTERRUPT, r->t->tid, 0, 0) < 0)
+		return tracee_fail(r->t, -errno, "PTRACE_INTERRUPT", e);
+	return go_until(r, PTRACE_CONT, WANT_EVENT, e);
+}
+
+static int call_stepwise(struct remote *r, struct call *c, struct err *e)
+{
+	struct user_regs_struct regs;
+	int ret = enter_call(r, c, e);
+
 	if (!ret)
 		ret = go_until(r, PTRACE_SYSCALL, WANT_SYSCALL, e);
 	if (ret < 0)
 		return ret;
 	if (ptrace(PTRACE_GETREGS, r->t->tid, 0, &regs) < 0)
 		return tracee_fail(r->t, -errno, "registers", e);
-	r->in_syscall_stop = true;
 	c->result = (int64_t)regs.rax;
 	return 0;
 }
@@ -187,15 +214,21 @@ static int map_page(struct remote *r, struct err *e)
 			       "address space?)",
 			       r->t->tid, REMOTE_PAGE_BYTES / 1024);
 	r->page = remote_at((uint64_t)at);
-	r->own_page = true;
 	/* Never writable and executable at once: a task may have forbidden itself that. */
 	ret = REMOTE_CALL(r, &at, e, SYS_mmap, U(r->page.at), U(PAGE_BYTES),
 			  U(PROT_READ | PROT_EXEC), U(MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED),
 			  U(-1), U(0));
 	if (ret < 0)
 		return ret;
-	if (at < 0)
-		return err_set(e, (int)at, "task %d: a page for code", r->t->tid);
+	if (at < 0) {
+		int64_t ignored;
+
+		/* One mapping too many. What we have goes: the task's own memory may be borrowed. */
+		ret = REMOTE_CALL(r, &ignored, e, SYS_munmap, U(r->page.at), U(REMOTE_PAGE_BYTES));
+		r->page = remote_at(0);
+		return ret ? ret : err_set(e, (int)at, "task %d: a page for code", r->t->tid);
+	}
+	r->own_page = true;
 	return tracee_poke(r->t, r->page, remote_code, sizeof(remote_code), e);
 }
 
@@ -280,20 +313,17 @@ int remote_end(struct remote *r, struct err *e)
 	free(r->borrowed);
 	r->borrowed = NULL;
 	if (r->t->state == TRACEE_CALLING && r->own_page) {
-		int64_t result;
+		const struct call unmap = {.nr = SYS_munmap, .arg = {r->page.at, REMOTE_PAGE_BYTES}};
 
-		undone = REMOTE_CALL(r, &result, e, SYS_munmap, U(r->page.at),
-				     U(REMOTE_PAGE_BYTES));
+		/* It leaves this call by the stop that the scope ends in. */
+		undone = enter_call(r, &unmap, e);
+		if (!undone)
+			undone = go_to_signal_delivery(r, e);
 	}
 	if (r->t->state == TRACEE_CALLING) {
 		ret = set_regs(r, &r->saved, e);
-		if (!ret && r->in_syscall_stop) {
-			/* Back into signal delivery, where the kernel decides about restarts. */
-			if (ptrace(PTRACE_INTERRUPT, r->t->tid, 0, 0) < 0)
-				ret = tracee_fail(r->t, -errno, "PTRACE_INTERRUPT", e);
-			else
-				ret = go_until(r, PTRACE_CONT, WANT_EVENT, e);
-		}
+		if (!ret && r->in_syscall_stop)
+			ret = go_to_signal_delivery(r, e);
 		if (!ret)
 			ret = tracee_set_sigmask(r->t, r->saved_mask, e);
 		if (r->t->state == TRACEE_CALLING)
@@ -354,6 +384,20 @@ bool remote_has_room(const struct remote *r, size_t calls, size_t data_bytes)
 	return r->n_calls + calls <= CALLS_MAX && r->data.len + data_bytes + 16 <= DATA_MAX;
 }
 
+/* The calls and what they read, with one call of ours. */
+static int write_both(struct remote *r, remote_t calls_there, size_t calls_bytes, struct err *e)
+{
+	struct iovec here[] = {{r->calls, calls_bytes}, {r->data.data, r->data.len}};
+	struct iovec there[] = {{(void *)(uintptr_t)calls_there.at, calls_bytes},
+				{(void *)(uintptr_t)(r->page.at + DATA_AT), r->data.len}};
+	unsigned long n = r->data.len ? 2 : 1;
+	ssize_t done = process_vm_writev(r->t->tid, here, n, there, n, 0);
+
+	if (done != (ssize_t)(calls_bytes + r->data.len))
+		return tracee_fail(r->t, done < 0 ? -errno : -EFAULT, "memory write", e);
+	return 0;
+}
+
 static int run_at_once(struct remote *r, struct err *e)
 {
 	const remote_t there = remote_at(r->page.at + CALLS_AT);
@@ -362,7 +406,7 @@ static int run_at_once(struct remote *r, struct err *e)
 	int ret;
 
 	r->calls[r->n_calls].nr = -1;
-	ret = tracee_write(r->t, there, r->calls, bytes, e);
+	ret = write_both(r, there, bytes, e);
 	if (ret < 0)
 		return ret;
 	regs.rip = r->page.at;
@@ -378,11 +422,11 @@ static int run_at_once(struct remote *r, struct err *e)
 
 int remote_run(struct remote *r, struct err *e)
 {
-	int ret = tracee_write(r->t, remote_at(r->page.at + DATA_AT), r->data.data, r->data.len, e);
+	int ret = 0;
 
-	if (ret < 0)
-		return ret;
 	if (r->stepwise) {
+		ret = tracee_write(r->t, remote_at(r->page.at + DATA_AT), r->data.data, r->data.len,
+				   e);
 		for (size_t i = 0; !ret && i < r->n_calls; i++)
 			ret = call_stepwise(r, &r->calls[i], e);
 	} else if (r->n_calls) {

@@ -147,7 +147,7 @@ struct remote {
 	uint8_t *borrowed; /* what stood where we work */
 	bool stepwise;    /* no breakpoints, see above */
 	bool in_syscall_stop;
-	uint64_t event_message; /* of the last PTRACE_EVENT_FORK, _VFORK or _CLONE: the new tid */
+	struct list born; /* pid_t: what was made here (PTRACE_EVENT_FORK, _VFORK, _CLONE), in order */
 	struct call *calls; /* queued */
 	size_t n_calls;
 	struct buf data;  /* goes behind the calls */

@@ -28,11 +28,13 @@ enum {
 	AML_BUFFER = 0x11,
 	AML_PACKAGE = 0x12,
 	AML_METHOD = 0x14,
+	AML_MULTI_NAME = 0x2f,
 	AML_LOCAL0 = 0x60,
 	AML_STORE = 0x70,
 	AML_AND = 0x7b,
 	AML_NOTIFY = 0x86,
 	AML_IF = 0xa0,
+	AML_RETURN = 0xa4,
 	AML_EXT = 0x5b,
 	AML_EXT_REGION = 0x80,
 	AML_EXT_FIELD = 0x81,
@@ -222,7 +224,7 @@ static void add_power_button(struct buf *b)
 
 static void add_generation(struct buf *b)
 {
-	size_t at = aml_device(b, "VGEN"), package;
+	size_t at = aml_device(b, "VGEN"), package, body;
 
 	aml_name(b, "_HID");
 	aml_string(b, "WSLX0001");
@@ -236,13 +238,23 @@ static void add_generation(struct buf *b)
 	aml_close(b, package);
 	aml_name(b, "_DDN");
 	aml_string(b, "VM_Gen_Counter");
-	aml_name(b, "ADDR"); /* low and high half of the identifier's address */
+	/*
+	 * Low and high half of the identifier's address. Only a driver asks for it, and only with a
+	 * driver are events of any use: a guest without one is spared the interpreter's run.
+	 */
+	body = aml_method(b, "ADDR", 0);
+	buf_add_byte(b, AML_STORE);
+	aml_integer(b, POWER_EVENT_GENERATION);
+	buf_add(b, (uint8_t[]){'\\', AML_MULTI_NAME, 3}, 3);
+	buf_add_text(b, "_SB_GED0EVTS");
+	buf_add_byte(b, AML_RETURN);
 	buf_add_byte(b, AML_PACKAGE);
 	package = aml_open(b);
 	buf_add_byte(b, 2);
 	aml_integer(b, GENERATION_GPA);
 	aml_integer(b, 0);
 	aml_close(b, package);
+	aml_close(b, body);
 	aml_close(b, at);
 }
 

@@ -127,6 +127,9 @@ static int create_cpu(struct vm *vm, struct err *e)
 	if (vm->ram.bytes > vm->ram.low_bytes)
 		platform.ranges[platform.n_ranges++] = (struct x86_ram_range){
 			RAM_HIGH_GPA, vm->ram.bytes - vm->ram.low_bytes, vm->ram.low_bytes};
+	config.memory = vm->cpu_memory = cpu_memory_create(e);
+	if (!config.memory)
+		return e->code;
 	vm->cpu = x86_create(&config, &platform, e);
 	return vm->cpu ? 0 : e->code;
 }
@@ -265,6 +268,7 @@ void vm_destroy(struct vm *vm)
 		return;
 	run_destroy(vm);
 	x86_destroy(vm->cpu);
+	cpu_memory_destroy(vm->cpu_memory);
 	ram_destroy(vm);
 	for (unsigned i = 0; i < VM_SHARES_MAX; i++)
 		v9p_finish(&vm->share[i]);

@@ -166,18 +166,23 @@ static void consume(struct buf *b, size_t n)
 	b->len -= n;
 }
 
-static void feed(struct vm *vm)
+/* Return: whether the guest took anything, and so has an interrupt to look at. */
+static bool feed(struct vm *vm)
 {
-	if (vm->input.len) {
-		size_t n = virtio_is_ready(&vm->console.virtio)
-		                   ? vconsole_input(&vm->console, vm->input.data, vm->input.len)
-		                   : serial_input(&vm->serial, vm->input.data, vm->input.len);
+	size_t typed = 0, said = 0;
 
-		consume(&vm->input, n);
+	/* What the agent is told comes first: fresh entropy is for what is typed next, too. */
+	if (vm->agent_input.len) {
+		said = vconsole_input(&vm->agent, vm->agent_input.data, vm->agent_input.len);
+		consume(&vm->agent_input, said);
 	}
-	if (vm->agent_input.len)
-		consume(&vm->agent_input,
-		        vconsole_input(&vm->agent, vm->agent_input.data, vm->agent_input.len));
+	if (vm->input.len) {
+		typed = virtio_is_ready(&vm->console.virtio)
+		                ? vconsole_input(&vm->console, vm->input.data, vm->input.len)
+		                : serial_input(&vm->serial, vm->input.data, vm->input.len);
+		consume(&vm->input, typed);
+	}
+	return typed || said;
 }
 
 size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len)
@@ -313,8 +318,9 @@ static enum vm_outcome loop(struct vm *vm)
 			look(vm, 0);
 			break;
 		case X86_EXIT_HLT:
-			/* Input that waits for room must not wait for the next event. */
-			feed(vm);
+			/* Input that waited for room is an event itself: no sleep before it. */
+			if (feed(vm))
+				break;
 			if (!can_wake(vm))
 				return VM_HALTED;
 			sleep_until_deadline(vm);

@@ -67,6 +67,7 @@ struct vm {
 	struct vm_config config;
 	struct dev_ram ram;
 	struct x86_cpu *cpu;
+	void *cpu_memory;
 	struct bus bus;
 	struct apic_fabric fabric;
 	struct vm_clock clock;
@@ -121,6 +122,9 @@ int64_t host_wall_ns(void);
 int ram_create(struct vm *vm, int fd, struct err *e);
 void ram_destroy(struct vm *vm);
 bool page_is_zero(const uint8_t *page);
+/* X86_MEMORY_BYTES, in huge pages where there are any; NULL with a reason. */
+void *cpu_memory_create(struct err *e);
+void cpu_memory_destroy(void *memory);
 
 /* run.c */
 int run_create(struct vm *vm, struct err *e);

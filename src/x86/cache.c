@@ -19,8 +19,6 @@
 #include "x86/branch.h"
 #include "x86/mmu.h"
 
-#define CHUNK_BYTES (256u << 10)
-#define CACHE_BYTES_MAX (48u << 20)
 #define HASH_BITS 15
 /*
  * A page that was rewritten this often stays out of the write TLB, because its next code comes
@@ -51,47 +49,28 @@ struct code_page {
 	bool has_code;
 };
 
-struct chunk {
-	struct chunk *next;
-	size_t used;
-	uint8_t data[] __attribute__((aligned(32)));
-};
-
 struct trace_cache {
 	struct trace *hash[1u << HASH_BITS];
-	struct chunk *chunks;
-	size_t bytes;
+	size_t first; /* where in the CPU's memory the traces begin: they are all that follows */
 	uint64_t flushes;
 	struct code_page *all_pages;
 	struct code_page **pages; /* by RAM page; NULL where code never was */
 	uint64_t *written;        /* by RAM page, a bit: has been in the write TLB */
 };
 
-struct trace_cache *x86_cache_create(uint64_t ram_pages)
+struct trace_cache *x86_cache_create(struct x86_cpu *cpu)
 {
-	struct trace_cache *c = xalloc(sizeof(*c));
+	uint64_t ram_pages = cpu->platform.ram_bytes >> PAGE_SHIFT;
+	struct trace_cache *c = x86_take_memory(cpu, sizeof(*c));
 
+	c->first = cpu->memory_used;
 	c->pages = xalloc(ram_pages * sizeof(struct code_page *));
 	c->written = xalloc(ram_pages / 8 + sizeof(uint64_t));
 	return c;
 }
 
-static void free_chunks(struct trace_cache *c)
-{
-	while (c->chunks) {
-		struct chunk *next = c->chunks->next;
-
-		free(c->chunks);
-		c->chunks = next;
-	}
-	c->bytes = 0;
-}
-
 void x86_cache_destroy(struct trace_cache *c)
 {
-	if (!c)
-		return;
-	free_chunks(c);
 	while (c->all_pages) {
 		struct code_page *next = c->all_pages->next;
 
@@ -100,14 +79,13 @@ void x86_cache_destroy(struct trace_cache *c)
 	}
 	free(c->pages);
 	free(c->written);
-	free(c);
 }
 
 void x86_cache_flush(struct x86_cpu *cpu)
 {
 	struct trace_cache *c = cpu->cache;
 
-	free_chunks(c);
+	cpu->memory_used = c->first;
 	memset(c->hash, 0, sizeof(c->hash));
 	for (struct code_page *p = c->all_pages; p; p = p->next) {
 		p->traces = NULL;
@@ -121,25 +99,13 @@ void x86_cache_flush(struct x86_cpu *cpu)
 
 static struct trace *trace_alloc(struct x86_cpu *cpu, unsigned n_ops)
 {
-	struct trace_cache *c = cpu->cache;
-	size_t bytes = (sizeof(struct trace) + n_ops * sizeof(struct op) + 31) & ~(size_t)31;
-	struct trace *t;
+	size_t bytes = sizeof(struct trace) + n_ops * sizeof(struct op);
+	struct trace *t = x86_take_memory(cpu, bytes);
 
-	if (!c->chunks || c->chunks->used + bytes > CHUNK_BYTES - sizeof(struct chunk)) {
-		struct chunk *chunk;
-
-		if (c->bytes + CHUNK_BYTES > CACHE_BYTES_MAX)
-			x86_cache_flush(cpu);
-		chunk = aligned_alloc(32, CHUNK_BYTES);
-		if (!chunk)
-			abort();
-		chunk->used = 0;
-		chunk->next = c->chunks;
-		c->chunks = chunk;
-		c->bytes += CHUNK_BYTES;
+	if (!t) {
+		x86_cache_flush(cpu);
+		t = x86_take_memory(cpu, bytes);
 	}
-	t = (struct trace *)(c->chunks->data + c->chunks->used);
-	c->chunks->used += bytes;
 	memset(t, 0, sizeof(*t));
 	return t;
 }

@@ -9,7 +9,7 @@
 
 #define TRACE_INSNS 40
 
-struct trace_cache *x86_cache_create(uint64_t ram_pages);
+struct trace_cache *x86_cache_create(struct x86_cpu *cpu);
 void x86_cache_destroy(struct trace_cache *cache);
 void x86_cache_flush(struct x86_cpu *cpu);
 

@@ -56,9 +56,9 @@ struct mmu {
 	struct space spaces[4096];
 };
 
-struct mmu *x86_mmu_create(void)
+struct mmu *x86_mmu_create(struct x86_cpu *cpu)
 {
-	struct mmu *mmu = xalloc(sizeof(*mmu));
+	struct mmu *mmu = x86_take_memory(cpu, sizeof(*mmu));
 
 	mmu->epoch = 1;
 	mmu->next_ctx = CTX_FIRST;

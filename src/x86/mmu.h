@@ -24,7 +24,7 @@ enum {
 
 #define X86_PHYS_BITS 40
 
-struct mmu *x86_mmu_create(void);
+struct mmu *x86_mmu_create(struct x86_cpu *cpu);
 
 /* RAM offset of a guest-physical address, or UINT64_MAX for a device or nothing. */
 uint64_t x86_ram_offset(const struct x86_cpu *cpu, uint64_t gpa);

@@ -28,22 +28,40 @@ static int check_ranges(const struct x86_platform *p, struct err *e)
 	return 0;
 }
 
+void *x86_take_memory(struct x86_cpu *cpu, size_t bytes)
+{
+	void *at = cpu->memory + cpu->memory_used;
+
+	bytes = (bytes + 63) & ~(size_t)63;
+	if (bytes > X86_MEMORY_BYTES - cpu->memory_used)
+		return NULL;
+	cpu->memory_used += bytes;
+	return at;
+}
+
 struct x86_cpu *x86_create(const struct x86_config *config, const struct x86_platform *platform,
                            struct err *e)
 {
 	struct x86_cpu *cpu;
 
+	uint8_t *memory = config->memory;
+	void *own = NULL;
+
 	if (check_ranges(platform, e))
 		return NULL;
-	cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~(size_t)63);
-	if (!cpu)
-		abort();
-	memset(cpu, 0, sizeof(*cpu));
+	if (!memory) {
+		own = xalloc(X86_MEMORY_BYTES + 63);
+		memory = (uint8_t *)(((uintptr_t)own + 63) & ~(uintptr_t)63);
+	}
+	cpu = (struct x86_cpu *)(void *)memory;
+	cpu->own_memory = own;
+	cpu->memory = memory;
+	cpu->memory_used = (sizeof(*cpu) + 63) & ~(size_t)63;
 	cpu->config = *config;
 	cpu->platform = *platform;
 	cpu->fp.xmm0 = &cpu->xmm[0];
-	cpu->mmu = x86_mmu_create();
-	cpu->cache = x86_cache_create(platform->ram_bytes >> PAGE_SHIFT);
+	cpu->mmu = x86_mmu_create(cpu);
+	cpu->cache = x86_cache_create(cpu);
 	x86_state_reset(&cpu->s);
 	memcpy(cpu->reg, cpu->s.gpr, sizeof(cpu->s.gpr));
 	cpu->rip = cpu->s.rip;
@@ -58,8 +76,7 @@ void x86_destroy(struct x86_cpu *cpu)
 	if (!cpu)
 		return;
 	x86_cache_destroy(cpu->cache);
-	free(cpu->mmu);
-	free(cpu);
+	free(cpu->own_memory);
 }
 
 /* ---- mode ------------------------------------------------------------------------------- */

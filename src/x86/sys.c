@@ -35,13 +35,17 @@ OP(x86_op_cli)
 	NEXT;
 }
 
-/* The next instruction is run before an interrupt is taken. */
+/*
+ * The next instruction is run before an interrupt is taken. Inside a trace nobody looks for one
+ * that was not there yet; where the trace ends (the next op is no instruction) somebody does, and
+ * an idle guest whose HLT comes next would sleep on after the interrupt that was to wake it.
+ */
 OP(x86_op_sti)
 {
 	need_iopl(cpu, op);
 	if (!(cpu->rflags & EFLAGS_IF)) {
 		cpu->rflags |= EFLAGS_IF;
-		if (cpu->interrupt_line) {
+		if (cpu->interrupt_line || !op[1].len) {
 			cpu->s.sti_shadow = true;
 			LEAVE_TO(cpu, op, op_next_rip(cpu, op));
 		}

@@ -216,6 +216,9 @@ struct x86_cpu {
 
 	struct x86_platform platform;
 	struct x86_config config;
+	void *own_memory; /* NULL: the memory is config.memory */
+	uint8_t *memory;  /* X86_MEMORY_BYTES, this struct first */
+	size_t memory_used;
 	char error[200];
 	jmp_buf unwind;
 	enum x86_exit exit;
@@ -235,6 +238,9 @@ struct x86_cpu {
 	struct tlb_entry tlb_read[TLB_ENTRIES];
 	struct tlb_entry tlb_write[TLB_ENTRIES];
 };
+
+/* Zeroes at a multiple of 64, until x86_destroy(); NULL when the CPU's memory is full. */
+void *x86_take_memory(struct x86_cpu *cpu, size_t bytes);
 
 #define EFLAGS_CF 0x1u
 #define EFLAGS_PF 0x4u

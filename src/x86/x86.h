@@ -219,7 +219,15 @@ struct x86_config {
 	enum x86_level level;
 	uint64_t tsc_hz; /* told to the guest by CPUID 0x15, 0x16 and 0x40000010 */
 	uint8_t apic_id;
+	/*
+	 * X86_MEMORY_BYTES of zeroes at a multiple of 64, the CPU's until x86_destroy(): mostly
+	 * for decoded code, used from the start as it is needed. Who gives it may know of larger
+	 * pages than malloc() does. NULL: the CPU allocates it.
+	 */
+	void *memory;
 };
+
+#define X86_MEMORY_BYTES ((size_t)48 << 20)
 
 /**
  * x86_create() - make a CPU in its reset state

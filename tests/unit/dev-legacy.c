@@ -223,6 +223,9 @@ static void power_events_are_read_once(void)
 {
 	line = false;
 	power_init(&power, "power", test_line, on_request, NULL);
+	power_raise(&power, POWER_EVENT_GENERATION);
+	ok(!line); /* no driver has asked for it */
+	wr(&power.dev, POWER_EVENTS, POWER_EVENT_GENERATION);
 	power_raise(&power, POWER_EVENT_BUTTON);
 	power_raise(&power, POWER_EVENT_GENERATION);
 	ok(line && rd(&power.dev, POWER_EVENTS) == 3);

@@ -297,7 +297,8 @@ RULE(task_without_actions, "memory or signal actions are not there", k->child->s
 RULE(task_of_actions_unknown, "memory or signal actions are not there", k->child->sighand = 2)
 RULE(task_without_threads, "is not its leader", k->child->threads.count = 0)
 RULE(leader_of_another_name, "is not its leader", k->leader->tid = 105)
-RULE(thread_twice, "its number makes no sense", k->second->tid = 100)
+RULE(thread_of_two_tasks, "is there twice", k->second->tid = 102)
+RULE(thread_twice, "is there twice", k->second->tid = 100)
 RULE(thread_with_a_negative_number, "its number makes no sense", k->second->tid = 0x80000000)
 RULE(thread_without_table, "files or directories are not there", k->second->table = 0)
 RULE(thread_of_a_table_unknown, "files or directories are not there", k->second->table = 2)
@@ -407,6 +408,7 @@ int main(void)
 	RUN(task_of_actions_unknown);
 	RUN(task_without_threads);
 	RUN(leader_of_another_name);
+	RUN(thread_of_two_tasks);
 	RUN(thread_twice);
 	RUN(thread_with_a_negative_number);
 	RUN(thread_without_table);

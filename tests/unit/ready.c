@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The readiness report on the recordings in tests/recordings and on programs of our own. */
+#include "flow/flow.h"
 #include "flow/ready.h"
 
 #include <fcntl.h>
@@ -418,17 +419,14 @@ static void a_filter_of_one_thread_is_seen(void)
 	close(done[0]);
 }
 
-static const char *dislike_eventfds(const struct ready_resource *r, struct arena *a)
-{
-	return strcmp(r->kind, "eventfd") ? NULL : arena_printf(a, "%s: not today", r->where);
-}
-
 static void a_program_of_ours_is_told_piece_by_piece(void)
 {
 	AUTO(ready) struct ready_report r = {0}, again = {0};
 	struct ready_options o = {0};
 	int pipe_ends[2], unix_ends[2], done[2];
 	const struct ready_resource *res;
+	struct obstacle obstacles[2];
+	struct list said = {0};
 	struct err e = {0};
 	char byte;
 	pid_t pid;
@@ -468,11 +466,20 @@ static void a_program_of_ours_is_told_piece_by_piece(void)
 	expect(&r, pid, "descriptor 51", READY_NOT, "pidfd of another program");
 	expect(&r, pid, "memory", READY_RESTORABLE, "memory");
 	/* The tree that holds both ends of everything is another matter. */
-	o.obstacle = dislike_eventfds;
+	o.obstacles = &said;
+	obstacles[0] = (struct obstacle){pid, "descriptor 40: not today"};
+	obstacles[1] = (struct obstacle){pid, "is in a Landlock domain"};
+	said = (struct list){.items = obstacles, .count = 2};
 	ok(!ready_build(&o, &again, &e), "%s", e.text);
 	res = find(&again, pid, "descriptor 40");
 	ok(res && res->class == READY_NOT && !strcmp(res->sentence, "descriptor 40: not today"));
-	ok(again.counts[READY_NOT] == r.counts[READY_NOT] + 1);
+	ok(again.counts[READY_NOT] == r.counts[READY_NOT] + 2, "the one that is listed nowhere too");
+	ready_finish(&again);
+	said.count = 0;
+	ok(!ready_build(&o, &again, &e), "%s", e.text);
+	ok(again.tree_verdict == READY_YES && !again.counts[READY_NOT] &&
+	           again.counts[READY_RESTORABLE] == again.resources.count,
+	   "what the engine takes is restorable");
 
 	kill(pid, SIGKILL);
 	ok(waitpid(pid, NULL, 0) == pid);

@@ -37,6 +37,8 @@
 #define SEL_SYSTEM 0x50 /* no data segment */
 #define SEL_SMALL 0x5b  /* user data of 16 bytes */
 
+#define KICK_PORT 0x80 /* whoever writes here is kicked */
+
 #define P 1ull
 #define W 2ull
 #define U 4ull
@@ -89,6 +91,8 @@ static uint32_t port_in(void *ctx, uint16_t port, unsigned bytes)
 }
 static void port_out(void *ctx, uint16_t port, unsigned bytes, uint32_t value)
 {
+	if (port == KICK_PORT)
+		x86_kick(cpu);
 }
 static bool msr_read(void *ctx, uint32_t msr, uint64_t *value)
 {
@@ -734,6 +738,26 @@ static void hlt_waits_for_an_interrupt(void)
 	ok(st.gpr[X86_RBX] == 0x42 && record(0).vector == 0x43, "went on after HLT");
 }
 
+/* Between STI and HLT a trace may end, and a host may come in just there. */
+static void an_idle_guest_cannot_be_interrupted_before_its_hlt(void)
+{
+	static const uint8_t out_sti[] = {0xe6, KICK_PORT, 0xfb};
+	const uint64_t page = DATA + 4096;
+
+	setup();
+	resume_at(NULL);
+	memcpy(ram + page - sizeof(out_sti), out_sti, sizeof(out_sti));
+	memcpy(ram + page, guest_start + (at(s_sti_hlt) + 1 - CODE), 16); /* from its HLT on */
+	st.halted = false;
+	ok(run(guest_start + (page - sizeof(out_sti) - CODE)) == X86_EXIT_KICKED, "kicked");
+	ok(st.rip == page, "RIP %#llx is that of HLT", (unsigned long long)st.rip);
+	raise_interrupt(0x44);
+	ok(run_on() == X86_EXIT_HLT && logged() == 1, "woken");
+	ok(record(0).rip == page + 1, "interrupted after HLT: %#llx",
+	   (unsigned long long)record(0).rip);
+	ok(st.gpr[X86_RBX] == 0x42, "went on after HLT");
+}
+
 static void nmis_are_masked_until_iret(void)
 {
 	setup();
@@ -945,6 +969,7 @@ int main(void)
 	RUN(sti_holds_off_one_instruction);
 	RUN(popf_opens_the_window_at_once);
 	RUN(hlt_waits_for_an_interrupt);
+	RUN(an_idle_guest_cannot_be_interrupted_before_its_hlt);
 	RUN(nmis_are_masked_until_iret);
 	RUN(mov_ss_holds_off_debug_traps);
 	RUN(the_trap_flag_steps_each_instruction);

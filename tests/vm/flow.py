@@ -50,17 +50,17 @@ class Stored(Work):
 
     def __enter__(self):
         global template
-        super().__enter__()
         if not template:
-            m = named("work")
-            done("snap", "vm", "--distro", "work", "--name", "s")
-            m.leave()
-            template = tempfile.mkdtemp(prefix="wslx-vm-")
-            atexit.register(shutil.rmtree, template)
-            shutil.copytree(self / "store", f"{template}/store",
-                            ignore=shutil.ignore_patterns("*.sock"))
-        else:
-            shutil.copytree(f"{template}/store", self / "store")
+            with Work() as w:
+                m = named("work")
+                done("snap", "vm", "--distro", "work", "--name", "s")
+                m.leave()
+                template = tempfile.mkdtemp(prefix="wslx-vm-")
+                atexit.register(shutil.rmtree, template)
+                shutil.copytree(w / "store", f"{template}/store",
+                                ignore=shutil.ignore_patterns("*.sock"))
+        super().__enter__()
+        shutil.copytree(f"{template}/store", self / "store")  # another store: it has no image yet
         return self
 
     def images(self):
@@ -112,8 +112,9 @@ def an_image_of_ram_is_private_and_goes_with_its_snapshot():
         second.leave()
         assert [os.stat(i).st_ino for i in w.images()] == [before]
         done("snap", "vm", "--distro", "work", "--name", "t")
+        assert image in w.images() and len(w.images()) == 2
         done("rm", "s")
-        assert not w.images()
+        assert image not in w.images()
         answers(r, "still")  # it keeps what it runs from
         r.leave()
         refused("restore", "vm", "--name", "s")
@@ -126,6 +127,32 @@ def an_image_of_ram_is_private_and_goes_with_its_snapshot():
         os.environ["WSLX_HOME"] = w / "another"
         done("gc")
         assert not w.images()
+
+
+def a_snapshot_brings_its_image_and_takes_that_of_the_one_it_replaces():
+    with Work() as w:
+        m = named("work")
+        seen = set()
+        for _ in range(3):
+            done("snap", "vm", "--distro", "work", "--name", "s", "--replace")
+            (image,) = glob.glob(f"{w.memory}/wslx/*/*.ram")
+            made = os.stat(image)
+            r = restore("s")
+            answers(r, "one")
+            r.leave()
+            assert os.stat(image).st_ctime_ns == made.st_ctime_ns  # it was not made again
+            seen.add(image)
+        assert len(seen) == 3
+        m.leave()
+
+
+def what_is_typed_before_the_machine_has_the_terminal_arrives():
+    with Stored():
+        for _ in range(5):
+            # Echoed by the terminal, still in lines: it changes to raw with the line in it.
+            r = restore("s", raw=False)
+            answers(r, "early")
+            r.leave()
 
 
 def without_a_safe_place_in_memory_a_restore_unpacks_for_itself():
@@ -179,6 +206,8 @@ if __name__ == "__main__":
     run([
         a_machine_is_found_by_its_name_as_long_as_it_runs,
         an_image_of_ram_is_private_and_goes_with_its_snapshot,
+        a_snapshot_brings_its_image_and_takes_that_of_the_one_it_replaces,
+        what_is_typed_before_the_machine_has_the_terminal_arrives,
         without_a_safe_place_in_memory_a_restore_unpacks_for_itself,
         a_snapshot_with_any_part_changed_is_refused_in_one_sentence,
         show_and_list_know_what_a_machine_snapshot_is,

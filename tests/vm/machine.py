@@ -49,12 +49,13 @@ def boot_args(flavour="cloud-amd64", tools=(), scripts=None, append="quiet"):
 class Machine:
     """A verb of wslx on a pseudo-terminal; every wait is for something the machine says."""
 
-    def __init__(self, args, patience=240):
+    def __init__(self, args, patience=240, raw=True):
         self.patience = patience
         self.seen = b""
         self.started = time.monotonic()
         self.fd, terminal = pty.openpty()
-        tty.setraw(terminal)  # what comes back is the guest's echo, never the terminal's
+        if raw:
+            tty.setraw(terminal)  # what comes back is the guest's echo, never the terminal's
         self.pid = os.fork()
         if not self.pid:
             os.login_tty(terminal)
@@ -103,13 +104,25 @@ class Machine:
         return int(fields[11]) + int(fields[12])
 
 
+MEMORY = "/dev/shm"
+
+
+def remove_what_the_dead_left():
+    """Images of RAM of a test that was killed are memory that nobody gets back."""
+    for path in glob.glob(f"{MEMORY}/wslx-vm-*-*"):
+        pid = path.split("-")[2]
+        if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 class Work:
     """A directory for sockets, disks and a store of its own; one in memory for images of RAM."""
 
     def __enter__(self):
+        remove_what_the_dead_left()
         self.path = tempfile.mkdtemp(prefix="wslx-vm-")
         os.environ["WSLX_HOME"] = self / "store"
-        self.memory = tempfile.mkdtemp(prefix="wslx-vm-", dir="/dev/shm")
+        self.memory = tempfile.mkdtemp(prefix=f"wslx-vm-{os.getpid()}-", dir=MEMORY)
         os.environ["XDG_RUNTIME_DIR"] = self.memory
         return self
 
@@ -133,8 +146,8 @@ def snap(socket, name, *more):
     return json.loads(done.stdout)["pause_ms"]
 
 
-def restore(name, *more, patience=240):
-    return Machine(["restore", "vm", "--name", name, *more], patience=patience)
+def restore(name, *more, patience=240, raw=True):
+    return Machine(["restore", "vm", "--name", name, *more], patience=patience, raw=raw)
 
 
 def run(tests):

@@ -59,6 +59,30 @@ def ten_restores_run_side_by_side():
     return f"{dirty / 10 / 1024:.1f} MiB private each"
 
 
+def lines_arrive_whenever_the_snapshot_was_taken(rounds=200):
+    """In the guest's read(), in its interrupt handlers, while it echoes or answers, in its HLT."""
+    rng = random.Random(11)
+    with Work() as w:
+        m, socket = echoing(w)
+        m.send(ECHO)
+        for n in range(rounds):
+            m.send(f"line {n}\n")
+            if n % 3:
+                time.sleep(rng.uniform(0, 0.006))  # anywhere on the line's way
+            else:
+                m.expect(f"<line {n}>")
+            snap(socket, "s", "--replace")
+            # Typed at once, and to a guest that may still be busy with the other line.
+            r = restore("s", patience=30)
+            r.send(f"clone {n}\n")
+            r.expect(f"<clone {n}>")
+            r.leave()
+            if n % 3:
+                m.expect(f"<line {n}>")
+        m.leave()
+    return f"{rounds} snapshots"
+
+
 def a_restored_machine_can_be_snapped_again():
     with Work() as w:
         m, socket = echoing(w)
@@ -231,6 +255,7 @@ if __name__ == "__main__":
     run([
         a_live_snapshot_goes_on_twice,
         ten_restores_run_side_by_side,
+        lines_arrive_whenever_the_snapshot_was_taken,
         a_restored_machine_can_be_snapped_again,
         clones_have_the_right_time_and_different_random_numbers,
         a_kernel_that_knows_generations_reseeds_itself,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=either */
+/* zoo: expect=either hidden=yes */
 /* inotify with events that nobody has read yet: they are kept, or the snapshot is refused. */
 #include "zoo.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=either */
+/* zoo: expect=either hidden=yes */
 /* A file whose opened name is gone while another hard link exists: writes must reach that link. */
 #include "zoo.h"
 

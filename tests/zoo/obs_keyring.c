@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=either needs=root unprivileged=no */
+/* zoo: expect=either needs=root unprivileged=no hidden=yes */
 /* A session keyring of its own with a key: found again, or refused. */
 #include "zoo.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=either */
+/* zoo: expect=either hidden=yes */
 /* A process confined by Landlock: confined again after a restore, or refused; never set free. */
 #include "zoo.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=restore unprivileged=obstacle */
+/* zoo: expect=restore */
 /* A pty in line mode: whole lines and a line begun wait for the reader, the end of file too. */
 #include "zoo.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zoo: expect=either */
+/* zoo: expect=either hidden=yes */
 /* A working directory that was removed, and a descriptor of a removed directory. */
 #include "zoo.h"
 

@@ -16,10 +16,11 @@
  *
  * The comment on the first lines of a program is read by the runner:
  *
- *	zoo: expect=restore|obstacle|either  needs=root  unprivileged=no  skip=MODE,MODE
+ *	zoo: expect=restore|obstacle|either  needs=root  unprivileged=no  skip=MODE,MODE  hidden=yes
  *
  * restore: a snapshot and its restore succeed. obstacle: the snapshot is refused with exit code 3
  * and a sentence, and the program goes on unharmed. either: one of the two, but nothing else.
+ * hidden: /proc does not tell which; a program must be asked.
  */
 #ifndef WSLX_ZOO_H
 #define WSLX_ZOO_H
