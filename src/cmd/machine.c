@@ -219,17 +219,6 @@ static int say_outcome(struct session *s, enum vm_outcome outcome)
 	return EXIT_FAILED;
 }
 
-/* A kernel without Landlock leaves the machine process able to open what its user can. */
-static int confine(const struct shares *shares, struct err *e)
-{
-	bool any = shares->servers[0] != NULL;
-	int r = any ? p9_confine(shares->servers, VM_SHARES_MAX) : 0;
-
-	if (r && r != -ENOSYS && r != -EOPNOTSUPP)
-		return err_set(e, r, "confining the machine to its shares");
-	return vm_sandbox(any, e);
-}
-
 int session_run(struct session *s, bool stats)
 {
 	enum vm_outcome outcome;
@@ -242,7 +231,7 @@ int session_run(struct session *s, bool stats)
 	vm_watch_input(s->vm, 0, on_input, s);
 	resize(s);
 	raw_terminal();
-	if (confine(&s->shares, &e)) {
+	if (shares_confine(&s->shares, &e)) {
 		restore_terminal();
 		return say_error(&e);
 	}

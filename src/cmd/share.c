@@ -96,6 +96,27 @@ int shares_attach(struct shares *s, struct vm_config *config, struct err *e)
 	return r;
 }
 
+void shares_add_word(struct buf *out, const char *word)
+{
+	if (out->len)
+		buf_add_byte(out, ' ');
+	for (; *word; word++) {
+		if (*word == ' ' || *word == '\\')
+			buf_add_byte(out, '\\');
+		buf_add_byte(out, (uint8_t)*word);
+	}
+}
+
+int shares_confine(const struct shares *s, struct err *e)
+{
+	bool any = s->servers[0] != NULL;
+	int r = any ? p9_confine(s->servers, VM_SHARES_MAX) : 0;
+
+	if (r && r != -ENOSYS && r != -EOPNOTSUPP)
+		return err_set(e, r, "confining the machine to its shares");
+	return vm_sandbox(any, e);
+}
+
 void shares_finish(struct shares *s)
 {
 	for (unsigned i = 0; i < VM_SHARES_MAX; i++)

@@ -30,6 +30,14 @@ MUST_CHECK int shares_add(struct shares *s, const char *text, struct err *e);
 MUST_CHECK int shares_attach(struct shares *s, struct vm_config *config, struct err *e);
 /* Add "KEY: VALUE" to what the guest is told; a newline in it is escaped as c2w does. */
 void shares_tell(struct shares *s, const char *key, const char *value);
+/* As an argument of a command: spaces and backslashes are escaped. */
+void shares_add_word(struct buf *out, const char *word);
+/**
+ * shares_confine() - give up privileges and everything but the shares, before the guest runs
+ *
+ * A kernel without Landlock leaves a machine that has shares able to open what its user can.
+ */
+MUST_CHECK int shares_confine(const struct shares *s, struct err *e);
 void shares_finish(struct shares *s);
 
 #endif
