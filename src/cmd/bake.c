@@ -9,6 +9,7 @@
 
 #include "cmd/bake-machine.h"
 #include "cmd/kernel.h"
+#include "cmd/machine.h"
 #include "flow/own-disk.h"
 #include "flow/vm.h"
 #include "oci/rootfs.h"
@@ -148,8 +149,10 @@ static void write_image(struct bake *b, struct buf *out)
 {
 	const struct rootfs_config *c = &b->image.config;
 	const char *cmd = arg_value(b->args, "cmd");
+	AUTO(text) char *hostname = machine_name_of(arg_value(b->args, "name"));
 	struct shares lines = {0};
 
+	shares_tell(&lines, "h", hostname);
 	if (cmd) {
 		shares_tell(&lines, "c", cmd);
 	} else {

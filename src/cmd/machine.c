@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
@@ -168,6 +169,20 @@ int session_share(struct session *s, const struct args *args, struct err *e)
 	return r;
 }
 
+int session_restore(struct session *s, struct vm_config *config, const struct opened_vm *from,
+		    struct err *e)
+{
+	config->ram_bytes = from->ram_bytes;
+	config->ram_fd = from->ram_fd;
+	for (unsigned i = 0; i < from->n_disks; i++) {
+		s->control.disk[i] = from->disk[i];
+		config->disk[i] = from->disk[i].disk;
+	}
+	s->control.n_disks = config->n_disks = from->n_disks;
+	s->vm = vm_create(config, e);
+	return s->vm ? vm_load(s->vm, from->state, NULL, e) : e->code;
+}
+
 void session_finish(struct session *s)
 {
 	vm_destroy(s->vm);
@@ -175,6 +190,15 @@ void session_finish(struct session *s)
 	free(s->socket);
 	if (s->lock >= 0)
 		close(s->lock);
+}
+
+char *machine_name_of(const char *snapshot)
+{
+	const char *slash = strrchr(snapshot, '/');
+	char *name = xstrdup(slash ? slash + 1 : snapshot);
+
+	name[strcspn(name, ":@+")] = '\0';
+	return name;
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */

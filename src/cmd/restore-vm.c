@@ -46,17 +46,8 @@ static int run(struct args *args)
 	store_close(store);
 	if (!r)
 		r = attach_shares(args, &s, &from, &config, &e);
-	if (!r) {
-		config.ram_bytes = from.ram_bytes;
-		config.ram_fd = from.ram_fd;
-		for (unsigned i = 0; i < from.n_disks; i++) {
-			s.control.disk[i] = from.disk[i];
-			config.disk[i] = from.disk[i].disk;
-		}
-		s.control.n_disks = config.n_disks = from.n_disks;
-		s.vm = vm_create(&config, &e);
-		r = s.vm ? vm_load(s.vm, from.state, NULL, &e) : e.code;
-	}
+	if (!r)
+		r = session_restore(&s, &config, &from, &e);
 	code = r ? say_error(&e) : session_run(&s, arg_is_set(args, "stats"));
 	session_finish(&s);
 	opened_vm_finish(&from);

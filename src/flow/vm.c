@@ -453,9 +453,11 @@ static int restore_disk(struct store *store, const struct disk_rec *rec, struct 
 static int open_parts(struct store *store, struct store_reader *reader, struct opened_vm *o,
                       struct err *e)
 {
+	const char *at = store_meta_label(store_reader_meta(reader), "machine.state");
 	struct vm_snapshot snapshot;
 	int r;
 
+	o->at_barrier = at && !strcmp(at, "barrier");
 	if (strcmp(store_reader_meta(reader)->kind, "vm"))
 		return err_say(e, -EINVAL, "this is a snapshot of kind \"%s\", not of a machine",
 		               store_reader_meta(reader)->kind);

@@ -46,6 +46,7 @@ struct opened_vm {
 	int ram_fd; /* flat image of RAM, open for reading */
 	struct control_disk disk[VM_DISKS_MAX];
 	unsigned n_disks;
+	bool at_barrier;   /* it was baked, and waits there */
 	unsigned n_shares; /* that the machine was started with; the caller brings as many */
 };
 

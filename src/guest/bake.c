@@ -291,11 +291,14 @@ int bake_run(char *image, int agent)
 	static struct plan before, after;
 	const char *shell;
 	pid_t child = -1;
-	int gate = -1;
+	int gate = -1, status;
 	char *info;
 
 	raise_loopback();
 	take_lines(&before, image);
+	/* A shell notes the name for its prompt when it starts. */
+	if (before.hostname && sethostname(before.hostname, strlen(before.hostname)))
+		complain("set", "hostname");
 	shell = shell_of(&before);
 	if (shell)
 		gate = start_shell(&before, shell, &child);
@@ -323,10 +326,15 @@ int bake_run(char *image, int agent)
 		if (child > 0) {
 			kill(child, SIGKILL);
 			waitpid(child, NULL, 0);
+			/* The end of a session hangs its terminal up. */
+			open_console();
 		}
 		child = start_command(&after);
 	}
 	if (gate >= 0)
 		close(gate);
-	return child < 0 ? 127 : wait_for(child);
+	status = child < 0 ? 127 : wait_for(child);
+	/* The kernel's farewell would stand on the user's terminal. */
+	write_whole("/proc/sys/kernel/printk", "0\n", 2, 0644);
+	return status;
 }

@@ -25,6 +25,8 @@
 
 /* Say on the kernel log what went wrong; there may be no console yet. */
 void complain(const char *what, const char *about);
+/* Have the machine's console as standard input and outputs. */
+void open_console(void);
 /* Make @dir, which holds a whole file system, the root; /dev, /proc, /sys and /run come along. */
 bool enter_root(const char *dir);
 /* Wait for @child, reaping all others. Return: its exit status as a shell has it. */

@@ -48,8 +48,11 @@ char *read_whole(const char *path, size_t *len)
 bool write_whole(const char *path, const char *data, size_t len, unsigned mode)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-	bool ok = fd >= 0 && write(fd, data, len) == (ssize_t)len && !fchmod(fd, mode);
+	bool ok = fd >= 0 && write(fd, data, len) == (ssize_t)len;
 
+	/* Whatever the umask was; a file of the kernel's keeps its own mode. */
+	if (ok)
+		fchmod(fd, mode);
 	if (fd >= 0)
 		close(fd);
 	if (!ok)

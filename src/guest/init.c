@@ -117,7 +117,7 @@ static bool read_option(const char *key, char *out, size_t size)
 }
 
 /* The machine's console: the virtio one when its driver is there, the kernel's own if not. */
-static void open_console(void)
+void open_console(void)
 {
 	int fd = open("/dev/hvc0", O_RDWR | O_NOCTTY);
 
