@@ -87,9 +87,20 @@ static void say_timeout(struct machine *m, const char *names)
 static void on_agent(void *arg, const char *line)
 {
 	struct machine *m = arg;
+	unsigned status;
 
-	if (m->was_asked && text_starts(line, "busy"))
-		say_timeout(m, line + 4 + (line[4] == ' '));
+	/* Without a space it is our own question: nobody has switched the echo off yet. */
+	if (m->was_asked && text_starts(line, "busy "))
+		say_timeout(m, line + 5);
+	if (sscanf(line, "failed shell %u", &status) == 1) {
+		AUTO(text)
+		char *end = xprintf("ended the image's shell has ended with status %u before its "
+		                    "prompt",
+		                    status);
+
+		say(m, end);
+		vm_stop(m->vm);
+	}
 }
 
 static void on_settled(void *arg)

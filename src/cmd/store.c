@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "cmd/cmd.h"
+#include "flow/own-disk.h"
 #include "flow/vm.h"
 
 /* ---- list --------------------------------------------------------------------------------- */
@@ -177,6 +178,8 @@ static int run_gc(struct args *args)
 		r = store_gc(store, &report, &e);
 	if (!r)
 		r = flow_sweep_ram(store, &memory, &e);
+	if (!r)
+		r = own_disk_sweep(store, &report.bytes, &e);
 	if (r < 0)
 		return say_error(&e);
 	printf("%llu blobs removed, %s freed", (unsigned long long)report.blobs,

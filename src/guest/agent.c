@@ -8,7 +8,7 @@
  * | wake NS SEED    | host  | this machine was restored: the wall clock is NS nanoseconds   |
  * |                 |       | since 1970, SEED is entropy in hexadecimal, used once         |
  * | woke            | guest | clock and random numbers are right again                      |
- * | failed WHAT     | guest | they are not                                                  |
+ * | failed WHAT     | guest | they are not; "shell N": it ended before the barrier          |
  * | exit N          | guest | what PID 1 ran has ended with status N                        |
  * | busy?           | host  | what is running?                                              |
  * | busy WHAT       | guest | names of up to eight processes that are, most of CPU first    |

@@ -151,7 +151,7 @@ static void on_child(int signal)
  * Start the shell and wait until it stands at the gate.
  * Return: our end of the gate; -1 if it has ended instead.
  */
-static int start_shell(struct plan *p, const char *path, pid_t *child)
+static int start_shell(struct plan *p, const char *path, pid_t *child, int agent)
 {
 	const char *slash = strrchr(path, '/');
 	bool bash = !strcmp(slash ? slash + 1 : path, "bash");
@@ -178,9 +178,11 @@ static int start_shell(struct plan *p, const char *path, pid_t *child)
 	gate = open(GATE, O_WRONLY | O_CLOEXEC);
 	signal(SIGCHLD, SIG_DFL);
 	if (gate < 0) {
-		complain("start", path);
+		char line[64];
+
 		kill(*child, SIGKILL);
-		waitpid(*child, NULL, 0);
+		snprintf(line, sizeof(line), "failed shell %d", wait_for(*child));
+		agent_say(agent, line);
 		*child = -1;
 	}
 	return gate;
@@ -301,7 +303,10 @@ int bake_run(char *image, int agent)
 		complain("set", "hostname");
 	shell = shell_of(&before);
 	if (shell)
-		gate = start_shell(&before, shell, &child);
+		gate = start_shell(&before, shell, &child, agent);
+	/* What cannot start now would not later either. */
+	if (shell && gate < 0)
+		return 127;
 	agent_hold(true);
 	barrier();
 	after = before;
