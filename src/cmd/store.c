@@ -178,7 +178,7 @@ static int run_gc(struct args *args)
 		r = store_gc(store, &report, &e);
 	if (!r)
 		r = flow_sweep_ram(store, &memory, &e);
-	if (!r)
+	if (r >= 0)
 		r = own_disk_sweep(store, &report.bytes, &e);
 	if (r < 0)
 		return say_error(&e);

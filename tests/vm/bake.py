@@ -129,11 +129,11 @@ def pauses_between_steps_are_not_the_end():
 
 def a_service_that_polls_is_settled():
     with Work() as w:
-        service = "(while :; do sleep 1; touch /tmp/beat; done) &"
+        service = "(while :; do sleep 1; touch /beat; done) &"
         bake(busybox_image(w / "image", {"Cmd": ["bash"]}, [("bin/bash", SLOW % service)]))
         m = Machine(["run", "m"], patience=60)
         m.expect("# ")
-        m.send("rm -f /tmp/beat; until [ -e /tmp/beat ]; do sleep 0.1; done; e''cho beats\n")
+        m.send("rm -f /beat; until [ -e /beat ]; do sleep 0.1; done; e''cho beats\n")
         m.expect("\nbeats")
         m.leave()
 
@@ -202,7 +202,7 @@ def probe(name):
     m.send("echo @shell $RANDOM$RANDOM; python3 /probe.py; e''cho end\n")
     out = m.expect("\nend")
     m.leave()
-    return dict(re.findall(r"^@(\w+) (.+)$", out, re.M))
+    return dict(re.findall(r"@(\w+) (.+)$", out, re.M))
 
 
 def bake_debian(w):
