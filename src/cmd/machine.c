@@ -62,12 +62,22 @@ static void on_agent(void *arg, const char *line)
 		s->status = status & 0xff;
 }
 
+static void tell_supervisor(struct session *s, char what)
+{
+	/* One that is gone has nothing left to do. */
+	if (s->leave >= 0 && write(s->leave, &what, 1) < 0)
+		vm_stop(s->vm);
+}
+
 static void typed(struct session *s, uint8_t byte)
 {
 	if (s->escape) {
 		s->escape = false;
 		if (byte == 'x') {
-			vm_stop(s->vm);
+			if (s->leave < 0)
+				vm_stop(s->vm);
+			else
+				tell_supervisor(s, LEAVE_ASKED);
 			return;
 		}
 		if (byte == 'p') {
@@ -127,9 +137,14 @@ static int watch_signals(struct session *s, struct err *e)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGWINCH);
-	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	if (s->leave < 0) {
+		sigaddset(&set, SIGTERM);
+		sigaddset(&set, SIGHUP);
+	} else {
+		signal(SIGTERM, SIG_IGN);
+		signal(SIGHUP, SIG_IGN);
+	}
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_IGN); /* the copies that write snapshots */
@@ -142,7 +157,7 @@ static int watch_signals(struct session *s, struct err *e)
 
 void session_config(struct session *s, struct vm_config *config)
 {
-	*s = (struct session){.status = -1, .lock = -1};
+	*s = (struct session){.status = -1, .lock = -1, .leave = -1};
 	config->console = (struct byte_sink){.write = print};
 	config->agent = on_agent;
 	config->agent_arg = s;
@@ -260,6 +275,8 @@ int session_run(struct session *s, bool stats)
 		return say_error(&e);
 	}
 	outcome = vm_run(s->vm);
+	if (outcome == VM_POWER_OFF)
+		tell_supervisor(s, LEAVE_ENDED);
 	restore_terminal();
 	code = say_outcome(s, outcome);
 	if (stats)

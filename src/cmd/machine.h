@@ -7,6 +7,10 @@
 #include "cmd/share.h"
 #include "vm/control.h"
 
+/* What a supervised session tells its supervisor. */
+#define LEAVE_ASKED 'x' /* the user wants to leave */
+#define LEAVE_ENDED 'e' /* the guest has switched itself off */
+
 struct session {
 	struct vm *vm;
 	struct control control;
@@ -14,6 +18,7 @@ struct session {
 	int status;   /* what the guest's command returned, or -1 */
 	char *socket; /* where it listens for requests; NULL: nowhere */
 	int lock;     /* on its name */
+	int leave;    /* -1, or where a supervisor hears LEAVE_*; then hanging up is its business */
 	struct shares shares;
 };
 

@@ -186,7 +186,7 @@ static struct disk *open_frozen(const char *base_path, int *fds, unsigned n, str
 }
 
 /* One line of the machine's answer: "KIND LAYERS PATH". */
-static int add_disk(struct store *store, const char *line, struct control_message *answer,
+static int add_disk(struct store *store, bool local, const char *line, struct control_message *answer,
                     unsigned *next, struct vm_snapshot *snapshot, struct arena *a, struct pages *p,
                     struct err *e)
 {
@@ -213,7 +213,7 @@ static int add_disk(struct store *store, const char *line, struct control_messag
 		rec->base = own;
 	}
 	rec->bytes = d->bytes;
-	r = add_disk_pages(d, rec, a, p, e);
+	r = local && !strcmp(rec->kind, "own") ? 0 : add_disk_pages(d, rec, a, p, e);
 	disk_close(d);
 	return r;
 }
@@ -292,7 +292,7 @@ static int store_machine(struct store *store, const struct snap_vm *what,
 	line = strtok_r(answer->text, "\n", &save);
 	result->pause_ns = line ? strtoull(line, NULL, 10) : 0;
 	while (!r && (line = strtok_r(NULL, "\n", &save)))
-		r = add_disk(store, line, answer, &next, &snapshot, &a, &p, e);
+		r = add_disk(store, what->local, line, answer, &next, &snapshot, &a, &p, e);
 	if (r)
 		return r;
 	snapshot.machine = buf_span(&machine);
@@ -411,6 +411,8 @@ static int restore_own(struct store *store, const struct disk_rec *rec, struct p
 	*path = arena_text(a, file);
 	if (!access(file, F_OK))
 		return 0;
+	if (!rec->runs.count)
+		return err_say(e, -ENOENT, "its disk %s is gone", file);
 	fd = own_disk_begin(store, e);
 	if (fd < 0)
 		return fd;

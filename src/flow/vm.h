@@ -17,6 +17,7 @@ struct snap_vm {
 	const char *name;
 	bool replace;
 	bool small; /* compress for distribution */
+	bool local; /* for this store only: its own disks are named, and not copied */
 	const struct store_label *labels; /* more of them, at most SNAP_LABELS_MAX */
 	unsigned n_labels;
 };
@@ -89,6 +90,23 @@ MUST_CHECK int flow_name_machine(struct store *store, const char *name, char **s
  * Return: 0; -ENOENT if none of that name is running.
  */
 MUST_CHECK int flow_find_machine(struct store *store, const char *name, char **socket,
+                                 struct err *e);
+
+/* Names of the machines that are running, as const char *, in @a. */
+MUST_CHECK int flow_running_machines(struct store *store, struct arena *a, struct list *out,
+                                     struct err *e);
+
+/* ---- distros ------------------------------------------------------------------------------ */
+
+/* The snapshot in which a machine called @distro is kept while it does not run; in @a. */
+const char *flow_saved_name(struct arena *a, const char *distro);
+/**
+ * flow_stop_machine() - end a running machine
+ * @save: keep it under flow_saved_name() first
+ *
+ * Return: 0; if it could not be kept it runs on.
+ */
+MUST_CHECK int flow_stop_machine(struct store *store, const char *distro, bool save,
                                  struct err *e);
 
 #endif
