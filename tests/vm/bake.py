@@ -201,7 +201,8 @@ def probe(name):
     m.expect("# ")
     m.send("echo @shell $RANDOM$RANDOM; python3 /probe.py; e''cho end\n")
     out = m.expect("\nend")
-    m.leave()
+    m.send("exit\n")  # leaving would keep it, and the next would go on with it
+    m.rest()
     return dict(re.findall(r"@(\w+) (.+)$", out, re.M))
 
 
