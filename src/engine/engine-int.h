@@ -215,6 +215,7 @@ struct rtask {
 	pid_t pid; /* as we see it; rec->pid is what it sees itself */
 	struct rthread *threads;
 	size_t n_threads; /* made so far */
+	bool acts; /* its signal actions are there, but for SIGTRAP's */
 };
 
 struct restore {
@@ -258,18 +259,23 @@ void stub_release_init(struct restore *r);
 MUST_CHECK int restore_tree(struct restore *r, int there, struct err *e);
 /* Could this tree be built? Said at dump time already. */
 MUST_CHECK int plan_tree(const struct process_image *im, struct err *e);
-/* Make @creator create a task. @out: the new one, stopped. */
+/* A task that is to be born. */
+struct birth {
+	uint64_t flags, exit_signal; /* as for clone3(2) */
+	uint32_t pid;                /* what it shall see itself as */
+	struct tracee *out;
+};
+/**
+ * remote_births() - make @creator create tasks, which stand still with everything blocked
+ *
+ * Return: 0; negative errno, where those that are there are tracees and the others TRACEE_GONE.
+ */
+MUST_CHECK int remote_births(struct restore *r, struct tracee *creator, const struct birth *births,
+			     size_t n, struct err *e);
+/* One process, of which nothing is blocked. */
 MUST_CHECK int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
 			    uint64_t exit_signal, uint32_t pid, struct tracee *out,
 			    struct err *e);
-/**
- * remote_clone_threads() - make @creator create @n threads
- * @threads: their records are there; the tracees, all stopped, with everything blocked
- * Return: 0; negative errno. @made: how many there are now, in either case.
- */
-MUST_CHECK int remote_clone_threads(struct restore *r, struct tracee *creator, uint64_t flags,
-				    struct rthread *threads, size_t n, size_t *made,
-				    struct err *e);
 /* One call in a stub, with two arguments and zeros. */
 MUST_CHECK int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e,
 			  long nr, uint64_t a, uint64_t b);

@@ -246,7 +246,7 @@ static int set_layout(struct builder *b, const struct mm_rec *mm, struct err *e)
 			return ret;
 		map.exe_fd = (uint32_t)there;
 	}
-	ret = flush(b, e);
+	ret = room(b, mm->auxv.len + sizeof(map) + 16, e);
 	if (ret < 0)
 		return ret;
 	map.auxv = (void *)(uintptr_t)remote_in(&b->in, mm->auxv.data, mm->auxv.len);
@@ -333,8 +333,8 @@ static int finish_mm(struct builder *b, const struct mm_rec *mm, struct err *e)
 	if (ret < 0)
 		return ret;
 	if (mm->thp_disable)
-		CALL(b, e, "PR_SET_THP_DISABLE", 0, SYS_prctl, U(PR_SET_THP_DISABLE), U(1), U(mm->thp_disable & ~1u),
-		     U(0), U(0));
+		CALL(b, e, "PR_SET_THP_DISABLE", 0, SYS_prctl, U(PR_SET_THP_DISABLE), U(1),
+		     U(mm->thp_disable & ~1u), U(0), U(0));
 	if (mm->memory_merge)
 		CALL(b, e, "PR_SET_MEMORY_MERGE", 0, SYS_prctl, U(PR_SET_MEMORY_MERGE), U(1), U(0),
 		     U(0), U(0));

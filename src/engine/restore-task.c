@@ -53,7 +53,8 @@ static int make_threads(struct restore *r, struct rtask *t, struct err *e)
 		struct rthread *next = &t->threads[t->n_threads];
 		struct rthread *creator = creator_for(t, next->rec);
 		uint64_t flags = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
-		size_t n = 1, made;
+		size_t n = 1;
+		struct birth *births;
 		int ret;
 
 		flags |= creator->rec->table == next->rec->table ? CLONE_FILES : 0;
@@ -64,8 +65,14 @@ static int make_threads(struct restore *r, struct rtask *t, struct err *e)
 		       creator_for(t, next[n].rec) == creator && flags & CLONE_FILES &&
 		       flags & CLONE_FS)
 			n++;
-		ret = remote_clone_threads(r, &creator->tracee, flags, next, n, &made, e);
-		t->n_threads += made;
+		births = xalloc(n * sizeof(*births));
+		for (size_t i = 0; i < n; i++)
+			births[i] = (struct birth){.flags = flags,
+						   .pid = next[i].rec->tid,
+						   .out = &next[i].tracee};
+		ret = remote_births(r, &creator->tracee, births, n, e);
+		free(births);
+		t->n_threads += n;
 		if (ret < 0)
 			return err_wrap(e, ret, "threads of process %u", t->rec->pid);
 	}
@@ -247,6 +254,14 @@ static int run_and_drain(struct steps *s, size_t drain, struct err *e)
 	return ret;
 }
 
+static bool has_pending(const struct list *pending, int sig)
+{
+	LIST_EACH(pending, struct siginfo_rec, p)
+		if (((const siginfo_t *)(const void *)p->info.data)->si_signo == sig)
+			return true;
+	return false;
+}
+
 static int queue_pending(struct steps *s, const struct list *pending, const struct task_rec *t,
 			 uint32_t tid, struct err *e)
 {
@@ -351,16 +366,46 @@ static void queue_thread_rights(struct steps *s, const struct thread_rec *rec)
 
 /* ---- a process ----------------------------------------------------------------------------- */
 
-static void queue_actions(struct steps *s, const struct sighand_rec *sh)
+static void queue_actions(struct steps *s, const struct rtask *t)
 {
+	const struct sighand_rec *sh =
+		LIST_AT(&s->r->image->sighands, struct sighand_rec, t->rec->sighand - 1);
+
 	LIST_EACH(&sh->actions, struct action_rec, a) {
 		uint64_t action[4] = {a->handler, a->flags, a->restorer, a->mask};
 
 		/* Those of SIGKILL and SIGSTOP cannot be set, nor differ. */
-		if (a->sig != SIGKILL && a->sig != SIGSTOP)
-			STEP(s, "a signal action", SYS_rt_sigaction, U(a->sig),
-			     remote_in(&s->in, action, sizeof(action)), U(0), U(8));
+		if (a->sig == SIGKILL || a->sig == SIGSTOP || (t->acts && a->sig != SIGTRAP))
+			continue;
+		STEP(s, "a signal action", SYS_rt_sigaction, U(a->sig),
+		     remote_in(&s->in, action, sizeof(action)), U(0), U(8));
 	}
+}
+
+/* Where other threads than the leader have pending signals, which must come after the actions. */
+static int restore_actions_early(struct restore *r, struct rtask *t, struct err *e)
+{
+	struct steps *s;
+	size_t pending = 0;
+	int ret;
+
+	for (size_t i = 1; i < t->n_threads; i++)
+		pending += t->threads[i].rec->pending.count;
+	if (!pending)
+		return 0;
+	s = xalloc(sizeof(*s));
+	s->r = r;
+	ret = remote_begin(&s->in, &t->threads[0].tracee, &r->place, e);
+	if (!ret) {
+		queue_actions(s, t);
+		ret = run_steps(s, e);
+		if (remote_end(&s->in, ret ? NULL : e) < 0 && !ret)
+			ret = -ESRCH;
+	}
+	/* That of SIGTRAP may not have outlived the breakpoint. */
+	t->acts = true;
+	free(s);
+	return ret;
 }
 
 static int make_timer(struct steps *s, const struct posix_timer_rec *t, bool exact_ids,
@@ -444,7 +489,6 @@ static int restore_process(struct steps *s, struct rtask *t, struct err *e)
 	const struct task_rec *rec = t->rec;
 	int ret;
 
-	queue_actions(s, LIST_AT(&s->r->image->sighands, struct sighand_rec, rec->sighand - 1));
 	if (rec->subreaper)
 		STEP(s, "PR_SET_CHILD_SUBREAPER", SYS_prctl, U(PR_SET_CHILD_SUBREAPER), U(1), U(0),
 		     U(0), U(0));
@@ -551,6 +595,36 @@ static int queue_stop_news(struct steps *s, const struct task_rec *parent, struc
 	return 0;
 }
 
+/*
+ * The breakpoint of a batch would make an ignored SIGTRAP a default one and would merge with one
+ * that is pending. @t: of the leader, which sets what its process has; else NULL.
+ */
+static bool breakpoint_would_disturb(const struct restore *r, const struct task_rec *t,
+				     const struct thread_rec *rec)
+{
+	if (has_pending(&rec->pending, SIGTRAP))
+		return true;
+	if (!t)
+		return false;
+	LIST_EACH(&LIST_AT(&r->image->sighands, struct sighand_rec, t->sighand - 1)->actions,
+		  struct action_rec, a)
+		if (a->sig == SIGTRAP && a->handler == (uint64_t)(uintptr_t)SIG_IGN)
+			return true;
+	return has_pending(&t->pending, SIGTRAP);
+}
+
+/* What needs instructions of ours and not only calls. */
+static int run_instructions(struct steps *s, const struct thread_rec *rec, struct err *e)
+{
+	int ret = 0;
+
+	if (xstate_in_use(rec) >> XFEATURE_AMX_TILES & 1)
+		ret = remote_touch_amx(&s->in, e);
+	if (!ret && rec->regs.eflags & EFLAGS_ID)
+		ret = remote_load_flags(&s->in, rec->regs.eflags & (EFLAGS_ID | 2), e);
+	return ret;
+}
+
 /* @last: nobody needs the working page of this address space any more. */
 static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th, bool last,
 			  struct err *e)
@@ -558,7 +632,7 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 	const struct thread_rec *rec = th->rec;
 	const struct mm_rec *mm = LIST_AT(&r->image->mms, struct mm_rec, t->rec->mm - 1);
 	struct steps *s = xalloc(sizeof(*s));
-	bool leader = th == t->threads, quiet;
+	bool leader = th == t->threads, quiet, instructions, trap;
 	int64_t result;
 	size_t drain;
 	int ret = check_rights(r, rec, e);
@@ -570,8 +644,11 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 		free(s);
 		return ret;
 	}
-	/* Where no signal was waiting, nothing comes between draining and the rest: one batch. */
-	quiet = !leader && !rec->pending.count && rec->creds.groups.count <= GROUPS_FEW;
+	instructions = xstate_in_use(rec) >> XFEATURE_AMX_TILES & 1 || rec->regs.eflags & EFLAGS_ID;
+	trap = breakpoint_would_disturb(r, leader ? t->rec : NULL, rec);
+	/* Most threads need nothing between draining and the rest: one batch. */
+	quiet = !leader && !rec->pending.count && rec->creds.groups.count <= GROUPS_FEW &&
+		!instructions && !trap;
 	if (leader)
 		ret = queue_stop_news(s, t->rec, e);
 	drain = queue_drain(s);
@@ -579,6 +656,13 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 	queue_thread_state(s, rec);
 	if (!ret && !quiet)
 		ret = run_and_drain(s, drain, e);
+	if (!ret && instructions)
+		ret = run_instructions(s, rec, e);
+	if (!ret && trap)
+		ret = remote_go_stepwise(&s->in, e);
+	/* Before anything is pending: ignoring a signal takes away what is pending of it. */
+	if (!ret && leader)
+		queue_actions(s, t);
 	if (!ret)
 		ret = queue_pending(s, &rec->pending, t->rec, rec->tid, e);
 	if (!ret && leader)
@@ -595,10 +679,6 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 			STEP(s, "PR_SET_DUMPABLE", SYS_prctl, U(PR_SET_DUMPABLE), U(1));
 		ret = quiet ? run_and_drain(s, drain, e) : run_steps(s, e);
 	}
-	if (!ret && xstate_in_use(rec) >> XFEATURE_AMX_TILES & 1)
-		ret = remote_touch_amx(&s->in, e);
-	if (!ret && rec->regs.eflags & EFLAGS_ID)
-		ret = remote_load_flags(&s->in, rec->regs.eflags & (EFLAGS_ID | 2), e);
 	/* Alone: afterwards its memory may be out of our reach, registers are not. */
 	if (!ret && leader && mm->dumpable != 1)
 		ret = REMOTE_CALL(&s->in, &result, e, SYS_prctl, U(PR_SET_DUMPABLE), U(0));
@@ -632,6 +712,8 @@ int restore_states(struct restore *r, struct err *e)
 		ret = restore_memory_finish(r, t, e);
 		if (!ret)
 			ret = restore_scores(t, e);
+		if (!ret)
+			ret = restore_actions_early(r, t, e);
 		/* The leader last: it sets what a process has once, limits among it. */
 		for (size_t n = t->n_threads; !ret && n--;)
 			ret = restore_thread(r, t, &t->threads[n], !--left[t->rec->mm], e);

@@ -143,80 +143,76 @@ int restore_pid_taken(struct restore *r, pid_t pid, int code, struct err *e)
 		       "pid %d is taken, and nothing tells by whom: restore with --pidns", pid);
 }
 
-static size_t queue_clone(struct remote *in, uint64_t flags, uint64_t exit_signal, uint32_t pid)
+static void queue_birth(struct remote *in, const struct birth *b)
 {
-	int32_t set_tid = (int32_t)pid;
-	struct clone_args args = {.flags = flags,
-				  .exit_signal = exit_signal,
+	int32_t set_tid = (int32_t)b->pid;
+	struct clone_args args = {.flags = b->flags,
+				  .exit_signal = b->exit_signal,
 				  .set_tid = remote_in(in, &set_tid, sizeof(set_tid)),
 				  .set_tid_size = 1};
 
-	return REMOTE_QUEUE(in, SYS_clone3, remote_in(in, &args, sizeof(args)), U(sizeof(args)));
+	REMOTE_QUEUE(in, SYS_clone3, remote_in(in, &args, sizeof(args)), U(sizeof(args)));
+}
+
+/* Those of @todo (indices, @n of them) at once. @n: afterwards how many are still to be born. */
+static int try_births(struct restore *r, struct remote *in, const struct birth *births, size_t *todo,
+		      size_t *n, struct err *e)
+{
+	size_t first_born = in->born.count, tried = 0, left = 0;
+	int ret;
+
+	while (tried < *n && remote_has_room(in, 1, 256))
+		queue_birth(in, &births[todo[tried++]]);
+	ret = remote_run(in, e);
+	/* Those beside one that failed are there, and must end with it. */
+	for (size_t i = 0, born = first_born; born < in->born.count && i < tried; i++) {
+		int adopted;
+
+		if (!ret && remote_result(in, i) < 0)
+			continue;
+		adopted = tracee_adopt(births[todo[i]].out, *LIST_AT(&in->born, pid_t, born++),
+				       ret ? NULL : e);
+		ret = ret ? ret : adopted;
+	}
+	for (size_t i = 0; !ret && i < *n; i++) {
+		if (i < tried && remote_result(in, i) >= 0)
+			continue;
+		if (i < tried)
+			ret = restore_pid_taken(r, (pid_t)births[todo[i]].pid,
+						(int)remote_result(in, i), e);
+		todo[left++] = todo[i];
+	}
+	*n = left;
+	return ret;
+}
+
+int remote_births(struct restore *r, struct tracee *creator, const struct birth *births, size_t n,
+		  struct err *e)
+{
+	size_t *todo;
+	struct remote in;
+	int ret = remote_begin(&in, creator, &r->place, e);
+
+	if (ret < 0)
+		return ret;
+	todo = xalloc(n * sizeof(*todo));
+	for (size_t i = 0; i < n; i++)
+		todo[i] = i;
+	while (!ret && n)
+		ret = try_births(r, &in, births, todo, &n, e);
+	free(todo);
+	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
+		ret = -ESRCH;
+	return ret;
 }
 
 int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags, uint64_t exit_signal,
 		 uint32_t pid, struct tracee *out, struct err *e)
 {
-	struct remote in;
-	int64_t result = -1;
-	int ret = remote_begin(&in, creator, &r->place, e);
+	const struct birth birth = {flags, exit_signal, pid, out};
+	int ret = remote_births(r, creator, &birth, 1, e);
 
-	if (ret < 0)
-		return ret;
-	while (!ret && result < 0) {
-		size_t call = queue_clone(&in, flags, exit_signal, pid);
-
-		ret = remote_run(&in, e);
-		result = ret ? 0 : remote_result(&in, call);
-		if (result < 0)
-			ret = restore_pid_taken(r, (pid_t)pid, (int)result, e);
-	}
-	if (!ret)
-		ret = tracee_adopt(out, *LIST_AT(&in.born, pid_t, 0), e);
-	/* It was born inside of our scope and so with everything blocked. */
-	if (!ret)
-		ret = tracee_set_sigmask(out, 0, e);
-	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
-		ret = -ESRCH;
-	return ret;
-}
-
-int remote_clone_threads(struct restore *r, struct tracee *creator, uint64_t flags,
-			 struct rthread *threads, size_t n, size_t *made, struct err *e)
-{
-	struct remote in;
-	int ret = remote_begin(&in, creator, &r->place, e);
-
-	*made = 0;
-	if (ret < 0)
-		return ret;
-	for (size_t queued = 0, first; !ret && queued < n;) {
-		for (first = queued; queued < n && remote_has_room(&in, 1, 256); queued++)
-			queue_clone(&in, flags, 0, threads[queued].rec->tid);
-		ret = remote_run(&in, e);
-		for (size_t i = first; !ret && i < queued; i++) {
-			pid_t tid = (pid_t)threads[i].rec->tid;
-
-			if (remote_result(&in, i - first) >= 0)
-				continue;
-			ret = restore_pid_taken(r, tid, (int)remote_result(&in, i - first), e);
-			/* The others of this batch are born already: there is no second try. */
-			if (!ret)
-				ret = err_say(e, -EEXIST, "pid %d was taken a moment ago: try again",
-					      tid);
-		}
-		/* Those before one that failed are there, and must end with the others. */
-		for (; *made < in.born.count; ++*made) {
-			int adopted = tracee_adopt(&threads[*made].tracee,
-						   *LIST_AT(&in.born, pid_t, *made),
-						   ret ? NULL : e);
-
-			ret = ret ? ret : adopted;
-		}
-	}
-	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
-		ret = -ESRCH;
-	return ret;
+	return ret ? ret : tracee_set_sigmask(out, 0, e);
 }
 
 int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e, long nr,
@@ -282,6 +278,39 @@ static int found_session(struct walk *w, struct tracee *t, uint32_t pid, struct 
 	return ret || !w->r ? ret : restore_session_tty(w->r, t, pid, e);
 }
 
+/*
+ * Children of @p that nothing but their births makes different, as many as follow each other
+ * from @first on. Their own children are born later.
+ */
+static int births_of(struct walk *w, struct node *p, struct node *const *children, size_t n,
+		     struct err *e)
+{
+	struct birth *births;
+	int ret;
+
+	for (size_t i = 0; i < n; i++) {
+		children[i]->made = true;
+		children[i]->sid = p->sid;
+	}
+	if (!w->r || !n)
+		return 0;
+	births = xalloc(n * sizeof(*births));
+	for (size_t i = 0; i < n; i++) {
+		struct rtask *t = &w->r->tasks[children[i] - w->nodes];
+
+		t->threads[0].rec = leader_of(children[i]->rec);
+		t->n_threads = 1;
+		births[i] = (struct birth){sharing_flags(children[i]->rec, p->rec),
+					   children[i]->rec->exit_signal, children[i]->rec->pid,
+					   &t->threads[0].tracee};
+	}
+	ret = remote_births(w->r, tracee_of(w, p), births, n, e);
+	for (size_t i = 0; !ret && i < n; i++)
+		ret = tracee_set_sigmask(births[i].out, 0, e);
+	free(births);
+	return ret;
+}
+
 /* End a stand-in; its creator takes note, so that no zombie of it is left. */
 static int dismiss(struct walk *w, struct stand_in *s, struct tracee *parent, struct err *e)
 {
@@ -339,26 +368,34 @@ static int make_children(struct walk *w, struct node *p, struct err *e);
 /* Children of @p; @early: only those of the session that it is about to leave. */
 static int make_some(struct walk *w, struct node *p, bool early, struct err *e)
 {
-	for (size_t i = 0; i < w->n; i++) {
-		struct node *c = &w->nodes[i];
-		const struct task_rec *rec = c->rec;
-		int r;
+	struct node **plain = xalloc(w->n * sizeof(struct node *));
+	int r = 0;
 
-		if (c->parent != p || c->made)
-			continue;
-		if (early && (rec->sid == rec->pid || rec->sid != p->sid))
-			continue;
-		if (rec->sid == rec->pid || rec->sid == p->sid)
-			r = birth(w, c, w->r ? tracee_of(w, p) : NULL,
-				  sharing_flags(rec, p->rec), p->sid, e);
-		else
+	for (struct node *c = w->nodes, *end = w->nodes + w->n; !r && c < end; c++) {
+		size_t n = 0;
+
+		/* One after the other, up to one that is born in another session. */
+		for (; c < end; c++) {
+			const struct task_rec *rec = c->rec;
+
+			if (c->parent != p || c->made)
+				continue;
+			if (early && (rec->sid == rec->pid || rec->sid != p->sid))
+				continue;
+			if (rec->sid != rec->pid && rec->sid != p->sid)
+				break;
+			plain[n++] = c;
+		}
+		r = births_of(w, p, plain, n, e);
+		for (size_t i = 0; !r && i < n; i++)
+			r = make_children(w, plain[i], e);
+		if (!r && c < end)
 			r = birth_in_session(w, p, c, e);
-		if (!r)
+		if (!r && c < end)
 			r = make_children(w, c, e);
-		if (r < 0)
-			return r;
 	}
-	return 0;
+	free(plain);
+	return r;
 }
 
 static int make_children(struct walk *w, struct node *p, struct err *e)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which snapshots were restored: `restored/HEX` with the digest of the manifest. The file of a
- * snapshot that was holds the time; that of one that is being restored is empty and locked; an
- * empty one that nobody has locked was left by a restore that was killed, and means nothing.
+ * Which snapshots were restored: `restored/HEX` with the snapshot's id, which stays when the
+ * snapshot is settled and its manifest becomes another. The file of one that was restored holds
+ * the time; that of one that is being restored is empty and locked; an empty one that nobody has
+ * locked was left by a restore that was killed, and means nothing.
  */
 #include "store/parts.h"
 
@@ -17,7 +18,7 @@
 
 struct store_claim {
 	int dir_fd, fd; /* fd: -1 for a copy, which locks nothing before the end */
-	char hex[2 * DIGEST_BYTES + 1];
+	char hex[ID_TEXT_BYTES];
 	bool kept;
 };
 
@@ -103,7 +104,7 @@ int store_claim(struct store *s, const struct store_meta *meta, bool again,
 	int r;
 
 	*c = (struct store_claim){.dir_fd = -1, .fd = -1};
-	snprintf(c->hex, sizeof(c->hex), "%s", meta->digest + strlen("sha256:"));
+	snprintf(c->hex, sizeof(c->hex), "%s", meta->id);
 	r = mark_dir(s, &c->dir_fd, e);
 	if (!r && !again)
 		r = claim_once(c, meta, e);
@@ -152,30 +153,62 @@ void store_claim_end(struct store_claim *c)
 	free(c);
 }
 
-void mark_forget(struct store *s, const struct blob *manifest)
+void mark_forget(struct store *s, const struct entry *entry)
 {
-	char path[128], digest[72];
+	AUTO(arena) struct arena a = {0};
+	AUTO(text) char *path = NULL;
+	struct store_meta meta;
+	struct head head;
 
-	digest_text(digest, manifest->digest);
-	snprintf(path, sizeof(path), "restored/%s", digest + 7);
+	/* The mark of one that is damaged is for gc. */
+	if (head_read(s, entry, &a, &head, &meta, NULL) < 0)
+		return;
+	path = xprintf("restored/%s", meta.id);
 	unlinkat(s->root_fd, path, 0);
+}
+
+static int list_ids(struct store *s, struct arena *a, struct list *out, struct err *e)
+{
+	AUTO(index) struct index x = {0};
+	int r = index_read(s, a, &x, e);
+
+	LIST_EACH (&x.entries, const struct entry, entry) {
+		struct store_meta meta;
+		struct head head;
+
+		if (!r && entry->ours)
+			r = head_read(s, entry, a, &head, &meta, e);
+		if (!r && entry->ours)
+			*LIST_ADD(out, a, char *) = arena_text(a, meta.id);
+	}
+	return r;
 }
 
 int mark_sweep(struct store *s, struct err *e)
 {
+	AUTO(arena) struct arena a = {0};
 	AUTO(fd) int fd = openat(s->root_fd, "restored", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct list ids = {0};
 	struct dirent *it;
 	int r = 0;
 
 	if (!dir)
 		return errno == ENOENT ? 0 : err_set(e, -errno, "store: reading restored");
 	take_fd(&fd);
-	while ((it = readdir(dir)))
-		if (strlen(it->d_name) == 2 * DIGEST_BYTES &&
-		    faccessat(s->blobs_fd, it->d_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
-		    unlinkat(dirfd(dir), it->d_name, 0) < 0)
+	/* A mark could be that of a snapshot which cannot be read now: then all are kept. */
+	if (list_ids(s, &a, &ids, NULL) < 0) {
+		closedir(dir);
+		return 0;
+	}
+	while ((it = readdir(dir))) {
+		bool wanted = strlen(it->d_name) != 2 * ID_BYTES;
+
+		LIST_EACH (&ids, char *, id)
+			wanted |= !strcmp(*id, it->d_name);
+		if (!wanted && unlinkat(dirfd(dir), it->d_name, 0) < 0)
 			r = err_set(e, -errno, "store: removing restored/%s", it->d_name);
+	}
 	closedir(dir);
 	return r;
 }

@@ -42,6 +42,7 @@
 #define WORKERS_MAX 16u
 #define SLOTS_PER_WORKER 8u
 #define STAGE_BYTES (256u << 10) /* with a frame and its cipher text it stays in the L2 cache */
+#define STAGE_ROOM_BYTES ((size_t)STAGE_BYTES + FRAME_BYTES + SEAL_TAG_BYTES)
 #define PUSH_BYTES (4u << 20)
 #define SLOT_BYTES (PAGE_BYTES + FRAME_BYTES) /* the lengths of a trimmed frame stand before it */
 
@@ -67,7 +68,7 @@ struct worker {
 	struct hasher hasher;
 	ZSTD_CCtx *zstd;
 	uint8_t *squeezed; /* FRAME_BYTES: what zstd makes of a frame */
-	uint8_t *stage;    /* STAGE_BYTES and one sealed frame */
+	uint8_t *stage;    /* STAGE_ROOM_BYTES: one more sealed frame than is written at once */
 	size_t staged;
 	uint64_t written;
 	uint64_t pushed;
@@ -181,20 +182,26 @@ static size_t trim_pages(uint8_t *pages, uint32_t n)
 	return TRIM_HEAD_BYTES + (size_t)(to - pages);
 }
 
-static int worker_flush(struct worker *w, struct err *e)
+/*
+ * But for the last of a blob, whole pages are written at page boundaries: the kernel copies those
+ * faster, and touches none twice.
+ */
+static int worker_flush(struct worker *w, bool last, struct err *e)
 {
+	size_t n = last ? w->staged : w->staged / PAGE_BYTES * PAGE_BYTES;
 	int r;
 
-	if (!w->staged)
+	if (!n)
 		return 0;
 	FAULT_STEP("store-page-write", e);
-	r = w->packer->unsettled_bytes ? 0 : hasher_add(&w->hasher, w->stage, w->staged, e);
+	r = w->packer->unsettled_bytes ? 0 : hasher_add(&w->hasher, w->stage, n, e);
 	if (!r)
-		r = write_all(w->fd, w->stage, w->staged, e, "pages");
+		r = write_all(w->fd, w->stage, n, e, "pages");
 	if (r < 0)
 		return r;
-	w->written += w->staged;
-	w->staged = 0;
+	w->written += n;
+	w->staged -= n;
+	memmove(w->stage, w->stage + n, w->staged);
 	if (w->written - w->pushed >= PUSH_BYTES) {
 		push_file(w->fd, w->pushed);
 		w->pushed = w->written;
@@ -271,14 +278,14 @@ static int pack_frame(struct worker *w, struct slot *slot, struct err *e)
 	}
 	done = LIST_ADD(&w->done, &w->arena, struct done);
 	*done = (struct done){.frame = slot->frame, .rec = rec};
-	return w->staged >= STAGE_BYTES ? worker_flush(w, e) : 0;
+	return w->staged >= STAGE_BYTES ? worker_flush(w, false, e) : 0;
 }
 
 static int worker_end(struct worker *w, struct err *e)
 {
 	struct packer *p = w->packer;
 	struct blob *blob = &w->blob.blob;
-	int r = worker_flush(w, e);
+	int r = worker_flush(w, true, e);
 
 	if (r < 0)
 		return r;
@@ -351,7 +358,8 @@ static void worker_finish(struct worker *w)
 	hasher_finish(&w->hasher);
 	ZSTD_freeCCtx(w->zstd);
 	free(w->squeezed);
-	free(w->stage);
+	if (w->stage)
+		munmap(w->stage, STAGE_ROOM_BYTES);
 	arena_finish(&w->arena);
 	os_close(&w->fd);
 }
@@ -373,7 +381,12 @@ static int worker_init(struct worker *w, struct packer *p, struct err *e)
 	    ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, level)))
 		return err_say(e, -ENOMEM, "store: no memory for zstd");
 	w->squeezed = xalloc(FRAME_BYTES);
-	w->stage = xalloc(STAGE_BYTES + FRAME_BYTES + SEAL_TAG_BYTES);
+	w->stage = mmap(NULL, STAGE_ROOM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	                -1, 0);
+	if (w->stage == MAP_FAILED) {
+		w->stage = NULL;
+		return err_set(e, -ENOMEM, "store: %zu bytes for sealed frames", STAGE_ROOM_BYTES);
+	}
 	w->fd = openat(p->dir_fd, w->blob.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (w->fd < 0)
 		return err_set(e, -errno, "store: making a page blob");

@@ -365,7 +365,7 @@ MUST_CHECK int reader_verify(struct store_reader *r, struct store_report *report
 /* ---- mark.c ---------------------------------------------------------------------------- */
 
 /* A snapshot goes, and with it the mark that says that it was restored. */
-void mark_forget(struct store *s, const struct blob *manifest);
+void mark_forget(struct store *s, const struct entry *entry);
 /* Remove the marks of snapshots that are gone; the lock is held exclusively. */
 MUST_CHECK int mark_sweep(struct store *s, struct err *e);
 

@@ -20,9 +20,9 @@
  *	4. replaces index.json, whose entry keeps its name and its generation;
  *	5. removes what only the old manifest led to, so the names in blobs/sealed/.
  *
- * A crash before 4 leaves the unsettled snapshot whole, one after it the settled one, and gc removes
- * the rest. Two that settle the same snapshot do the work twice, which is harmless, and neither waits
- * for the other, of whom one may have no CPU time.
+ * A crash before 4 leaves the unsettled snapshot whole, one after it the settled one, and gc
+ * removes the rest. Two that settle the same snapshot do the work twice, which is harmless, and
+ * neither waits for the other, of whom one may have no CPU time.
  */
 #include "store/parts.h"
 
@@ -278,7 +278,7 @@ static int settle(struct store *s, const char *name, bool idle, struct err *e)
 
 	if (r < 0)
 		return r;
-	LIST_EACH (&x.entries, const struct entry, it) {
+	LIST_EACH(&x.entries, const struct entry, it) {
 		struct err why = {0};
 
 		if (!it->unsettled || !it->name || (name && strcmp(name, it->name)))

@@ -264,7 +264,7 @@ int store_remove(struct store *s, const char *name, struct err *e)
 		return r;
 	LIST_EACH (&x.entries, const struct entry, it)
 		if (it->name && it->ours && !strcmp(it->name, name))
-			mark_forget(s, &it->manifest);
+			mark_forget(s, it);
 	/* The name is gone, which is what was asked; a blob that stays is for gc. */
 	(void)!sweep_blobs(s, &blobs, NULL, NULL);
 	return 0;

@@ -277,7 +277,7 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 	}
 	LIST_EACH (&x.entries, const struct entry, it)
 		if (it->name && !strcmp(it->name, name))
-			mark_forget(s, &it->manifest);
+			mark_forget(s, it);
 	/* The snapshot is safe; what this cannot remove of the old one is for gc. */
 	if (old_blobs.count)
 		(void)!sweep_blobs(s, &old_blobs, NULL, NULL);

@@ -24,6 +24,7 @@
 
 #define CALLS_AT PAGE_BYTES
 #define CALLS_MAX 1000
+#define CALLS_FEW 64 /* what most scopes can do with */
 #define DATA_AT (CALLS_AT + (CALLS_MAX + 1) * sizeof(struct call))
 #define DATA_MAX (REMOTE_PAGE_BYTES - DATA_AT)
 
@@ -158,8 +159,10 @@ static int enter_call(struct remote *r, const struct call *c, struct err *e)
 	return ret;
 }
 
-/* From wherever it stands into a stop inside signal delivery, where the kernel decides about
- * restarts. It executes no instruction on the way. */
+/*
+ * From wherever it stands into a stop inside signal delivery, where the kernel decides about
+ * restarts. It executes no instruction on the way.
+ */
 static int go_to_signal_delivery(struct remote *r, struct err *e)
 {
 	r->in_syscall_stop = false;
@@ -272,7 +275,8 @@ int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *
 
 	assert(t->state == TRACEE_STOPPED);
 	*r = (struct remote){.t = t, .place = *place, .saved = t->regs, .page = place->page};
-	r->calls = xalloc((CALLS_MAX + 1) * sizeof(*r->calls));
+	r->cap_calls = CALLS_FEW;
+	r->calls = xalloc(r->cap_calls * sizeof(*r->calls));
 	ret = tracee_get_sigmask(t, &r->saved_mask, e);
 	if (ret < 0)
 		goto fail;
@@ -341,6 +345,10 @@ size_t remote_queue(struct remote *r, long nr, int n_args, ...)
 	va_list ap;
 
 	assert(r->n_calls < CALLS_MAX);
+	if (r->n_calls + 1 == r->cap_calls) { /* one stays free, for the end */
+		r->cap_calls = CALLS_MAX + 1;
+		r->calls = xrealloc(r->calls, r->cap_calls * sizeof(*r->calls));
+	}
 	c = &r->calls[r->n_calls];
 	*c = (struct call){.nr = nr};
 	va_start(ap, n_args);
@@ -450,8 +458,14 @@ int remote_run(struct remote *r, struct err *e)
 
 int64_t remote_result(const struct remote *r, size_t index)
 {
-	assert(index < CALLS_MAX);
+	assert(index < r->cap_calls);
 	return r->calls[index].result;
+}
+
+int remote_go_stepwise(struct remote *r, struct err *e)
+{
+	r->stepwise = true;
+	return tracee_set_sigmask(r->t, MASK_ALL, e);
 }
 
 /* ---- single instructions ------------------------------------------------------------------ */

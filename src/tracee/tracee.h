@@ -149,7 +149,7 @@ struct remote {
 	bool in_syscall_stop;
 	struct list born; /* pid_t: what was made here (PTRACE_EVENT_FORK, _VFORK, _CLONE), in order */
 	struct call *calls; /* queued */
-	size_t n_calls;
+	size_t n_calls, cap_calls;
 	struct buf data;  /* goes behind the calls */
 	struct list outs; /* struct remote_out: what to copy back */
 	struct arena arena;
@@ -190,6 +190,9 @@ bool remote_has_room(const struct remote *r, size_t calls, size_t data_bytes);
 /* Run what is queued. Results stay until the next remote_queue(). */
 MUST_CHECK int remote_run(struct remote *r, struct err *e);
 int64_t remote_result(const struct remote *r, size_t index);
+
+/* From here on without breakpoints, whose SIGTRAP the task may see by now. */
+MUST_CHECK int remote_go_stepwise(struct remote *r, struct err *e);
 
 /*
  * Two things that no system call does, for a stub (never for a task that is being asked):

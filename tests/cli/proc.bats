@@ -108,7 +108,7 @@ marks() {
 @test "gc removes the marks of snapshots that are gone, and no others" {
 	snapshot one
 	restore --name one
-	touch "$WSLX_HOME/restored/$(printf '0%.0s' {1..64})"
+	touch "$WSLX_HOME/restored/$(printf '0%.0s' {1..32})"
 	"$WSLX" gc
 	[ "$(marks)" -eq 1 ]
 }

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 
 static struct content keep, old, fresh;
+static uint64_t unsettled_bytes; /* of the options that old and fresh are written with */
 
 static void make_contents(void)
 {
@@ -29,14 +30,15 @@ typedef int action(struct store *s, struct err *e);
 
 static int commit_new(struct store *s, struct err *e)
 {
-	const struct store_options options = {.workers = 1};
+	const struct store_options options = {.workers = 1, .unsettled_bytes = unsettled_bytes};
 
 	return commit(s, "new", &fresh, &options, e);
 }
 
 static int replace_old(struct store *s, struct err *e)
 {
-	const struct store_options options = {.workers = 1, .replace = true};
+	const struct store_options options = {
+		.workers = 1, .replace = true, .unsettled_bytes = unsettled_bytes};
 
 	return commit(s, "it", &fresh, &options, e);
 }
@@ -44,6 +46,11 @@ static int replace_old(struct store *s, struct err *e)
 static int remove_old(struct store *s, struct err *e)
 {
 	return store_remove(s, "it", e);
+}
+
+static int settle_old(struct store *s, struct err *e)
+{
+	return store_settle(s, "it", e);
 }
 
 static int collect(struct store *s, struct err *e)
@@ -136,8 +143,10 @@ static char *make_victim(void)
 	AUTO(store) struct store *s = open_store(root);
 	struct err e = {0};
 
+	const struct store_options options = {.unsettled_bytes = unsettled_bytes};
+
 	must(commit(s, "keep", &keep, NULL, &e), &e);
-	must(commit(s, "it", &old, NULL, &e), &e);
+	must(commit(s, "it", &old, &options, &e), &e);
 	return root;
 }
 
@@ -186,8 +195,9 @@ static void die_at(const char *root, const char *point, action *what)
 		/* As it was, for the next death. */
 		if (compare(s, "new", &fresh, &e) == 0)
 			must(store_remove(s, "new", &e), &e);
-		if (compare(s, "it", &old, &e) != 0) {
-			const struct store_options options = {.replace = true};
+		if (unsettled_bytes || compare(s, "it", &old, &e) != 0) {
+			const struct store_options options = {.replace = true,
+			                                      .unsettled_bytes = unsettled_bytes};
 
 			must(commit(s, "it", &old, &options, &e), &e);
 		}
@@ -205,6 +215,11 @@ static const char *const commit_points[] = {
 static const char *const remove_points[] = {
 	"store-index-write",   "store-index-sync",  "store-index-rename",
 	"store-root-dir-sync", "store-blob-unlink",
+};
+static const char *const settle_points[] = {
+	"store-settle-hash",    "store-settle-manifest", "store-settle-link",
+	"store-blobs-dir-sync", "store-index-write",     "store-index-sync",
+	"store-index-rename",   "store-root-dir-sync",   "store-blob-unlink",
 };
 static const char *const gc_points[] = {"store-gc-leftover", "store-blob-unlink"};
 
@@ -245,6 +260,31 @@ static void a_gc_that_dies_takes_no_snapshot_along(void)
 	remove_tree(root);
 }
 
+static void a_settling_that_dies_leaves_the_snapshot_whole(void)
+{
+	AUTO(text) char *root = NULL;
+
+	unsettled_bytes = 1;
+	root = make_victim();
+	for (size_t i = 0; i < ARRAY_LEN(settle_points); i++)
+		die_at(root, settle_points[i], settle_old);
+	/* gc settles as well. */
+	for (size_t i = 0; i < ARRAY_LEN(settle_points); i++)
+		die_at(root, settle_points[i], collect);
+	remove_tree(root);
+	unsettled_bytes = 0;
+}
+
+static void the_same_holds_for_what_is_not_settled(void)
+{
+	unsettled_bytes = 1;
+	a_commit_that_dies_leaves_old_or_new();
+	a_replacement_that_dies_leaves_old_or_new();
+	a_removal_that_dies_leaves_all_or_nothing();
+	a_gc_that_dies_takes_no_snapshot_along();
+	unsettled_bytes = 0;
+}
+
 static void a_first_use_that_dies_can_be_repeated(void)
 {
 	static const char *const points[] = {
@@ -268,7 +308,7 @@ static void a_first_use_that_dies_can_be_repeated(void)
 			ok(compare(s, "it", &old, &e) == 0, "%s: %s", fault, e.text);
 			ok(store_gc(s, &report, &e) == 0, "%s: %s", fault, e.text);
 			find_files(root, &a, &files);
-			LIST_EACH (&files, char *, path)
+			LIST_EACH(&files, char *, path)
 				ok(!strstr(*path, "key.new"), "%s left %s", fault, *path);
 			store_close(s);
 			remove_tree(root);
@@ -315,6 +355,30 @@ static void a_step_that_fails_leaves_the_store_as_it_was(void)
 			fail_at(root, commit_points[i], commit_new);
 	}
 	remove_tree(root);
+}
+
+static void a_settling_that_fails_is_told_and_can_be_repeated(void)
+{
+	struct err e = {0};
+
+	unsettled_bytes = 1;
+	for (size_t i = 0; i < ARRAY_LEN(settle_points); i++) {
+		AUTO(text) char *root = make_victim();
+		AUTO(store) struct store *s = NULL;
+		/* Blobs that stay are gc's, and no failure. */
+		bool told = strcmp(settle_points[i], "store-blob-unlink") != 0;
+		int status = in_child(root, settle_points[i], settle_old);
+
+		ok(WIFEXITED(status) && WEXITSTATUS(status) == told, "%s: status %x",
+		   settle_points[i], status);
+		s = open_store(root);
+		ok(compare(s, "it", &old, &e) == 0, "%s: %s", settle_points[i], e.text);
+		ok(store_settle(s, NULL, &e) == 0, "%s: %s", settle_points[i], e.text);
+		ok(compare(s, "it", &old, &e) == 0, "%s: %s", settle_points[i], e.text);
+		is_clean_after_gc(root, s, settle_points[i]);
+		remove_tree(root);
+	}
+	unsettled_bytes = 0;
 }
 
 static void a_snapshot_that_may_not_be_durable_is_told(void)
@@ -479,10 +543,11 @@ static int read_often(struct store *s, struct err *e)
 /* A name that comes and goes is always one of its two contents, or not there. */
 static int replace_often(struct store *s, struct err *e)
 {
-	const struct store_options options = {.replace = true};
+	struct store_options options = {.replace = true};
 	int r = 0;
 
 	for (int i = 0; i < 20 && !r; i++) {
+		options.unsettled_bytes = (uint64_t)i % 3;
 		r = commit(s, "changing", i % 2 ? &old : &fresh, &options, e);
 		if (!r && i % 5 == 4)
 			r = store_remove(s, "changing", e);
@@ -490,10 +555,20 @@ static int replace_often(struct store *s, struct err *e)
 	return r;
 }
 
+static int settle_often(struct store *s, struct err *e)
+{
+	int r = 0;
+
+	for (int i = 0; i < 200 && !r; i++)
+		r = store_settle(s, NULL, e);
+	return r;
+}
+
 static void many_processes_do_not_disturb_each_other(void)
 {
-	static action *const actions[] = {commit_often, commit_often, collect_often, commit_often,
-	                                  read_often,   read_often,   replace_often};
+	static action *const actions[] = {commit_often,  commit_often, collect_often,
+	                                  commit_often,  read_often,   read_often,
+	                                  replace_often, settle_often, settle_often};
 	AUTO(text) char *root = make_victim();
 	struct store_report report;
 	struct store *s;
@@ -563,8 +638,11 @@ int main(void)
 	RUN(a_replacement_that_dies_leaves_old_or_new);
 	RUN(a_removal_that_dies_leaves_all_or_nothing);
 	RUN(a_gc_that_dies_takes_no_snapshot_along);
+	RUN(a_settling_that_dies_leaves_the_snapshot_whole);
+	RUN(the_same_holds_for_what_is_not_settled);
 	RUN(a_first_use_that_dies_can_be_repeated);
 	RUN(a_step_that_fails_leaves_the_store_as_it_was);
+	RUN(a_settling_that_fails_is_told_and_can_be_repeated);
 	RUN(a_snapshot_that_may_not_be_durable_is_told);
 	RUN(a_full_disk_leaves_the_store_as_it_was);
 	RUN(a_file_size_limit_leaves_the_store_as_it_was);

@@ -9,6 +9,7 @@
 
 /* Two snapshots of equal sizes, so that their blobs differ in nothing but their content. */
 static struct content one, two;
+static uint64_t unsettled_bytes; /* of the options that they are written with */
 
 struct outcome {
 	unsigned tried;
@@ -36,6 +37,7 @@ static char *make_victim(void)
 {
 	static const struct store_label label = {"host.kernel", "6.18"};
 	const struct store_meta meta = {.labels = &label, .n_labels = 1, .created_ns = 1};
+	const struct store_options options = {.unsettled_bytes = unsettled_bytes};
 	const struct content *contents[] = {&one, &two};
 	static const char *const names[] = {"one", "two"};
 	char *root = make_folder();
@@ -46,7 +48,7 @@ static char *make_victim(void)
 		AUTO(store_writer) struct store_writer *w = NULL;
 		struct page_sink *sink;
 
-		must(store_writer_begin(s, "proc", NULL, &w, &e), &e);
+		must(store_writer_begin(s, "proc", &options, &w, &e), &e);
 		sink = store_writer_sink(w);
 		must(sink->write(sink, contents[i]->pages.data, PAGES, &e), &e);
 		must(store_writer_commit(w, names[i], span_of_text(contents[i]->state), &meta, &e),
@@ -423,6 +425,15 @@ static void the_digests_and_macs_are_the_published_ones(void)
 
 /* ---- frame tables ---------------------------------------------------------------------- */
 
+static void the_same_holds_before_a_snapshot_is_settled(void)
+{
+	unsettled_bytes = 1;
+	every_changed_byte_is_refused_or_harmless();
+	every_cut_or_grown_file_is_refused();
+	every_exchanged_or_missing_file_is_refused();
+	unsettled_bytes = 0;
+}
+
 static int parse_table(const struct frame_rec *frames, size_t n, uint64_t pages,
                        const uint64_t *blobs, size_t n_blobs)
 {
@@ -449,11 +460,21 @@ static void a_frame_table_that_contradicts_itself_is_refused(void)
 		{.present = 3, .bytes = 2 * PAGE_BYTES + 16},
 		{0},
 		{.present = 1, .bytes = 100, .blob = 1, .codec = FRAME_ZSTD},
+		{.present = 1, .bytes = TRIM_HEAD_BYTES + 17, .blob = 1, .codec = FRAME_TRIMMED},
 	};
 	const uint64_t blobs[] = {2 * PAGE_BYTES + 16, 100, 0};
-	struct frame_rec bad[3];
+	const uint64_t more[] = {2 * PAGE_BYTES + 16, 100 + TRIM_HEAD_BYTES + 17};
+	struct frame_rec bad[4];
 
 	ok(parse_table(good, 3, 65, blobs, 2) == 0);
+	ok(parse_table(good, 4, 97, more, 2) == 0);
+	memcpy(bad, good, sizeof(bad));
+	bad[3].bytes--;
+	ok(parse_table(bad, 4, 97, (uint64_t[]){more[0], more[1] - 1}, 2) == -EBADMSG,
+	   "a trimmed frame without a page");
+	bad[3].bytes = PAGE_BYTES + 16;
+	ok(parse_table(bad, 4, 97, (uint64_t[]){more[0], 100 + PAGE_BYTES + 16}, 2) == -EBADMSG,
+	   "a trimmed frame that is longer than its pages");
 	ok(parse_table(good, 3, 64, blobs, 2) == -EBADMSG, "a frame too many");
 	ok(parse_table(good, 3, 97, blobs, 2) == -EBADMSG, "a frame too few");
 	ok(parse_table(good, 3, 65, blobs, 1) == -EBADMSG, "no such blob");
@@ -483,6 +504,7 @@ int main(void)
 	RUN(every_changed_byte_is_refused_or_harmless);
 	RUN(every_cut_or_grown_file_is_refused);
 	RUN(every_exchanged_or_missing_file_is_refused);
+	RUN(the_same_holds_before_a_snapshot_is_settled);
 	RUN(a_name_is_bound_to_its_manifest);
 	RUN(what_others_change_in_index_json_is_harmless);
 	RUN(a_snapshot_of_another_store_is_refused);

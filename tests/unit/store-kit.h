@@ -158,6 +158,11 @@ static inline void make_pages(struct buf *out, size_t pages, uint64_t seed)
 				word = 0x7f0000000000 + (word & 0xfff8);
 			memcpy(page + at, &word, 8);
 		}
+		if (sort == 6) { /* zeros at its end, from any byte on */
+			size_t full = 1 + mix(&seed) % PAGE_BYTES;
+
+			memset(page + full, 0, PAGE_BYTES - full);
+		}
 		if (sort == 7) /* only its last byte is not zero */
 			memset(page, 0, PAGE_BYTES - 1);
 	}

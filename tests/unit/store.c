@@ -3,6 +3,9 @@
 #include "store-kit.h"
 
 #include <pthread.h>
+#include <sys/prctl.h>
+
+static const struct store_options unsettled = {.unsettled_bytes = 1};
 
 static void read_in_pieces(struct store_reader *reader, const struct buf *pages, uint64_t seed)
 {
@@ -467,6 +470,139 @@ static void other_tools_images_are_kept_and_not_opened(void)
 	remove_tree(root);
 }
 
+/* Whether index.json says that something is to be settled, and whether there are blobs for it. */
+static void waits_to_be_settled(const char *root, bool waits)
+{
+	AUTO(text) char *index = xprintf("%s/index.json", root);
+	AUTO(text) char *sealed = xprintf("%s/blobs/sealed", root);
+	AUTO(arena) struct arena a = {0};
+	AUTO(buf) struct buf text = {0};
+	struct list files = {0};
+
+	slurp(index, &text);
+	find_files(sealed, &a, &files);
+	ok(!strstr(buf_text(&text), "vnd.wslx.unsettled") == !waits);
+	ok(!files.count == !waits, "%zu files in blobs/sealed", files.count);
+}
+
+static void a_snapshot_is_whole_before_it_is_settled_and_after(void)
+{
+	AUTO(text) char *root = make_folder();
+	struct content c = {.state = "s"};
+	struct store *s = open_store(root);
+	struct store_report report;
+	struct err e = {0};
+	struct list all = {0};
+	AUTO(arena) struct arena a = {0};
+	uint64_t generation;
+
+	make_pages(&c.pages, 300, 4);
+	must(commit(s, "it", &c, &unsettled, &e), &e);
+	waits_to_be_settled(root, true);
+	ok(compare(s, "it", &c, &e) == 0, "%s", e.text);
+	ok(store_verify(s, NULL, &report, &e) == 0 && report.snapshots == 1, "%s", e.text);
+	ok(store_list(s, &a, &all, &e) == 0 && all.count == 1, "%s", e.text);
+	generation = LIST_AT(&all, struct store_meta, 0)->generation;
+
+	must(commit(s, "later", &c, NULL, &e), &e);
+	ok(store_settle(s, "it", &e) == 0, "%s", e.text);
+	waits_to_be_settled(root, false);
+	ok(compare(s, "it", &c, &e) == 0, "%s", e.text);
+	ok(store_verify(s, NULL, &report, &e) == 0 && report.snapshots == 2, "%s", e.text);
+	ok(store_list(s, &a, &all, &e) == 0 && all.count == 2, "%s", e.text);
+	ok(LIST_AT(&all, struct store_meta, 0)->generation == generation);
+	/* No generation is given twice because an older one was settled last. */
+	must(commit(s, "latest", &c, NULL, &e), &e);
+	ok(store_list(s, &a, &all, &e) == 0 && all.count == 3, "%s", e.text);
+	ok(LIST_AT(&all, struct store_meta, 2)->generation == generation + 2);
+	store_close(s);
+	buf_finish(&c.pages);
+	remove_tree(root);
+}
+
+static void a_reader_does_not_notice_that_a_snapshot_is_settled(void)
+{
+	AUTO(text) char *root = make_folder();
+	struct content c = {.state = "s"};
+	struct store *s = open_store(root);
+	struct store_reader *reader = NULL;
+	AUTO(buf) struct buf pages = {0};
+	struct err e = {0};
+
+	make_pages(&c.pages, 300, 4);
+	must(commit(s, "it", &c, &unsettled, &e), &e);
+	must(store_reader_open(s, "it", &reader, &e), &e);
+	must(store_settle(s, NULL, &e), &e);
+	buf_extend(&pages, c.pages.len);
+	ok(store_reader_source(reader)->read(store_reader_source(reader), 0, 300, pages.data, &e) ==
+	           0,
+	   "%s", e.text);
+	ok(span_equal(buf_span(&pages), buf_span(&c.pages)));
+	store_reader_close(reader);
+	store_close(s);
+	buf_finish(&c.pages);
+	remove_tree(root);
+}
+
+static void what_was_restored_stays_restored_when_it_is_settled(void)
+{
+	AUTO(text) char *root = make_folder();
+	struct content c = {.state = "s"};
+	struct store *s = open_store(root);
+	struct store_claim *claim = NULL;
+	struct err e = {0};
+
+	make_pages(&c.pages, 300, 4);
+	must(commit(s, "it", &c, &unsettled, &e), &e);
+	for (int round = 0; round < 3; round++) {
+		struct store_reader *reader = NULL;
+		struct store_report report;
+		int r;
+
+		must(store_reader_open(s, "it", &reader, &e), &e);
+		r = store_claim(s, store_reader_meta(reader), false, &claim, &e);
+		if (!round) {
+			/* Settled between the claim and its end. */
+			must(r, &e);
+			must(store_settle(s, NULL, &e), &e);
+			must(store_claim_keep(claim, &e), &e);
+			store_claim_end(claim);
+		} else {
+			ok(r == -EALREADY, "round %d: %d", round, r);
+			ok(store_gc(s, &report, &e) == 0, "%s", e.text);
+		}
+		store_reader_close(reader);
+	}
+	store_close(s);
+	buf_finish(&c.pages);
+	remove_tree(root);
+}
+
+static void a_detached_process_settles_and_keeps_nothing_open(void)
+{
+	AUTO(text) char *root = make_folder();
+	struct content c = {.state = "s"};
+	struct store *s = open_store(root);
+	struct err e = {0};
+	int ends[2], status = -1;
+	char byte;
+
+	make_pages(&c.pages, 300, 4);
+	must(commit(s, "it", &c, &unsettled, &e), &e);
+	ok(pipe(ends) == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+	ok(store_settle_detached(s, &e) == 0, "%s", e.text);
+	close(ends[1]);
+	ok(read(ends[0], &byte, 1) == 0); /* it has closed its end */
+	ok(wait(&status) > 0 && status == 0, "status %x", status);
+	prctl(PR_SET_CHILD_SUBREAPER, 0);
+	close(ends[0]);
+	waits_to_be_settled(root, false);
+	ok(compare(s, "it", &c, &e) == 0, "%s", e.text);
+	store_close(s);
+	buf_finish(&c.pages);
+	remove_tree(root);
+}
+
 static void oci_tools_can_copy_a_snapshot(void)
 {
 	AUTO(text) char *root = make_folder();
@@ -486,7 +622,8 @@ static void oci_tools_can_copy_a_snapshot(void)
 	struct err e = {0};
 
 	make_pages(&c.pages, 300, 4);
-	must(commit(s, "it", &c, NULL, &e), &e);
+	must(commit(s, "it", &c, &unsettled, &e), &e);
+	must(store_settle(s, "it", &e), &e);
 	store_close(s);
 	if (system("exec skopeo --version >/dev/null 2>&1")) {
 		printf("# skopeo is not installed: not copied\n");
@@ -552,6 +689,10 @@ int main(void)
 	RUN(a_lost_key_or_index_is_not_replaced_by_a_new_one);
 	RUN(a_key_may_come_from_elsewhere);
 	RUN(other_tools_images_are_kept_and_not_opened);
+	RUN(a_snapshot_is_whole_before_it_is_settled_and_after);
+	RUN(a_reader_does_not_notice_that_a_snapshot_is_settled);
+	RUN(what_was_restored_stays_restored_when_it_is_settled);
+	RUN(a_detached_process_settles_and_keeps_nothing_open);
 	RUN(oci_tools_can_copy_a_snapshot);
 	RUN(the_default_place_follows_the_environment);
 	return tap_done();

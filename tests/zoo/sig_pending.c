@@ -52,6 +52,7 @@ static void *thread(void *unused)
 	/* Our own first, lowest number first, each number in the order in which it was sent. */
 	zoo_spoil(sigtimedwait(&all, NULL, &(struct timespec){0, 0}));
 	take("thread", SIGQUIT, SI_TKILL, -1, getpid());
+	take("thread", SIGUSR2, SI_QUEUE, 12, getpid());
 	for (int k = 0; k < 5; k++)
 		take("thread", SIGRTMIN + 3, SI_QUEUE, 500 + k, getpid());
 	take("thread", SIGRTMIN + 7, SI_QUEUE, 9, getpid());
@@ -71,6 +72,9 @@ int main(int argc, char **argv)
 	must_zero(pthread_create(&t, NULL, thread, NULL));
 	sem_wait(&ready);
 	must(syscall(SYS_tgkill, getpid(), thread_id, SIGQUIT));
+	/* What is blocked is kept, ignored or not. */
+	signal(SIGUSR2, SIG_IGN);
+	queue(thread_id, SIGUSR2, 12);
 	queue(thread_id, SIGRTMIN + 7, 9);
 	for (int k = 0; k < 5; k++)
 		queue(thread_id, SIGRTMIN + 3, 500 + k);
