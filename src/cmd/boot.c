@@ -112,7 +112,7 @@ static int open_disks(const struct args *args, struct control *c, struct err *e)
 }
 
 static int open_shares(const struct args *args, struct session *s, struct vm_config *config,
-		       struct err *e)
+                       struct err *e)
 {
 	int r = session_share(s, args, e);
 
@@ -130,7 +130,8 @@ static int add_modules(const struct args *args, struct initramfs *i, struct err 
 	const char *modules[ARRAY_LEN(always) + ARRAY_LEN(for_disks) + ARRAY_LEN(for_shares)];
 	size_t n = 0;
 	const char *given = arg_value(args, "modules");
-	AUTO(text) char *dir = given ? xstrdup(given) : cmd_modules_beside(arg_value(args, "kernel"));
+	AUTO(text)
+	char *dir = given ? xstrdup(given) : cmd_modules_beside(arg_value(args, "kernel"));
 
 	if (!dir || (!given && access(dir, F_OK)))
 		return 0;

@@ -185,7 +185,7 @@ int session_share(struct session *s, const struct args *args, struct err *e)
 }
 
 int session_restore(struct session *s, struct vm_config *config, const struct opened_vm *from,
-		    struct err *e)
+                    struct err *e)
 {
 	config->ram_bytes = from->ram_bytes;
 	config->ram_fd = from->ram_fd;

@@ -40,7 +40,7 @@ MUST_CHECK int session_share(struct session *s, const struct args *args, struct 
 /* Make the machine of an opened snapshot; @config has its shares already. */
 struct opened_vm;
 MUST_CHECK int session_restore(struct session *s, struct vm_config *config,
-			       const struct opened_vm *from, struct err *e);
+                               const struct opened_vm *from, struct err *e);
 /**
  * session_run() - run a machine on this terminal until it ends
  * @stats: say at the end what it did

@@ -12,7 +12,7 @@ static const struct verb_option options[] = {
 
 /* A machine has the devices it was started with: shares cannot come later. */
 static int attach_shares(const struct args *args, struct session *s, const struct opened_vm *from,
-			 struct vm_config *config, struct err *e)
+                         struct vm_config *config, struct err *e)
 {
 	int r = session_share(s, args, e);
 

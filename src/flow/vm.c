@@ -186,9 +186,9 @@ static struct disk *open_frozen(const char *base_path, int *fds, unsigned n, str
 }
 
 /* One line of the machine's answer: "KIND LAYERS PATH". */
-static int add_disk(struct store *store, bool local, const char *line, struct control_message *answer,
-                    unsigned *next, struct vm_snapshot *snapshot, struct arena *a, struct pages *p,
-                    struct err *e)
+static int add_disk(struct store *store, bool local, const char *line,
+                    struct control_message *answer, unsigned *next, struct vm_snapshot *snapshot,
+                    struct arena *a, struct pages *p, struct err *e)
 {
 	const char *own;
 	struct disk_rec *rec;

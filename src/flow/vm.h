@@ -106,7 +106,6 @@ const char *flow_saved_name(struct arena *a, const char *distro);
  *
  * Return: 0; if it could not be kept it runs on.
  */
-MUST_CHECK int flow_stop_machine(struct store *store, const char *distro, bool save,
-                                 struct err *e);
+MUST_CHECK int flow_stop_machine(struct store *store, const char *distro, bool save, struct err *e);
 
 #endif

@@ -78,6 +78,8 @@ static void load_modules(void)
 			complain("load", path);
 		if (fd >= 0)
 			close(fd);
+		/* What is in the initramfs is in memory, and so in every snapshot. */
+		unlink(path);
 	}
 	fclose(list);
 }
