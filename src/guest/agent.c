@@ -38,13 +38,13 @@ void agent_say(int fd, const char *line)
 		tcdrain(fd);
 }
 
-/* Shared with PID 1. */
-static volatile bool *held;
+/* Shared with PID 1: the next waking up is its business. */
+static volatile bool *skips_one;
 
-void agent_hold(bool hold)
+void agent_skip_one(void)
 {
-	if (held)
-		*held = hold;
+	if (skips_one)
+		*skips_one = true;
 }
 
 /* ---- waking up ---------------------------------------------------------------------------- */
@@ -141,7 +141,9 @@ static void obey(int fd, const char *line)
 	if (!strcmp(line, "busy?")) {
 		say_busy(fd);
 	} else if (sscanf(line, "wake %23[0-9] %128[0-9a-f]", ns, seed) == 2) {
-		if (!held || !*held)
+		if (skips_one && *skips_one)
+			*skips_one = false;
+		else
 			wake(fd, ns, seed);
 		explicit_bzero(seed, sizeof(seed));
 	}
@@ -185,9 +187,10 @@ int agent_start(void)
 		cfmakeraw(&t);
 		tcsetattr(fd, TCSANOW, &t);
 	}
-	held = mmap(NULL, sizeof(*held), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (held == MAP_FAILED)
-		held = NULL;
+	skips_one = mmap(NULL, sizeof(*skips_one), PROT_READ | PROT_WRITE,
+	                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (skips_one == MAP_FAILED)
+		skips_one = NULL;
 	switch (fork()) {
 	case -1:
 		complain("fork", "agent");

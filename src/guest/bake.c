@@ -307,7 +307,7 @@ int bake_run(char *image, int agent)
 	/* What cannot start now would not later either. */
 	if (shell && gate < 0)
 		return 127;
-	agent_hold(true);
+	agent_skip_one();
 	barrier();
 	after = before;
 	after.has_command = false;
@@ -318,7 +318,6 @@ int bake_run(char *image, int agent)
 		take_lines(&after, copy);
 	}
 	make_fresh(&after, agent);
-	agent_hold(false);
 	if (info)
 		shares_bind(info, "");
 	free(info);

@@ -38,8 +38,8 @@ int wait_for(pid_t child);
  */
 int agent_start(void);
 void agent_say(int fd, const char *line);
-/* While PID 1 stands at the barrier it is the one that makes the machine a fresh one. */
-void agent_hold(bool hold);
+/* At the barrier PID 1 makes the machine a fresh one; the agent leaves the next "wake" to it. */
+void agent_skip_one(void);
 
 /* ---- info.c ------------------------------------------------------------------------------- */
 

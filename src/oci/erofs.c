@@ -226,7 +226,8 @@ static void put_dir(uint8_t *out, const struct tree_inode *dir)
 			uint8_t *entry = out + k * DIRENT_BYTES;
 			struct dir_name name;
 
-			next_name(&c, &name);
+			if (!next_name(&c, &name))
+				return;
 			put(entry, name.inode->meta_at / NID_BYTES, 8);
 			put(entry + 8, name_at, 2);
 			entry[10] = (uint8_t)type_of(name.inode->mode);

@@ -222,11 +222,12 @@ static int find_place(struct tree *t, const char *path, char *rest, unsigned lay
 
 	if (r)
 		return r;
-	strcpy(rest, path);
+	snprintf(rest, (size_t)2 * TREE_PATH_MAX, "%s", path);
 	r = walk_to(t, rest, layer, out);
-	if (r && r != -ENOENT)
-		return err_set(e, -EBADMSG, "%s: its directory: %s", path, strerror(-r));
-	return r;
+	if (!r || r == -ENOENT)
+		return r;
+	err_say(e, -EBADMSG, "%s: its directory: %s", path, strerror(-r));
+	return -EBADMSG;
 }
 
 struct tree_inode *tree_find(struct tree *t, const char *path)
@@ -238,7 +239,7 @@ struct tree_inode *tree_find(struct tree *t, const char *path)
 	/* A final "." makes the last part one that is followed. */
 	if (tree_path_check(path, NULL))
 		return NULL;
-	strcpy(rest, path);
+	snprintf(rest, (size_t)2 * TREE_PATH_MAX, "%s", path);
 	if (walk_to(t, rest, 0, &p))
 		return NULL;
 	if (!p.name)

@@ -121,7 +121,7 @@ static int step(struct p9_server *s, int *export, char path[P9_PATH_MAX], const 
 	if (!r)
 		r = stat_path(s, *export, next, st);
 	if (!r)
-		strcpy(path, next);
+		path_copy(path, next);
 	return r;
 }
 
@@ -145,7 +145,7 @@ int answer_walk(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 	if (number == f->number && f->is_open)
 		return -EBUSY;
 	export = f->export;
-	strcpy(path, f->path);
+	path_copy(path, f->path);
 	for (; done < n; done++) {
 		struct stat st;
 

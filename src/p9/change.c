@@ -165,7 +165,7 @@ int change_link(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 		return f ? -ESTALE : -EBADF;
 	if (f->export != dir->export || !*f->path)
 		return -EXDEV;
-	strcpy(parent, f->path);
+	path_copy(parent, f->path);
 	slash = strrchr(parent, '/');
 	*(slash ? slash : parent) = '\0';
 	from = open_below(at.export, parent, O_PATH | O_DIRECTORY, 0);
@@ -185,6 +185,15 @@ static int rename_spot(struct p9_server *s, struct spot *from, struct spot *to)
 	return 0;
 }
 
+/* The parts of a fid's path are names that fit. */
+static void name_copy(char out[P9_NAME_MAX + 1], const char *name)
+{
+	size_t len = strlen(name);
+
+	assert(len <= P9_NAME_MAX);
+	memcpy(out, name, len + 1);
+}
+
 /* Where a fid's own name stands. */
 static int spot_of(struct p9_server *s, struct fid *f, struct spot *out)
 {
@@ -198,10 +207,10 @@ static int spot_of(struct p9_server *s, struct fid *f, struct spot *out)
 		return r;
 	if (!*f->path)
 		return -EBUSY;
-	strcpy(parent, f->path);
-	strcpy(out->path, f->path);
+	path_copy(parent, f->path);
+	path_copy(out->path, f->path);
 	slash = strrchr(parent, '/');
-	strcpy(out->name, slash ? slash + 1 : parent);
+	name_copy(out->name, slash ? slash + 1 : parent);
 	*(slash ? slash : parent) = '\0';
 	out->fid = f;
 	out->dir = open_below(out->export, parent, O_PATH | O_DIRECTORY, 0);

@@ -111,6 +111,14 @@ bool name_is_valid(const char *name)
 	       strcmp(name, "..");
 }
 
+void path_copy(char out[P9_PATH_MAX], const char *from)
+{
+	size_t len = strlen(from);
+
+	assert(len < P9_PATH_MAX);
+	memcpy(out, from, len + 1);
+}
+
 int path_join(char out[P9_PATH_MAX], const char *dir, const char *name)
 {
 	int n = snprintf(out, P9_PATH_MAX, "%s%s%s", dir, *dir ? "/" : "", name);

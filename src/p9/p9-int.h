@@ -59,6 +59,8 @@ int fid_set_path(struct fid *f, const char *path);
 /* Names below @from are names below @to now. */
 void fids_renamed(struct p9_server *s, int export, const char *from, const char *to);
 bool name_is_valid(const char *name);
+/* Of a path that is known to fit: those of fids do. */
+void path_copy(char out[P9_PATH_MAX], const char *from);
 /* "DIR/NAME". -ENAMETOOLONG. */
 int path_join(char out[P9_PATH_MAX], const char *dir, const char *name);
 /* Below an export that is a directory, never following a link. Return: a descriptor. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,6 +37,7 @@ static p9_handler *handler_of(unsigned type)
 }
 
 /* The room that the guest has left for an answer is never more than what it asked for. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the answer is written through it */
 static size_t answer(struct share *share, struct span request, uint8_t *reply, size_t room)
 {
 	struct p9_server *s = (struct p9_server *)share;
@@ -107,31 +109,40 @@ struct share *p9_share(struct p9_server *s)
 	return &s->share;
 }
 
-static int add_export(struct p9_server *s, const char *name, struct p9_export **out, struct err *e)
+/* Return: NULL with a reason in @code. */
+static struct p9_export *add_export(struct p9_server *s, const char *name, int *code, struct err *e)
 {
+	struct p9_export *x = &s->export[s->n_exports];
+
+	*code = 0;
 	if (!name_is_valid(name))
-		return err_say(e, -EINVAL, "\"%s\" cannot be the name of a share", name);
-	if (s->n_exports == P9_EXPORTS_MAX)
-		return err_say(e, -ENOSPC, "a machine has at most %d shares", P9_EXPORTS_MAX);
-	for (int i = 0; i < s->n_exports; i++)
+		*code = err_say(e, -EINVAL, "\"%s\" cannot be the name of a share", name);
+	else if (s->n_exports == P9_EXPORTS_MAX)
+		*code = err_say(e, -ENOSPC, "a machine has at most %d shares", P9_EXPORTS_MAX);
+	for (int i = 0; !*code && i < s->n_exports; i++)
 		if (!strcmp(s->export[i].name, name))
-			return err_say(e, -EINVAL, "there are two shares named %s", name);
-	*out = &s->export[s->n_exports++];
-	**out = (struct p9_export){.dir = -1, .read_only = true};
-	strcpy((*out)->name, name);
-	return 0;
+			*code = err_say(e, -EINVAL, "there are two shares named %s", name);
+	if (*code)
+		return NULL;
+	*x = (struct p9_export){.dir = -1, .read_only = true};
+	snprintf(x->name, sizeof(x->name), "%s", name);
+	s->n_exports++;
+	return x;
 }
 
 int p9_add_dir(struct p9_server *s, const char *name, int fd, bool read_only, struct err *e)
 {
-	struct p9_export *x;
+	struct p9_export *x = NULL;
 	struct stat st;
 	int r = fstat(fd, &st) ? -errno : 0;
 
 	if (!r && !S_ISDIR(st.st_mode))
 		r = -ENOTDIR;
-	r = r ? err_set(e, r, "share %s", name) : add_export(s, name, &x, e);
-	if (r) {
+	if (r)
+		r = err_set(e, r, "share %s", name);
+	else
+		x = add_export(s, name, &r, e);
+	if (!x) {
 		close(fd);
 		return r;
 	}
@@ -142,10 +153,10 @@ int p9_add_dir(struct p9_server *s, const char *name, int fd, bool read_only, st
 
 int p9_add_file(struct p9_server *s, const char *name, struct span data, bool once, struct err *e)
 {
-	struct p9_export *x;
-	int r = add_export(s, name, &x, e);
+	int r;
+	struct p9_export *x = add_export(s, name, &r, e);
 
-	if (r)
+	if (!x)
 		return r;
 	x->once = once;
 	buf_add(&x->data, data.data, data.len);
