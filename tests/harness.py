@@ -111,6 +111,15 @@ def state_of(pid):
         return None
 
 
+def comm_of(pid):
+    """The short name of a process, or None if there is none."""
+    try:
+        with open(f"/proc/{pid}/comm") as f:
+            return f.read().strip()
+    except OSError:
+        return None
+
+
 def tree_of(pid):
     """A process and all below it, itself first."""
     found = [pid]
@@ -287,11 +296,12 @@ class Place:
         return done
 
     def leftovers(self):
-        return marked(self.token, self.dir)
+        """Processes of the test; not the one that settles a snapshot, which ends by itself."""
+        return [p for p in marked(self.token, self.dir) if comm_of(p) != "wslx-settle"]
 
     def finish_processes(self):
         """End whatever is left of the test, and reap it."""
-        while left := self.leftovers():
+        while left := marked(self.token, self.dir):
             for pid in left:
                 try:
                     os.kill(pid, signal.SIGKILL)

@@ -219,7 +219,6 @@ static int take_snapshot(struct bake *b, struct err *e)
 		.machine = b->args->operands[0],
 		.name = name,
 		.replace = arg_is_set(b->args, "replace"),
-		.small = true,
 		.labels = labels,
 		.n_labels = ARRAY_LEN(labels),
 	};

@@ -203,6 +203,7 @@ struct lapic {
 #define LAPIC_GPA 0xfee00000u
 #define LAPIC_BYTES 0x1000u
 
+extern const struct rec_type lapic_state_type;
 void lapic_init(struct lapic *l, const char *name, uint32_t id, struct apic_fabric *f,
                 const struct dev_clock *clock, struct lapic_cpu cpu);
 /**
@@ -236,6 +237,7 @@ struct ioapic {
 	struct apic_fabric *fabric;
 };
 
+extern const struct rec_type ioapic_state_type;
 void ioapic_init(struct ioapic *io, const char *name, struct apic_fabric *f);
 struct irq_line ioapic_line(struct ioapic *io, unsigned pin);
 /* A local APIC has finished a level-triggered vector. */
@@ -259,6 +261,7 @@ struct serial {
 	struct byte_sink out;
 };
 
+extern const struct rec_type serial_state_type;
 void serial_init(struct serial *s, const char *name, struct irq_line irq, struct byte_sink out);
 /**
  * serial_input() - bytes that arrive on the line
@@ -281,6 +284,7 @@ struct rtc {
 	const struct dev_clock *clock;
 };
 
+extern const struct rec_type rtc_state_type;
 void rtc_init(struct rtc *r, const char *name, const struct dev_clock *clock, struct irq_line irq);
 
 /*
@@ -313,6 +317,7 @@ struct power {
 	void *arg;
 };
 
+extern const struct rec_type power_state_type;
 void power_init(struct power *p, const char *name, struct irq_line irq,
                 void (*request)(void *, enum power_request), void *arg);
 /* Does nothing if the guest has no driver for it. */

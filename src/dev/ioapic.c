@@ -31,8 +31,7 @@ static const struct field ioapic_fields[] = {
 	F(redirect, 4, 0, "redirection entries, eight little-endian bytes each"),
 };
 #undef F
-static const struct rec_type ioapic_state_type =
-	REC_TYPE(ioapic_state, ioapic_fields, .doc = "I/O APIC");
+const struct rec_type ioapic_state_type = REC_TYPE(ioapic_state, ioapic_fields, .doc = "I/O APIC");
 
 static uint64_t entry_get(const struct ioapic *io, unsigned pin)
 {
@@ -58,7 +57,7 @@ static void send(struct ioapic *io, uint64_t entry)
 		.dest = (uint32_t)(entry >> 56),
 		.logical = entry & ENTRY_LOGICAL,
 		.level = entry & ENTRY_LEVEL,
-		.mode = (entry & ENTRY_MODE) >> 8,
+		.mode = (uint8_t)((entry & ENTRY_MODE) >> 8),
 		.vector = (uint8_t)(entry & ENTRY_VECTOR),
 	};
 

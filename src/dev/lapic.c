@@ -102,7 +102,7 @@ static int check_state(const void *rec, struct err *e)
 	return 0;
 }
 
-static const struct rec_type lapic_state_type =
+const struct rec_type lapic_state_type =
 	REC_TYPE(lapic_state, lapic_fields, .doc = "local APIC", .check = check_state);
 
 static struct lapic *lapic_of(const struct dev *d)

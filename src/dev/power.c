@@ -14,7 +14,7 @@ static const struct field power_fields[] = {
 	FIELD_HEX(struct power_state, events, 1, UINT32_MAX, "events not yet read by the guest"),
 	FIELD_HEX(struct power_state, wanted, 2, UINT32_MAX, "events the guest has drivers for"),
 };
-static const struct rec_type power_state_type =
+const struct rec_type power_state_type =
 	REC_TYPE(power_state, power_fields, .doc = "ACPI power and event registers");
 
 static uint64_t power_read(struct dev *d, unsigned window, uint64_t offset, unsigned width)

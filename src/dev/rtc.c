@@ -48,8 +48,7 @@ static const struct field rtc_fields[] = {
 	F(next_period, 5, UINT64_MAX, "machine time of the next periodic interrupt"),
 };
 #undef F
-static const struct rec_type rtc_state_type =
-	REC_TYPE(rtc_state, rtc_fields, .doc = "real-time clock");
+const struct rec_type rtc_state_type = REC_TYPE(rtc_state, rtc_fields, .doc = "real-time clock");
 
 struct civil {
 	int64_t year;

@@ -45,7 +45,7 @@ static const struct field serial_fields[] = {
 	FIELD(struct serial_state, rx_count, 12, SERIAL_FIFO, "bytes received"),
 };
 #undef F
-static const struct rec_type serial_state_type =
+const struct rec_type serial_state_type =
 	REC_TYPE(serial_state, serial_fields, .doc = "16550A serial port");
 
 static void update(struct serial *s)

@@ -16,7 +16,7 @@ static const struct field v9p_fields[] = {
 	FIELD_REC(struct v9p_state, virtio, 1, &virtio_state_type, "transport"),
 	FIELD(struct v9p_state, share, 2, 32 << 20, "the share's own record"),
 };
-static const struct rec_type v9p_state_type =
+const struct rec_type v9p_state_type =
 	REC_TYPE(v9p_state, v9p_fields, .doc = "virtio 9P transport");
 
 static void v9p_notify(struct virtio *v, unsigned q)

@@ -19,7 +19,7 @@ static const struct field vballoon_fields[] = {
 	FIELD(struct vballoon_state, target_pages, 2, UINT32_MAX, "pages asked of the guest"),
 	FIELD(struct vballoon_state, actual_pages, 3, UINT32_MAX, "pages given up"),
 };
-static const struct rec_type vballoon_state_type =
+const struct rec_type vballoon_state_type =
 	REC_TYPE(vballoon_state, vballoon_fields, .doc = "virtio balloon");
 
 static void discard(struct virtio *v, uint64_t gpa, uint64_t bytes)
@@ -44,7 +44,8 @@ static void inflate(struct virtio *v, const struct virtq_chain *c)
 		if (chain_read(c, at, pfn, sizeof(pfn)) != sizeof(pfn))
 			break;
 		discard(v,
-		        (uint64_t)(pfn[0] | pfn[1] << 8 | pfn[2] << 16 | (uint32_t)pfn[3] << 24)
+		        (uint64_t)(pfn[0] | (uint32_t)pfn[1] << 8 | (uint32_t)pfn[2] << 16 |
+		                   (uint32_t)pfn[3] << 24)
 		                << PAGE_SHIFT,
 		        PAGE_BYTES);
 	}

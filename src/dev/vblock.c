@@ -25,7 +25,7 @@ static const struct field vblock_fields[] = {
 	FIELD_REC(struct vblock_state, virtio, 1, &virtio_state_type, "transport"),
 	FIELD(struct vblock_state, bytes, 2, UINT64_MAX, "capacity"),
 };
-static const struct rec_type vblock_state_type =
+const struct rec_type vblock_state_type =
 	REC_TYPE(vblock_state, vblock_fields, .doc = "virtio block device");
 
 static uint64_t get_le(const uint8_t *p, unsigned bytes)

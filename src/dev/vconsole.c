@@ -11,7 +11,7 @@ static const struct field vconsole_fields[] = {
 	FIELD(struct vconsole_state, cols, 2, UINT16_MAX, "columns"),
 	FIELD(struct vconsole_state, rows, 3, UINT16_MAX, "rows"),
 };
-static const struct rec_type vconsole_state_type =
+const struct rec_type vconsole_state_type =
 	REC_TYPE(vconsole_state, vconsole_fields, .doc = "virtio console");
 
 static void vconsole_notify(struct virtio *v, unsigned q)

@@ -136,6 +136,7 @@ struct vconsole {
 	uint8_t config[12];
 };
 
+extern const struct rec_type vconsole_state_type;
 void vconsole_init(struct vconsole *c, const char *name, const struct dev_ram *ram,
                    struct irq_line irq, struct byte_sink out);
 /* Return: how many bytes the driver had room for. */
@@ -166,6 +167,7 @@ struct vblock {
 	uint8_t config[24];
 };
 
+extern const struct rec_type vblock_state_type;
 void vblock_init(struct vblock *b, const char *name, const struct dev_ram *ram, struct irq_line irq,
                  struct disk *disk);
 
@@ -214,6 +216,7 @@ struct vrng {
 	void (*random)(void *out, size_t len); /* of the host; never a saved state */
 };
 
+extern const struct rec_type vrng_state_type;
 void vrng_init(struct vrng *r, const char *name, const struct dev_ram *ram, struct irq_line irq,
                void (*random)(void *out, size_t len));
 
@@ -231,6 +234,8 @@ struct vballoon {
 	uint64_t reported_bytes; /* since the start: for people, not for the guest */
 };
 
+extern const struct rec_type vballoon_state_type;
+extern const struct rec_type v9p_state_type;
 void vballoon_init(struct vballoon *b, const char *name, const struct dev_ram *ram,
                    struct irq_line irq);
 void vballoon_set_target(struct vballoon *b, uint32_t pages);

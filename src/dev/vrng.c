@@ -5,7 +5,7 @@
 static const struct field vrng_fields[] = {
 	FIELD_REC(struct vrng_state, virtio, 1, &virtio_state_type, "transport"),
 };
-static const struct rec_type vrng_state_type =
+const struct rec_type vrng_state_type =
 	REC_TYPE(vrng_state, vrng_fields, .doc = "virtio entropy source");
 
 /* A guest cannot have us make more than this for one buffer; less than asked for is allowed. */

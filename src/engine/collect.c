@@ -40,12 +40,9 @@ struct dtask *collect_find(const struct dump *d, pid_t pid)
 
 static int read_stat(struct dtask *t, struct err *e)
 {
-	AUTO(buf) struct buf text = {0};
-	int r = os_read_file_at(t->proc, "stat", &text);
+	int r = os_read_stat_at(t->proc, "stat", &t->stat, e);
 
-	if (r < 0)
-		return err_set(e, r == -ESRCH ? -ESRCH : r, "process %d: stat", t->pid);
-	return proc_parse_stat(buf_span(&text), &t->stat, e);
+	return r < 0 ? err_wrap(e, r, "process %d", t->pid) : 0;
 }
 
 /* Attach to a thread and ask it to stop. Return: 0; -ESRCH if it has ended meanwhile. */

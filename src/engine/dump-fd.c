@@ -98,7 +98,9 @@ static const char *unclaimed(const char *link)
 	static const struct {
 		const char *prefix, *what;
 	} names[] = {
-		{"anon_inode:[io_uring]", "an io_uring, whose requests are inside of the kernel"},
+		{"anon_inode:[io_uring]",
+		 "an io_uring, whose requests are inside of the kernel: have the program do without "
+		 "(MariaDB: innodb_use_native_aio=OFF, Node.js: UV_USE_IO_URING=0)"},
 		{"anon_inode:[userfaultfd]", "a userfaultfd"},
 		{"anon_inode:[perf_event]", "a performance counter"},
 		{"anon_inode:bpf", "a BPF object"},
@@ -109,8 +111,6 @@ static const char *unclaimed(const char *link)
 		{"anon_inode:[fscontext]", "a file system that is being set up"},
 		{"anon_inode:[mount", "a mount"},
 		{"/secretmem", "secret memory, which nobody else may read"},
-		{"mnt:[", "a mount namespace"},
-		{"net:[", "a network namespace"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)

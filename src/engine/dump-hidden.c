@@ -256,7 +256,7 @@ static bool has_undo(const struct dtask *t)
 	return false;
 }
 
-/* ---- locks of what is not mapped yet ----------------------------------------------------------- */
+/* ---- locks of what is not mapped yet, ports ------------------------------------------------ */
 
 static uint64_t max_map_count(void)
 {
@@ -291,60 +291,53 @@ static void queue_locked_limit(struct remote *r, uint64_t soft, uint64_t hard)
 	REMOTE_QUEUE(r, SYS_setrlimit, U(RLIMIT_MEMLOCK), remote_in(r, &limit, sizeof(limit)));
 }
 
-static int dump_lock_future(struct dump *d, struct dtask *t, const struct task_rec *rec,
-			    struct remote *r, struct err *e)
+/*
+ * Two things are asked while the task is without the rights that would change the answer. The
+ * mapping has no type, and so is refused too (EINVAL) when nothing would be locked: none is made.
+ */
+static int ask_without_rights(struct dump *d, struct dtask *t, const struct task_rec *rec,
+			      struct remote *r, struct err *e)
 {
 	const struct limit_rec *limit = LIST_AT(&rec->limits, struct limit_rec, RLIMIT_MEMLOCK);
 	struct mm_rec *mm = LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1);
-	const bool exempt = t->status.cap_eff >> CAP_IPC_LOCK & 1;
+	const uint64_t rights =
+		t->status.cap_eff & (1ull << CAP_IPC_LOCK | 1ull << CAP_SYS_RAWIO);
 	bool on_fault = false;
-	size_t tried;
-	int64_t got;
+	size_t mapping, ports;
 	int ret;
 
-	if (t->vmas.count + SPARE_MAPPINGS > max_map_count()) {
-		dump_obstacle(d, t->pid,
-			      "has as many mappings as vm.max_map_count allows, and a restore needs "
-			      "room for a few more: raise it");
-		return 0;
-	}
-	if (exempt)
-		queue_capset(r, &t->status, 1ull << CAP_IPC_LOCK);
+	if (rights)
+		queue_capset(r, &t->status, rights);
 	queue_locked_limit(r, 0, limit->hard);
-	tried = REMOTE_QUEUE(r, SYS_mmap, U(0), U(PAGE_BYTES), U(PROT_NONE),
-			     U(MAP_PRIVATE | MAP_ANONYMOUS), U(-1), U(0));
+	mapping = REMOTE_QUEUE(r, SYS_mmap, U(0), U(PAGE_BYTES), U(PROT_NONE), U(MAP_ANONYMOUS),
+			       U(-1), U(0));
 	queue_locked_limit(r, limit->soft, limit->hard);
-	if (exempt)
+	ports = REMOTE_QUEUE(r, SYS_iopl, U(3));
+	if (rights)
 		queue_capset(r, &t->status, 0);
 	ret = remote_run(r, e);
 	if (ret < 0)
 		return ret;
-	got = remote_result(r, tried);
-	if (got > 0)
-		return REMOTE_CALL(r, &got, e, SYS_munmap, U(got), U(PAGE_BYTES));
-	if (got != -EAGAIN)
-		return 0; /* no room, but not because of locks */
+	if (remote_result(r, ports) == 0)
+		dump_obstacle(d, t->pid, "may use all I/O ports (iopl)");
+	if (remote_result(r, mapping) != -EAGAIN)
+		return 0;
 	LIST_EACH(&t->vmas, struct proc_vma, v)
 		on_fault |= (v->flags & PROC_VM_LOCKONFAULT) != 0;
-	mm->mlock_future = MCL_FUTURE | (on_fault ? MCL_ONFAULT : 0u);
+	if (t->mm_owner)
+		mm->mlock_future = MCL_FUTURE | (on_fault ? MCL_ONFAULT : 0u);
 	return 0;
 }
 
-static int check_ports(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+/* A restore has some mappings of its own in every task. */
+static void check_room(struct dump *d, struct dtask *t)
 {
-	const bool exempt = t->status.cap_eff >> CAP_SYS_RAWIO & 1;
-	size_t tried;
-	int ret;
-
-	if (exempt)
-		queue_capset(r, &t->status, 1ull << CAP_SYS_RAWIO);
-	tried = REMOTE_QUEUE(r, SYS_iopl, U(3));
-	if (exempt)
-		queue_capset(r, &t->status, 0);
-	ret = remote_run(r, e);
-	if (!ret && remote_result(r, tried) == 0)
-		dump_obstacle(d, t->pid, "may use all I/O ports (iopl)");
-	return ret;
+	if (!d->max_mappings)
+		d->max_mappings = max_map_count();
+	if (t->vmas.count + SPARE_MAPPINGS > d->max_mappings)
+		dump_obstacle(d, t->pid,
+			      "has as many mappings as vm.max_map_count allows, and a restore needs "
+			      "room for a few more: raise it");
 }
 
 /* ---- all ------------------------------------------------------------------------------------ */
@@ -354,10 +347,9 @@ int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec, str
 {
 	int ret = check_landlock(d, t, r, e);
 
-	if (!ret && t->mm_owner)
-		ret = dump_lock_future(d, t, rec, r, e);
+	check_room(d, t);
 	if (!ret)
-		ret = check_ports(d, t, r, e);
+		ret = ask_without_rights(d, t, rec, r, e);
 	if (!ret)
 		ret = check_keyrings(d, t, r, e);
 	if (!ret && has_undo(t))

@@ -54,15 +54,10 @@ struct sched_answer {
 static int read_status(struct dump *d, struct dtask *t, pid_t tid, struct proc_status *out,
 		       struct err *e)
 {
-	AUTO(buf) struct buf text = {0};
 	char path[64];
-	int r;
 
 	snprintf(path, sizeof(path), "task/%d/status", tid);
-	r = os_read_file_at(t->proc, path, &text);
-	if (r < 0)
-		return err_set(e, r, "status");
-	return proc_parse_status(buf_span(&text), &d->arena, out, e);
+	return os_read_status_at(t->proc, path, &d->arena, out, e);
 }
 
 static int read_mappings(struct dump *d, struct dtask *t, struct err *e)
@@ -334,15 +329,13 @@ static void dump_creds(struct dump *d, const struct proc_status *st,
  */
 static void check_seccomp(struct dump *d, struct dtask *t, const struct proc_status *st)
 {
-	AUTO(buf) struct buf text = {0};
 	AUTO(arena) struct arena a = {0};
 	struct proc_status own;
 
 	if (!st->seccomp)
 		return;
 	if (st->seccomp == 2 && st->seccomp_filters > 0 &&
-	    !os_read_file_at(AT_FDCWD, "/proc/self/status", &text) &&
-	    !proc_parse_status(buf_span(&text), &a, &own, NULL) &&
+	    !os_read_status_at(AT_FDCWD, "/proc/self/status", &a, &own, NULL) &&
 	    own.seccomp_filters == st->seccomp_filters)
 		return;
 	dump_obstacle(d, t->pid,
@@ -414,8 +407,7 @@ static int dump_other_thread(struct dump *d, struct dtask *t, size_t index,
 	if (r < 0)
 		return r;
 	r = dump_thread_remotely(d, t, &scope, rec, e);
-	if (remote_end(&scope, r ? NULL : e) < 0 && !r)
-		r = -ESRCH;
+	r = remote_close(&scope, r, e);
 	return r;
 }
 
@@ -656,7 +648,6 @@ int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struc
 		r = rare_mappings(d, t, e);
 	if (!r)
 		r = dump_hidden(d, t, rec, &leader, e);
-	if (remote_end(&leader, r ? NULL : e) < 0 && !r)
-		r = -ESRCH;
+	r = remote_close(&leader, r, e);
 	return r;
 }

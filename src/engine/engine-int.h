@@ -97,6 +97,7 @@ struct dump {
 	struct list fresh;      /* struct fresh_options: of sockets that were just made */
 	pid_t witness; /* a process with the rights of the tree and without restrictions; 0 */
 	uint32_t witness_uid;
+	uint64_t max_mappings; /* vm.max_map_count; 0: not asked yet */
 	struct err ignored; /* where errors go that the caller does not want */
 	bool frozen;
 	uint64_t frozen_at_ns, frozen_ns;

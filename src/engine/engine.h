@@ -15,7 +15,8 @@
  * Fault points. dump-seized, dump-frozen, dump-task, dump-files, dump-memory, dump-pages,
  * restore-begin, restore-tree, restore-memory, restore-files, restore-threads,
  * restore-state, restore-release.
- * Fallbacks. no-batch, borrow-page, no-pagemap-scan, no-timer-ids. As if: wsl (WSL2), numa (many nodes).
+ * Fallbacks. no-batch, borrow-page, no-pagemap-scan, no-timer-ids. As if there were: wsl (WSL2),
+ * numa (several nodes).
  */
 #ifndef WSLX_ENGINE_H
 #define WSLX_ENGINE_H

@@ -74,7 +74,7 @@ static int lock_process(struct restore *r, const struct lock_rec *l, struct err 
 	struct flock range = range_of(l);
 	struct remote in;
 	int64_t fd, result = 0;
-	int ret, end;
+	int ret;
 
 	if (!t || t->rec->state == TASK_ZOMBIE)
 		return err_say(e, -EBADMSG, "a lock is owned by process %d, which is not there",
@@ -90,9 +90,9 @@ static int lock_process(struct restore *r, const struct lock_rec *l, struct err 
 	ret = remote_run(&in, e);
 	if (!ret)
 		result = remote_result(&in, 0);
-	end = remote_end(&in, ret < 0 ? NULL : e);
-	if (ret < 0 || end < 0)
-		return ret < 0 ? ret : end;
+	ret = remote_close(&in, ret, e);
+	if (ret < 0)
+		return ret;
 	return result < 0 ? refuse(r, l, (int)result, e) : 0;
 }
 

@@ -472,8 +472,7 @@ static int open_via_ctty(struct restore *r, const struct file_rec *f, int *out, 
 		if (there >= 0)
 			ret = REMOTE_CALL(&in, &ignored, e, SYS_close, U(there));
 	}
-	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
-		ret = -ESRCH;
+	ret = remote_close(&in, ret, e);
 	if (!ret && *out < 0) {
 		ret = *out;
 		*out = -1;
@@ -541,8 +540,7 @@ static int ioctl_in(struct restore *r, struct tracee *t, int fd, unsigned reques
 		if (!ret)
 			result = (int)remote_result(&in, call);
 	}
-	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
-		ret = -ESRCH;
+	ret = remote_close(&in, ret, e);
 	return ret ? ret : result;
 }
 

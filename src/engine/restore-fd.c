@@ -159,24 +159,16 @@ static int fill_table(struct restore *r, struct remote *in, const struct table_r
 	return 0;
 }
 
-static int in_thread(struct restore *r, struct rthread *th, struct err *e,
-		     int (*act)(struct restore *, struct remote *, const void *, struct err *),
-		     const void *arg)
-{
-	struct remote in;
-	int ret = remote_begin(&in, &th->tracee, &r->place, e);
+struct fill {
+	struct restore *r;
+	const struct table_rec *table;
+};
 
-	if (ret < 0)
-		return ret;
-	ret = act(r, &in, arg, e);
-	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
-		ret = -ESRCH;
-	return ret;
-}
-
-static int act_fill(struct restore *r, struct remote *in, const void *table, struct err *e)
+static int act_fill(struct remote *in, void *arg, struct err *e)
 {
-	return fill_table(r, in, table, e);
+	const struct fill *fill = arg;
+
+	return fill_table(fill->r, in, fill->table, e);
 }
 
 /* The first thread of each table fills it. */
@@ -194,7 +186,8 @@ int restore_tables(struct restore *r, struct err *e)
 {
 	LIST_EACH(&r->image->tables, struct table_rec, table) {
 		struct rthread *th = thread_of_table(r, table->id);
-		int ret = th ? in_thread(r, th, e, act_fill, table) : 0;
+		struct fill fill = {r, table};
+		int ret = th ? remote_with(&th->tracee, &r->place, act_fill, &fill, e) : 0;
 
 		if (ret < 0)
 			return err_wrap(e, ret, "descriptors of task %d",
@@ -206,17 +199,19 @@ int restore_tables(struct restore *r, struct err *e)
 /* ---- what needs the descriptors in place -------------------------------------------------- */
 
 struct late {
+	struct restore *r;
 	const struct kind *kind;
 	const struct file_rec *file;
 	int at;
 };
 
-static int act_late(struct restore *r, struct remote *in, const void *arg, struct err *e)
+static int act_late(struct remote *in, void *arg, struct err *e)
 {
 	const struct late *late = arg;
+	int ret = 0;
 
-	int ret = late->kind->restore_late ? late->kind->restore_late(r, in, late->file, late->at, e)
-					   : 0;
+	if (late->kind->restore_late)
+		ret = late->kind->restore_late(late->r, in, late->file, late->at, e);
 
 	if (ret < 0 || !(late->file->flags & O_ASYNC))
 		return ret;
@@ -234,7 +229,8 @@ int restore_files_late(struct restore *r, struct err *e)
 		struct rthread *th = thread_of_table(r, table->id);
 
 		LIST_EACH(&table->fds, struct fd_rec, fd) {
-			struct late late = {.file = LIST_AT(&r->image->files, struct file_rec,
+			struct late late = {.r = r,
+					    .file = LIST_AT(&r->image->files, struct file_rec,
 							    fd->file - 1),
 					    .at = (int)fd->fd};
 			int ret;
@@ -244,7 +240,7 @@ int restore_files_late(struct restore *r, struct err *e)
 			    (!late.kind->restore_late && !(late.file->flags & O_ASYNC)))
 				continue;
 			done[fd->file] = true;
-			ret = in_thread(r, th, e, act_late, &late);
+			ret = remote_with(&th->tracee, &r->place, act_late, &late, e);
 			if (ret < 0)
 				return err_wrap(e, ret, "%s at descriptor %u", late.kind->name,
 						fd->fd);

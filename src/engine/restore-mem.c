@@ -29,7 +29,7 @@
 /* A remote scope with the calls that must succeed, and what to say if one does not. */
 struct builder {
 	struct restore *r;
-	struct remote in;
+	struct remote *in;
 	struct {
 		size_t call;
 		uint64_t address;
@@ -47,10 +47,10 @@ struct builder {
 
 static int flush(struct builder *b, struct err *e)
 {
-	int ret = remote_run(&b->in, e);
+	int ret = remote_run(b->in, e);
 
 	for (size_t i = 0; !ret && i < b->n_checks; i++) {
-		int64_t result = remote_result(&b->in, b->checks[i].call);
+		int64_t result = remote_result(b->in, b->checks[i].call);
 
 		if (result < 0 && result > -4096)
 			ret = err_set(e, (int)result, "%s at %" PRIx64, b->checks[i].what,
@@ -63,7 +63,7 @@ static int flush(struct builder *b, struct err *e)
 /* Make room for one more call. */
 static int room(struct builder *b, size_t data, struct err *e)
 {
-	if (b->n_checks + 1 < ARRAY_LEN(b->checks) && remote_has_room(&b->in, 1, data))
+	if (b->n_checks + 1 < ARRAY_LEN(b->checks) && remote_has_room(b->in, 1, data))
 		return 0;
 	return flush(b, e);
 }
@@ -73,7 +73,7 @@ static int room(struct builder *b, size_t data, struct err *e)
 		int room_ = room((b), 0, (e));                                                     \
 		if (room_ < 0)                                                                     \
 			return room_;                                                              \
-		(b)->checks[(b)->n_checks].call = REMOTE_QUEUE(&(b)->in, (nr), __VA_ARGS__);       \
+		(b)->checks[(b)->n_checks].call = REMOTE_QUEUE((b)->in, (nr), __VA_ARGS__);       \
 		(b)->checks[(b)->n_checks].address = (address_);                                   \
 		(b)->checks[(b)->n_checks++].what = (what_);                                       \
 	} while (0)
@@ -105,7 +105,7 @@ static int send_wanted(struct builder *b, struct err *e)
 					 b->sent[n].writable ? O_RDWR : O_RDONLY, &local[n], e);
 	}
 	if (!ret)
-		ret = restore_send_fds(b->r, &b->in, local, n, b->there, e);
+		ret = restore_send_fds(b->r, b->in, local, n, b->there, e);
 	while (n)
 		os_close(&local[--n]);
 	return ret;
@@ -249,9 +249,9 @@ static int set_layout(struct builder *b, const struct mm_rec *mm, struct err *e)
 	ret = room(b, mm->auxv.len + sizeof(map) + 16, e);
 	if (ret < 0)
 		return ret;
-	map.auxv = (void *)(uintptr_t)remote_in(&b->in, mm->auxv.data, mm->auxv.len);
+	map.auxv = (void *)(uintptr_t)remote_in(b->in, mm->auxv.data, mm->auxv.len);
 	CALL(b, e, "layout (PR_SET_MM_MAP)", 0, SYS_prctl, U(PR_SET_MM), U(PR_SET_MM_MAP),
-	     remote_in(&b->in, &map, sizeof(map)), U(sizeof(map)), U(0));
+	     remote_in(b->in, &map, sizeof(map)), U(sizeof(map)), U(0));
 	return 0;
 }
 
@@ -298,7 +298,7 @@ static int finish_one(struct builder *b, const struct vma_rec *v, struct err *e)
 			return ret;
 		CALL(b, e, "name of a mapping", v->start, SYS_prctl, U(PR_SET_VMA),
 		     U(PR_SET_VMA_ANON_NAME), v->start, len,
-		     remote_in(&b->in, v->name, strlen(v->name) + 1));
+		     remote_in(b->in, v->name, strlen(v->name) + 1));
 	}
 	if (v->flags & PROC_VM_LOCKED)
 		CALL(b, e, "mlock", v->start, SYS_mlock2, v->start, len,
@@ -355,21 +355,31 @@ static int finish_mm(struct builder *b, const struct mm_rec *mm, struct err *e)
 
 /* ---- in a process ------------------------------------------------------------------------ */
 
+struct deed {
+	struct builder b;
+	const struct mm_rec *mm;
+	int (*act)(struct builder *b, const struct mm_rec *mm, struct err *e);
+};
+
+static int act_in_mm(struct remote *in, void *arg, struct err *e)
+{
+	struct deed *deed = arg;
+
+	deed->b.in = in;
+	return deed->act(&deed->b, deed->mm, e);
+}
+
 static int in_mm(struct restore *r, struct rtask *t, struct err *e,
 		 int (*act)(struct builder *, const struct mm_rec *, struct err *))
 {
-	const struct mm_rec *mm = LIST_AT(&r->image->mms, struct mm_rec, t->rec->mm - 1);
-	struct builder *b = xalloc(sizeof(*b));
+	struct deed *deed = xalloc(sizeof(*deed));
 	int ret;
 
-	b->r = r;
-	ret = remote_begin(&b->in, &t->threads[0].tracee, &r->place, e);
-	if (!ret) {
-		ret = act(b, mm, e);
-		if (remote_end(&b->in, ret ? NULL : e) < 0 && !ret)
-			ret = -ESRCH;
-	}
-	free(b);
+	deed->b.r = r;
+	deed->mm = LIST_AT(&r->image->mms, struct mm_rec, t->rec->mm - 1);
+	deed->act = act;
+	ret = remote_with(&t->threads[0].tracee, &r->place, act_in_mm, deed, e);
+	free(deed);
 	return ret < 0 ? err_wrap(e, ret, "process %u", t->rec->pid) : 0;
 }
 

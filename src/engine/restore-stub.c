@@ -344,9 +344,7 @@ static int clear(struct restore *r, struct tracee *t, struct err *e)
 		if (results[i] < 0 && results[i] > -4096)
 			ret = err_set(e, (int)results[i], "emptying the first process, step %zu", i);
 	}
-	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
-		ret = -ESRCH;
-	return ret;
+	return remote_close(&in, ret, e);
 }
 
 int stub_spawn(struct restore *r, const struct task_rec *root, int there, struct err *e)

@@ -688,8 +688,7 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 		s->in.saved_mask = rec->sigmask;
 		s->in.own_page = last;
 	}
-	if (remote_end(&s->in, ret ? NULL : e) < 0 && !ret)
-		ret = -ESRCH;
+	ret = remote_close(&s->in, ret, e);
 	free(s);
 	return ret < 0 ? err_wrap(e, ret, "thread %u", rec->tid) : 0;
 }
@@ -750,8 +749,7 @@ static int end_as(struct restore *r, struct rtask *t, uint32_t status, struct er
 		remote_end(&in, NULL);
 		return ret == -ESRCH ? 0 : err_say(e, -EIO, "it did not end");
 	}
-	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
-		ret = -ESRCH;
+	ret = remote_close(&in, ret, e);
 	if (ret < 0)
 		return ret;
 	/* Its actions are the default still; a signal that does not end it is SIGKILL's turn. */

@@ -66,12 +66,10 @@ static const struct thread_rec *leader_of(const struct task_rec *t)
 
 static bool read_holder(pid_t pid, struct proc_stat *out)
 {
-	AUTO(buf) struct buf text = {0};
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	return !os_read_file_at(AT_FDCWD, path, &text) &&
-	       !proc_parse_stat(buf_span(&text), out, NULL);
+	return !os_read_stat_at(AT_FDCWD, path, out, NULL);
 }
 
 /* A process that is in the group or session with this number, which keeps the number taken. */
@@ -201,9 +199,7 @@ int remote_births(struct restore *r, struct tracee *creator, const struct birth 
 	while (!ret && n)
 		ret = try_births(r, &in, births, todo, &n, e);
 	free(todo);
-	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
-		ret = -ESRCH;
-	return ret;
+	return remote_close(&in, ret, e);
 }
 
 int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags, uint64_t exit_signal,
@@ -215,22 +211,29 @@ int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags, uint
 	return ret ? ret : tracee_set_sigmask(out, 0, e);
 }
 
+struct one {
+	long nr;
+	uint64_t a, b;
+	int64_t *result;
+};
+
+static int act_one(struct remote *in, void *arg, struct err *e)
+{
+	struct one *one = arg;
+	size_t call = REMOTE_QUEUE(in, one->nr, one->a, one->b, U(0), U(0));
+	int ret = remote_run(in, e);
+
+	if (!ret)
+		*one->result = remote_result(in, call);
+	return ret;
+}
+
 int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e, long nr,
 	       uint64_t a, uint64_t b)
 {
-	struct remote in;
-	size_t call;
-	int ret = remote_begin(&in, t, &r->place, e);
+	struct one one = {nr, a, b, result};
 
-	if (ret < 0)
-		return ret;
-	call = REMOTE_QUEUE(&in, nr, a, b, U(0), U(0));
-	ret = remote_run(&in, e);
-	if (!ret)
-		*result = remote_result(&in, call);
-	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
-		ret = -ESRCH;
-	return ret;
+	return remote_with(t, &r->place, act_one, &one, e);
 }
 
 static struct tracee *tracee_of(struct walk *w, const struct node *n)

@@ -121,13 +121,8 @@ static int check_host(const struct restore *r, struct err *e)
 
 static int read_own_rights(struct restore *r, struct err *e)
 {
-	AUTO(buf) struct buf text = {0};
-	int ret = os_read_file_at(AT_FDCWD, "/proc/self/status", &text);
-
-	if (ret < 0)
-		return err_set(e, ret, "our own status");
 	r->own_securebits = (uint32_t)prctl(PR_GET_SECUREBITS);
-	return proc_parse_status(buf_span(&text), &r->arena, &r->own, e);
+	return os_read_status_at(AT_FDCWD, "/proc/self/status", &r->arena, &r->own, e);
 }
 
 /* Descriptors of the whole tree pass through our table, and the transport is above them all. */

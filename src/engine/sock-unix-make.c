@@ -138,8 +138,7 @@ static int deed_in(struct restore *r, struct rtask *t, struct deed *deed, struct
 		ret = REMOTE_CALL(&in, &ignored, e, SYS_close, U(pair[i]));
 	}
 end:
-	if (remote_end(&in, ret ? NULL : e) < 0 && !ret)
-		ret = -ESRCH;
+	ret = remote_close(&in, ret, e);
 	return ret ? ret : result;
 }
 

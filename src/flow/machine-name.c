@@ -132,7 +132,8 @@ int flow_stop_machine(struct store *store, const char *distro, bool save, struct
 	struct snap_vm what = {.machine = distro,
 	                       .name = flow_saved_name(&a, distro),
 	                       .replace = true,
-	                       .local = true};
+	                       .local = true,
+	                       .fast = true};
 	int r = flow_find_machine(store, distro, &socket, e);
 
 	what.socket = socket;

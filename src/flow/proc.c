@@ -143,13 +143,11 @@ static bool is_ancestor(pid_t pid)
 	pid_t at = getpid();
 
 	while (at > 0 && at != pid) {
-		AUTO(buf) struct buf text = {0};
 		struct proc_stat stat;
 		char path[32];
 
 		snprintf(path, sizeof(path), "/proc/%d/stat", at);
-		if (os_read_file_at(AT_FDCWD, path, &text) < 0 ||
-		    proc_parse_stat(buf_span(&text), &stat, NULL) < 0)
+		if (os_read_stat_at(AT_FDCWD, path, &stat, NULL) < 0)
 			return false;
 		at = stat.ppid;
 	}

@@ -344,7 +344,8 @@ static void scan_threads(struct scan *s, const struct view_proc *p)
 static void scan_namespaces(struct scan *s, const struct view_proc *p)
 {
 	static const char *const names[] = {
-		"user", "mnt", "pid", "pid_for_children", "net", "ipc", "uts", "cgroup", "time"};
+		"user", "mnt", "pid",    "pid_for_children", "net",
+		"ipc",  "uts", "cgroup", "time",             "time_for_children"};
 
 	if (!s->self)
 		return;

@@ -75,8 +75,14 @@ static int check_disk(const void *rec, struct err *e)
 static const struct rec_type disk_type =
 	REC_TYPE(disk_rec, disk_fields, .doc = "disk", .check = check_disk);
 
+static const struct rec_type *machine_record(const void *rec)
+{
+	return &vm_record_type;
+}
+
 static const struct field snapshot_fields[] = {
-	FIELD(struct vm_snapshot, machine, 1, 1 << 30, "the machine's own record"),
+	FIELD(struct vm_snapshot, machine, 1, 1 << 30, "the machine's own record",
+              .inner = machine_record),
 	FIELD_LIST(struct vm_snapshot, disks, 2, &disk_type, VM_DISKS_MAX, "disks"),
 };
 const struct rec_type vm_snapshot_type =
@@ -331,8 +337,8 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
                  struct err *e)
 {
 	const struct store_options options = {.replace = what->replace,
-	                                      .compression = what->small ? STORE_COMPRESS_SMALL
-	                                                                 : STORE_COMPRESS_AUTO};
+	                                      .compression = what->fast ? STORE_COMPRESS_AUTO
+	                                                                : STORE_COMPRESS_SMALL};
 	AUTO(store_writer) struct store_writer *writer = NULL;
 	uint64_t start = os_clock_ns(CLOCK_MONOTONIC);
 	struct control_message answer = {.n_fds = 0};

@@ -16,7 +16,7 @@ struct snap_vm {
 	const char *machine; /* its name, for the snapshot's label; NULL: it has none */
 	const char *name;
 	bool replace;
-	bool small; /* compress for distribution */
+	bool fast; /* compress only what takes no time */
 	bool local; /* for this store only: its own disks are named, and not copied */
 	const struct store_label *labels; /* more of them, at most SNAP_LABELS_MAX */
 	unsigned n_labels;

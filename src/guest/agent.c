@@ -7,11 +7,14 @@
  * | ready           | guest | the agent listens                                             |
  * | wake NS SEED    | host  | this machine was restored: the wall clock is NS nanoseconds   |
  * |                 |       | since 1970, SEED is entropy in hexadecimal, used once         |
- * | woke            | guest | clock and random numbers are right again                      |
- * | failed WHAT     | guest | they are not; "shell N": it ended before the barrier          |
+ * | failed WHAT     | guest | clock or random numbers could not be put right; else: silence |
+ * | failed shell N  | guest | the image's shell ended with status N before the barrier      |
  * | exit N          | guest | what PID 1 ran has ended with status N                        |
  * | busy?           | host  | what is running?                                              |
  * | busy WHAT       | guest | names of up to eight processes that are, most of CPU first    |
+ *
+ * A restored machine does all of this before it answers anybody, on a CPU to which all code is
+ * new: so it opens and parses little, and says nothing when it went well.
  */
 #include "guest.h"
 
@@ -26,7 +29,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define SEED_MAX 64
 #define LINE_MAX_BYTES 256
 
 void agent_say(int fd, const char *line)
@@ -67,22 +69,19 @@ static void in_their_root(const char *info)
 	_exit(0);
 }
 
-static void wake(int fd, const char *ns, const char *seed)
+static void wake(int fd, int random, const char *line)
 {
-	char seconds[32], *info;
-	size_t len = strlen(ns);
+	char *seed, *info;
+	long long ns = strtoll(line, &seed, 10);
 
-	snprintf(seconds, sizeof(seconds), "%.*s.%s", (int)(len > 9 ? len - 9 : 0), ns,
-	         len > 9 ? ns + len - 9 : "0");
 	/* Entropy first: it protects keys, the clock only comforts. */
-	if (!fresh_entropy(seed))
+	if (!fresh_entropy(random, seed + (*seed == ' ')))
 		agent_say(fd, "failed reseed");
-	else if (!fresh_clock(seconds))
+	else if (!fresh_clock(ns))
 		agent_say(fd, "failed clock");
-	else
-		agent_say(fd, "woke");
 	info = read_whole(TOLD_DIR "/info", NULL);
-	in_their_root(info);
+	if (info || !access("1/root" HOOKS_DIR, F_OK))
+		in_their_root(info);
 	free(info);
 }
 
@@ -134,24 +133,22 @@ static void say_busy(int fd)
 	agent_say(fd, line);
 }
 
-static void obey(int fd, const char *line)
+static void obey(int fd, int random, const char *line)
 {
-	char seed[2 * SEED_MAX + 1], ns[24];
-
-	if (!strcmp(line, "busy?")) {
+	if (!strcmp(line, "busy?"))
 		say_busy(fd);
-	} else if (sscanf(line, "wake %23[0-9] %128[0-9a-f]", ns, seed) == 2) {
-		if (skips_one && *skips_one)
-			*skips_one = false;
-		else
-			wake(fd, ns, seed);
-		explicit_bzero(seed, sizeof(seed));
-	}
+	if (strncmp(line, "wake ", 5) != 0)
+		return;
+	if (skips_one && *skips_one)
+		*skips_one = false;
+	else
+		wake(fd, random, line + 5);
 }
 
 /* Whole lines at a time: a restored machine's first moments are spent here. */
 static void serve(int fd)
 {
+	int random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	char line[LINE_MAX_BYTES];
 	size_t len = 0;
 	ssize_t n;
@@ -164,7 +161,7 @@ static void serve(int fd)
 		line[len] = '\0';
 		while ((end = strchr(start, '\n'))) {
 			*end = '\0';
-			obey(fd, start);
+			obey(fd, random, start);
 			start = end + 1;
 		}
 		len -= (size_t)(start - line);

@@ -214,23 +214,31 @@ static void barrier(void)
 
 /* ---- after it ----------------------------------------------------------------------------- */
 
-static bool make_fresh(const struct plan *p, int agent)
+/* "SECONDS" or "SECONDS.DECIMALS", as nanoseconds. */
+static long long ns_of(const char *seconds)
+{
+	char *end;
+	long long ns = strtoll(seconds, &end, 10) * 1000000000, digit = 100000000;
+
+	if (*end == '.')
+		for (end++; *end >= '0' && *end <= '9'; end++, digit /= 10)
+			ns += (*end - '0') * digit;
+	return ns;
+}
+
+static void make_fresh(const struct plan *p, int random, int agent)
 {
 	size_t len = 0;
 	char *seed = read_whole(TOLD_DIR "/entropy", &len);
-	bool seeded = seed && fresh_entropy(seed), clock = p->clock && fresh_clock(p->clock);
 
+	if (!seed || !fresh_entropy(random, seed))
+		agent_say(agent, "failed reseed");
+	else if (!p->clock || !fresh_clock(ns_of(p->clock)))
+		agent_say(agent, "failed clock");
 	if (seed)
 		explicit_bzero(seed, len);
 	free(seed);
-	if (!seeded)
-		agent_say(agent, "failed reseed");
-	else if (!clock)
-		agent_say(agent, "failed clock");
-	else
-		agent_say(agent, "woke");
 	fresh_identity(p->hostname);
-	return seeded;
 }
 
 /* What the waiting shell reads: its environment, and a seed for its own generator. */
@@ -293,7 +301,7 @@ int bake_run(char *image, int agent)
 	static struct plan before, after;
 	const char *shell;
 	pid_t child = -1;
-	int gate = -1, status;
+	int gate = -1, status, random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	char *info;
 
 	raise_loopback();
@@ -317,7 +325,7 @@ int bake_run(char *image, int agent)
 
 		take_lines(&after, copy);
 	}
-	make_fresh(&after, agent);
+	make_fresh(&after, random, agent);
 	if (info)
 		shares_bind(info, "");
 	free(info);

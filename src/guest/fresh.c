@@ -19,49 +19,48 @@
 #define SEED_FILE "/var/lib/systemd/random-seed"
 #define SEED_FILE_BYTES 512
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
-#define HOOKS "/etc/wslx/restore.d"
 
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Up to the first character that is none. Return: bytes. */
 static size_t unhex(uint8_t *out, size_t max, const char *hex)
 {
 	size_t n = 0;
-	unsigned byte;
 
-	while (n < max && sscanf(hex + 2 * n, "%2x", &byte) == 1)
-		out[n++] = (uint8_t)byte;
+	for (; n < max; n++, hex += 2) {
+		int high = hex_digit(hex[0]), low = high < 0 ? -1 : hex_digit(hex[1]);
+
+		if (low < 0)
+			break;
+		out[n] = (uint8_t)(high << 4 | low);
+	}
 	return n;
 }
 
-bool fresh_entropy(const char *hex)
+bool fresh_entropy(int random, const char *hex)
 {
 	struct {
 		int entropy_count, buf_size;
 		uint8_t seed[SEED_MAX];
 	} pool = {0};
 	size_t n = unhex(pool.seed, SEED_MAX, hex);
-	int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	bool ok;
 
-	if (fd < 0)
-		return false;
 	pool.entropy_count = (int)(8 * n);
 	pool.buf_size = (int)n;
-	ok = n >= 32 && !ioctl(fd, RNDADDENTROPY, &pool) && !ioctl(fd, RNDRESEEDCRNG);
-	close(fd);
+	ok = n >= 32 && !ioctl(random, RNDADDENTROPY, &pool) && !ioctl(random, RNDRESEEDCRNG);
 	explicit_bzero(&pool, sizeof(pool));
 	return ok;
 }
 
-bool fresh_clock(const char *seconds)
+bool fresh_clock(long long ns)
 {
-	struct timespec t = {0};
-	char *end;
-	long digit = 100000000;
+	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = ns % 1000000000};
 
-	t.tv_sec = (time_t)strtoll(seconds, &end, 10);
-	if (*end == '.')
-		for (end++; *end >= '0' && *end <= '9'; end++, digit /= 10)
-			t.tv_nsec += (*end - '0') * digit;
-	return t.tv_sec > 0 && !clock_settime(CLOCK_REALTIME, &t);
+	return ns > 0 && !clock_settime(CLOCK_REALTIME, &t);
 }
 
 /* ---- identity ----------------------------------------------------------------------------- */
@@ -172,13 +171,13 @@ void fresh_hooks(void)
 	static char *const environment[] = {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 	struct dirent **entries;
-	int n = scandir(HOOKS, &entries, runnable, alphasort);
+	int n = scandir(HOOKS_DIR, &entries, runnable, alphasort);
 
 	for (int i = 0; i < n; i++) {
 		char path[512];
 		pid_t child;
 
-		snprintf(path, sizeof(path), HOOKS "/%s", entries[i]->d_name);
+		snprintf(path, sizeof(path), HOOKS_DIR "/%s", entries[i]->d_name);
 		free(entries[i]);
 		child = access(path, X_OK) ? -1 : fork();
 		if (!child) {

@@ -67,18 +67,21 @@ void shares_bind(const char *info, const char *root);
 
 /* ---- fresh.c ------------------------------------------------------------------------------ */
 
+#define HOOKS_DIR "/etc/wslx/restore.d"
+
 /**
  * fresh_entropy() - re-key the kernel's generator from the host's
- * @hex: at least 32 bytes
+ * @random: /dev/urandom, opened beforehand
+ * @hex:    at least 32 bytes
  *
  * Adding entropy alone would not do: a generator that is ready mixes it in only when it is
  * next re-keyed, up to a minute later. So it is added with full credit and re-keyed at once.
  */
-bool fresh_entropy(const char *hex);
-bool fresh_clock(const char *seconds); /* since 1970, with up to nine decimals */
+bool fresh_entropy(int random, const char *hex);
+bool fresh_clock(long long ns); /* since 1970 */
 /* Names and keys that no two machines may share. @hostname: NULL leaves it. */
 void fresh_identity(const char *hostname);
-/* Programs in /etc/wslx/restore.d, for generators that the kernel does not know of. */
+/* The programs in HOOKS_DIR, for generators that the kernel does not know of. */
 void fresh_hooks(void);
 
 /* ---- launch.c ----------------------------------------------------------------------------- */

@@ -55,6 +55,11 @@ struct field {
 	uint32_t width; /* bytes of the member */
 	uint64_t limit;
 	const struct rec_type *type; /* FIELD_STRUCT, FIELD_ITEMS */
+	/*
+	 * FIELD_SPAN: what the bytes in @rec are the encoding of, for show; NULL if of nothing.
+	 * With @rec NULL: what they always are, for docs/. Who uses them decodes them.
+	 */
+	const struct rec_type *(*inner)(const void *rec);
 };
 
 struct rec_type {

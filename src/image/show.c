@@ -91,15 +91,38 @@ static bool is_default(const struct field *f, const void *rec)
 	}
 }
 
+/* The record that a byte string is the encoding of; NULL if it is none, or a damaged one. */
+static const void *decode_inner(const struct field *f, const void *rec, struct arena *a,
+				const struct rec_type **type)
+{
+	void *inner;
+
+	*type = f->kind == FIELD_SPAN && f->inner ? f->inner(rec) : NULL;
+	if (!*type)
+		return NULL;
+	inner = arena_alloc(a, (*type)->bytes);
+	return rec_decode(*(const struct span *)member(f, rec), *type, a, inner, NULL) ? NULL
+										       : inner;
+}
+
 void rec_show_text(struct buf *out, const struct rec_type *type, const void *rec, int indent)
 {
 	for (size_t i = 0; i < type->n_fields; i++) {
 		const struct field *f = &type->fields[i];
 		const struct list *l = member(f, rec);
+		AUTO(arena) struct arena a = {0};
+		const struct rec_type *inner_type;
+		const void *inner;
 
 		if (is_default(f, rec))
 			continue;
 		buf_printf(out, "%*s%s:", indent, "", f->name);
+		inner = decode_inner(f, rec, &a, &inner_type);
+		if (inner) {
+			buf_add_byte(out, '\n');
+			rec_show_text(out, inner_type, inner, indent + 2);
+			continue;
+		}
 		switch (f->kind) {
 		case FIELD_STRUCT:
 			buf_add_byte(out, '\n');
@@ -143,8 +166,15 @@ void rec_show_json(struct buf *out, const struct rec_type *type, const void *rec
 	for (size_t i = 0; i < type->n_fields; i++) {
 		const struct field *f = &type->fields[i];
 		const struct list *l = member(f, rec);
+		AUTO(arena) struct arena a = {0};
+		const struct rec_type *inner_type;
+		const void *inner = decode_inner(f, rec, &a, &inner_type);
 
 		buf_printf(out, "%s\"%s\":", i ? "," : "", f->name);
+		if (inner) {
+			rec_show_json(out, inner_type, inner);
+			continue;
+		}
 		switch (f->kind) {
 		case FIELD_STRUCT:
 			rec_show_json(out, f->type, member(f, rec));
@@ -170,6 +200,11 @@ void rec_show_json(struct buf *out, const struct rec_type *type, const void *rec
 }
 
 /* ---- documentation --------------------------------------------------------------------- */
+
+static const struct rec_type *type_within(const struct field *f)
+{
+	return f->inner ? f->inner(NULL) : f->type;
+}
 
 static const char *kind_name(const struct field *f)
 {
@@ -214,8 +249,8 @@ static void describe(struct buf *out, const struct rec_type *type, struct descri
 		const struct field *f = &type->fields[i];
 
 		buf_printf(out, "| %u | %s | %s", f->number, f->name, kind_name(f));
-		if (f->type)
-			buf_printf(out, " (%s)", f->type->name);
+		if (type_within(f))
+			buf_printf(out, " (%s)", type_within(f)->name);
 		if (f->kind == FIELD_FIXED)
 			buf_printf(out, " | %u bytes", f->width);
 		else if (f->kind == FIELD_BOOL || f->kind == FIELD_STRUCT)
@@ -228,8 +263,8 @@ static void describe(struct buf *out, const struct rec_type *type, struct descri
 	}
 	buf_add_byte(out, '\n');
 	for (size_t i = 0; i < type->n_fields; i++)
-		if (type->fields[i].type)
-			describe(out, type->fields[i].type, done);
+		if (type_within(&type->fields[i]))
+			describe(out, type_within(&type->fields[i]), done);
 }
 
 void rec_describe(struct buf *out, const struct rec_type *type)

@@ -117,6 +117,23 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+int os_read_status_at(int dir, const char *path, struct arena *a, struct proc_status *out,
+		      struct err *e)
+{
+	AUTO(buf) struct buf text = {0};
+	int r = os_read_file_at(dir, path, &text);
+
+	return r < 0 ? err_set(e, r, "%s", path) : proc_parse_status(buf_span(&text), a, out, e);
+}
+
+int os_read_stat_at(int dir, const char *path, struct proc_stat *out, struct err *e)
+{
+	AUTO(buf) struct buf text = {0};
+	int r = os_read_file_at(dir, path, &text);
+
+	return r < 0 ? err_set(e, r, "%s", path) : proc_parse_stat(buf_span(&text), out, e);
+}
+
 int os_list_numbers_at(int dir, const char *path, struct arena *a, struct list *out)
 {
 	int fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -46,6 +46,13 @@ MUST_CHECK int os_pwrite_all(int fd, const void *data, size_t len, uint64_t offs
 MUST_CHECK int os_pread_all(int fd, void *data, size_t len, uint64_t offset); /* -EIO if short */
 /* The target of a symbolic link, in @a. Return: 0 or negative errno. */
 MUST_CHECK int os_readlink_at(int dir, const char *path, struct arena *a, const char **out);
+/*
+ * /proc/PID/status and stat of a process or thread: "123/status" of /proc, "task/124/stat" of a
+ * process. Lists are in @a. Return: 0; negative errno with a sentence.
+ */
+MUST_CHECK int os_read_status_at(int dir, const char *path, struct arena *a,
+				 struct proc_status *out, struct err *e);
+MUST_CHECK int os_read_stat_at(int dir, const char *path, struct proc_stat *out, struct err *e);
 /* Numbers that name entries of a directory, ascending, as uint64_t: /proc/PID/task, fd. */
 MUST_CHECK int os_list_numbers_at(int dir, const char *path, struct arena *a, struct list *out);
 /* mkdir -p; existing directories are fine. */

@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -310,6 +311,8 @@ static void settle_and_exit(struct store *s)
 	char *root = realpath(s->root, NULL);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	/* For those who wonder what is there still of a snapshot that is done. */
+	prctl(PR_SET_NAME, "wslx-settle");
 	if (null < 0 || !root || chdir("/") < 0)
 		_exit(1);
 	for (int fd = 0; fd < 3; fd++)

@@ -238,14 +238,12 @@ static int map_page(struct remote *r, struct err *e)
 /* See tracee.h: when a breakpoint would be seen by the task. */
 static bool breakpoint_would_disturb(struct tracee *t)
 {
-	AUTO(buf) struct buf text = {0};
 	AUTO(arena) struct arena a = {0};
 	struct proc_status status;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/status", t->tid);
-	if (os_read_file_at(AT_FDCWD, path, &text) < 0 ||
-	    proc_parse_status(buf_span(&text), &a, &status, NULL) < 0)
+	if (os_read_status_at(AT_FDCWD, path, &a, &status, NULL) < 0)
 		return true;
 	return (status.sig_ignored | status.sig_pending | status.shared_pending) &
 	       MASK_BIT(SIGTRAP);
@@ -335,6 +333,22 @@ int remote_end(struct remote *r, struct err *e)
 	}
 	arena_finish(&r->arena);
 	return undone < 0 ? undone : ret;
+}
+
+int remote_close(struct remote *r, int ret, struct err *e)
+{
+	int ended = remote_end(r, ret < 0 ? NULL : e);
+
+	return ret < 0 ? ret : ended;
+}
+
+int remote_with(struct tracee *t, const struct remote_place *place,
+		int (*act)(struct remote *in, void *arg, struct err *e), void *arg, struct err *e)
+{
+	struct remote in;
+	int ret = remote_begin(&in, t, place, e);
+
+	return ret < 0 ? ret : remote_close(&in, act(&in, arg, e), e);
 }
 
 /* ---- batches --------------------------------------------------------------------------- */

@@ -32,14 +32,12 @@ int tracee_fail(struct tracee *t, int code, const char *what, struct err *e)
 /* Who traces it already, for the sentence of a refusal. */
 static pid_t tracer_of(pid_t tid)
 {
-	AUTO(buf) struct buf text = {0};
 	AUTO(arena) struct arena a = {0};
 	struct proc_status status;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	if (os_read_file_at(AT_FDCWD, path, &text) < 0 ||
-	    proc_parse_status(buf_span(&text), &a, &status, NULL) < 0)
+	if (os_read_status_at(AT_FDCWD, path, &a, &status, NULL) < 0)
 		return 0;
 	return status.tracer_pid;
 }

@@ -164,6 +164,16 @@ MUST_CHECK int remote_begin(struct remote *r, struct tracee *t, const struct rem
 /* Give the task back as it was. Return: 0; -ESRCH if it died meanwhile. Needed on every way out. */
 int remote_end(struct remote *r, struct err *e);
 
+/* The same behind what happened in the scope. Return: @ret if that is a failure; else as above. */
+MUST_CHECK int remote_close(struct remote *r, int ret, struct err *e);
+/**
+ * remote_with() - begin a scope, act in it, end it by every way out
+ * Return: 0; what failed first, @act or the scope itself.
+ */
+MUST_CHECK int remote_with(struct tracee *t, const struct remote_place *place,
+			   int (*act)(struct remote *in, void *arg, struct err *e), void *arg,
+			   struct err *e);
+
 /* One call now. Return: 0 and the kernel's answer in @result; negative if it could not be made. */
 MUST_CHECK int remote_call(struct remote *r, int64_t *result, struct err *e, long nr, int n_args,
 			   ...);

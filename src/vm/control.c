@@ -192,15 +192,30 @@ static void on_request(void *arg, int sock, short revents)
 	control_message_close(&request);
 }
 
+/* The socket's mode keeps others out; but modes can be changed, and descriptors given away. */
+static bool may_ask(const struct control *c, int sock)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return !getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+	       (peer.uid == c->owner || peer.uid == 0);
+}
+
 static void on_connection(void *arg, int listener, short revents)
 {
 	struct control *c = arg;
 	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	const char *refusal = NULL;
 
 	if (sock < 0)
 		return;
-	if (!vm_can_watch(c->vm)) {
-		(void)send_message(sock, "error too many are talking to this machine", NULL, 0);
+	if (!may_ask(c, sock))
+		refusal = "error this machine is another user's";
+	else if (!vm_can_watch(c->vm))
+		refusal = "error too many are talking to this machine";
+	if (refusal) {
+		(void)send_message(sock, refusal, NULL, 0);
 		close(sock);
 		return;
 	}
@@ -247,6 +262,7 @@ int control_listen(struct control *c, const char *path, struct err *e)
 	r = make_way(path, &address, e);
 	if (r)
 		return r;
+	c->owner = geteuid();
 	c->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (c->listener < 0)
 		return err_set(e, -errno, "control socket");

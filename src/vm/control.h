@@ -39,6 +39,7 @@ struct control {
 	struct control_disk disk[VM_DISKS_MAX];
 	unsigned n_disks;
 	int listener;
+	uid_t owner;  /* who may ask, beside root */
 	bool stopped; /* by request */
 };
 

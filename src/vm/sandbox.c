@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
@@ -107,6 +108,11 @@ static int add_rules(scmp_filter_ctx f, bool with_shares)
 		                                     CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
 		                                     CLONE_NEWCGROUP,
 		                             0));
+	/* Who is at the other end of the control socket. */
+	if (!r)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(getsockopt), 2,
+		                     SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET),
+		                     SCMP_A2(SCMP_CMP_EQ, SO_PEERCRED));
 	for (size_t i = 0; !r && i < ARRAY_LEN(allowed_ioctl); i++)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
 		                     SCMP_A1(SCMP_CMP_EQ, allowed_ioctl[i]));

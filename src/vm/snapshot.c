@@ -43,9 +43,32 @@ static const struct field run_fields[] = {
 #undef F
 static const struct rec_type run_type = REC_TYPE(vm_run_rec, run_fields, .doc = "pages of RAM");
 
+/* Devices have the names that create_devices() gives them; those of several end in a number. */
+static const struct {
+	const char *name;
+	const struct rec_type *type;
+} device_records[] = {
+	{"lapic", &lapic_state_type},      {"ioapic", &ioapic_state_type},
+	{"serial", &serial_state_type},    {"rtc", &rtc_state_type},
+	{"power", &power_state_type},      {"console", &vconsole_state_type},
+	{"agent", &vconsole_state_type},   {"rng", &vrng_state_type},
+	{"balloon", &vballoon_state_type}, {"disk", &vblock_state_type},
+	{"share", &v9p_state_type},
+};
+
+static const struct rec_type *type_of_device(const void *rec)
+{
+	const struct vm_device_rec *d = rec;
+
+	for (size_t i = 0; d && d->name && i < ARRAY_LEN(device_records); i++)
+		if (text_starts(d->name, device_records[i].name))
+			return device_records[i].type;
+	return NULL;
+}
+
 static const struct field device_fields[] = {
 	FIELD(struct vm_device_rec, name, 1, 64, "device"),
-	FIELD(struct vm_device_rec, state, 2, 48 << 20, "its record"),
+	FIELD(struct vm_device_rec, state, 2, 48 << 20, "its record", .inner = type_of_device),
 };
 static const struct rec_type device_type =
 	REC_TYPE(vm_device_rec, device_fields, .doc = "device", .key = 1);
@@ -88,7 +111,7 @@ static int check_vm(const void *rec, struct err *e)
 	return 0;
 }
 
-static const struct rec_type vm_type =
+const struct rec_type vm_record_type =
 	REC_TYPE(vm_rec, vm_fields, .doc = "machine", .check = check_vm);
 
 /* ---- save ------------------------------------------------------------------------------- */
@@ -153,7 +176,7 @@ int save_machine(struct vm *vm, struct buf *state, const struct vm_page_writer *
 	r = save_ram(vm, &rec, &a, w, e);
 	if (r)
 		return err_wrap(e, r, "saving RAM");
-	rec_encode(state, &vm_type, &rec);
+	rec_encode(state, &vm_record_type, &rec);
 	return 0;
 }
 
@@ -177,7 +200,7 @@ int vm_peek(struct span state, uint64_t *ram_bytes, unsigned *n_shares, struct e
 {
 	AUTO(arena) struct arena a = {0};
 	struct vm_rec rec;
-	int r = rec_decode(state, &vm_type, &a, &rec, e);
+	int r = rec_decode(state, &vm_record_type, &a, &rec, e);
 
 	if (r)
 		return r;
@@ -196,7 +219,7 @@ int vm_unpack_ram(struct span state, struct page_source *pages, const struct vm_
 	AUTO(arena) struct arena a = {0};
 	AUTO(buf) struct buf b = {0};
 	struct vm_rec rec;
-	int r = rec_decode(state, &vm_type, &a, &rec, e);
+	int r = rec_decode(state, &vm_record_type, &a, &rec, e);
 
 	if (r)
 		return err_wrap(e, r, "machine");
@@ -269,7 +292,7 @@ int vm_load(struct vm *vm, struct span state, struct page_source *pages, struct 
 {
 	AUTO(arena) struct arena a = {0};
 	struct vm_rec rec;
-	int r = rec_decode(state, &vm_type, &a, &rec, e);
+	int r = rec_decode(state, &vm_record_type, &a, &rec, e);
 
 	if (r)
 		return err_wrap(e, r, "machine");

@@ -82,9 +82,9 @@ struct vm {
 	struct vrng rng;
 	struct vballoon balloon;
 	struct vblock disk[VM_DISKS_MAX];
-	char disk_name[VM_DISKS_MAX][8];
+	char disk_name[VM_DISKS_MAX][16];
 	struct v9p share[VM_SHARES_MAX];
-	char share_name[VM_SHARES_MAX][8];
+	char share_name[VM_SHARES_MAX][16];
 
 	struct dev *device[DEVICES_MAX]; /* all of them, in the order in which they are saved */
 	unsigned n_devices;

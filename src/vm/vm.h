@@ -146,6 +146,9 @@ struct vm_page_writer {
  */
 MUST_CHECK int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages, struct err *e);
 
+/* What vm_save() appends; for showing it. */
+extern const struct rec_type vm_record_type;
+
 /**
  * vm_peek() - what the machine in a record needs; disks are checked by vm_load()
  * @n_shares: NULL, or for how many shares it has

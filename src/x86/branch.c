@@ -3,6 +3,7 @@
  * Near jumps, calls and returns, and the stack.
  */
 #include "x86/branch.h"
+#include "x86/mmu.h"
 #include "x86/ops.h"
 
 /* ---- stack ----------------------------------------------------------------------------- */
@@ -95,11 +96,27 @@ OP_MEMORY_GLOBAL(x86_op_push_i, {
 	NEXT;
 })
 
-OP(x86_op_push_m)
-{
-	x86_push(cpu, op, 3, load64(cpu, op, op_ea_any(cpu, op, 8, false)));
+/* In handlers that are there once for all kinds of address: the fast copy does the simple ones. */
+#define SIMPLE_ADDRESS(linear)                                                                     \
+	do {                                                                                       \
+		if (slow)                                                                          \
+			linear = op_ea_any(cpu, op, 8, false);                                     \
+		else if ((op->ea & 3) == EA_GENERAL)                                               \
+			return twin(cpu, op);                                                      \
+		else                                                                               \
+			linear = op_ea_simple(cpu, op);                                            \
+	} while (0)
+
+OP_MEMORY_GLOBAL(x86_op_push_m, {
+	const uint64_t sp = cpu->reg[X86_RSP] - 8;
+	uint64_t linear, v;
+
+	SIMPLE_ADDRESS(linear);
+	MEMORY_LOAD(64, v, linear);
+	MEMORY_STORE(64, sp, v);
+	cpu->reg[X86_RSP] = sp;
 	NEXT;
-}
+})
 
 /* POP RSP leaves the popped value, not the incremented one. */
 OP_MEMORY_GLOBAL(x86_op_pop_r, {
@@ -285,7 +302,7 @@ op_fn *const x86_jcc[16] = {jo, jno, jb, jae, je, jne, jbe, ja, js, jns, jp, jnp
 
 OP(x86_op_jmp)
 {
-	TAKE_LINK;
+	TAKE_LINK_THROUGH_STUB;
 }
 
 OP(x86_op_fall)
@@ -307,13 +324,21 @@ OP_MEMORY_GLOBAL(x86_op_call, {
 
 	MEMORY_STORE(64, sp, cpu->reg[REG_PAGE] + op->off + op->len);
 	cpu->reg[X86_RSP] = sp;
-	TAKE_LINK;
+	TAKE_LINK_THROUGH_STUB;
 })
+
+/* To where no code can be: the fault is the jump's, not the target's. */
+#define CHECK_TARGET(rip)                                                                          \
+	do {                                                                                       \
+		if (UNLIKELY(!is_canonical(rip)))                                                  \
+			return x86_op_gp(cpu, op);                                                 \
+	} while (0)
 
 OP_MEMORY_GLOBAL(x86_op_ret, {
 	uint64_t rip;
 
 	MEMORY_LOAD(64, rip, cpu->reg[X86_RSP]);
+	CHECK_TARGET(rip);
 	cpu->reg[X86_RSP] += 8;
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
@@ -323,6 +348,7 @@ OP_MEMORY_GLOBAL(x86_op_ret_imm, {
 	uint64_t rip;
 
 	MEMORY_LOAD(64, rip, cpu->reg[X86_RSP]);
+	CHECK_TARGET(rip);
 	cpu->reg[X86_RSP] += 8 + (uint64_t)op->imm;
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
@@ -330,14 +356,17 @@ OP_MEMORY_GLOBAL(x86_op_ret_imm, {
 
 OP(x86_op_jmp_r)
 {
+	CHECK_TARGET(rd64(cpu, op->src));
 	cpu->icount += op->n;
 	return x86_jump(cpu, rd64(cpu, op->src));
 }
 
 OP_MEMORY_GLOBAL(x86_op_jmp_m, {
-	uint64_t rip;
+	uint64_t linear, rip;
 
-	MEMORY_LOAD(64, rip, op_ea_any(cpu, op, 8, false));
+	SIMPLE_ADDRESS(linear);
+	MEMORY_LOAD(64, rip, linear);
+	CHECK_TARGET(rip);
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
 })
@@ -345,20 +374,25 @@ OP_MEMORY_GLOBAL(x86_op_jmp_m, {
 OP_MEMORY_GLOBAL(x86_op_call_r, {
 	const uint64_t sp = cpu->reg[X86_RSP] - 8, rip = rd64(cpu, op->src);
 
+	CHECK_TARGET(rip);
 	MEMORY_STORE(64, sp, cpu->reg[REG_PAGE] + op->off + op->len);
 	cpu->reg[X86_RSP] = sp;
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
 })
 
-OP(x86_op_call_m)
-{
-	uint64_t rip = load64(cpu, op, op_ea_any(cpu, op, 8, false));
+OP_MEMORY_GLOBAL(x86_op_call_m, {
+	const uint64_t sp = cpu->reg[X86_RSP] - 8;
+	uint64_t linear, rip;
 
-	x86_push(cpu, op, 3, cpu->reg[REG_PAGE] + op->off + op->len);
+	SIMPLE_ADDRESS(linear);
+	MEMORY_LOAD(64, rip, linear);
+	CHECK_TARGET(rip);
+	MEMORY_STORE(64, sp, cpu->reg[REG_PAGE] + op->off + op->len);
+	cpu->reg[X86_RSP] = sp;
 	cpu->icount += op->n;
 	return x86_jump(cpu, rip);
-}
+})
 
 /* ---- jumps of other operand sizes, and those that nobody cares to link ------------------- */
 

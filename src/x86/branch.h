@@ -43,4 +43,24 @@ const struct op *x86_leave_at_link(struct x86_cpu *cpu, const struct op *link);
 		GO(link_);                                                                         \
 	} while (0)
 
+/*
+ * The same for jumps that mostly leave the page: a stub that is right is not run, but what it
+ * leads to.
+ */
+#define TAKE_LINK_THROUGH_STUB                                                                     \
+	do {                                                                                       \
+		const struct op *link_ = op->link;                                                 \
+                                                                                                   \
+		cpu->icount += op->n;                                                              \
+		if (UNLIKELY(atomic_load_explicit(&cpu->attention, memory_order_relaxed)))         \
+			return x86_leave_at_link(cpu, link_);                                      \
+		if (!link_->len && link_->tag == cpu->code_tag) {                                  \
+			cpu->via = link_;                                                          \
+			cpu->reg[REG_PAGE] +=                                                      \
+				(uint64_t)(int64_t)link_->disp - link_->link->off;                 \
+			link_ = link_->link;                                                       \
+		}                                                                                  \
+		GO(link_);                                                                         \
+	} while (0)
+
 #endif

@@ -340,23 +340,17 @@ static bool crosses(const struct op *op)
 	return op->off + op->len > PAGE_BYTES;
 }
 
-OP(x86_op_stub)
+/* A stub that does not know where its target is now. Return: the target. */
+static OUT_OF_LINE const struct op *stub_miss(struct x86_cpu *cpu, const struct op *op)
 {
-	uint64_t rip = cpu->reg[REG_PAGE] + (uint64_t)(int64_t)op->disp, page, flushes;
+	uint64_t rip = cpu->reg[REG_PAGE] + (uint64_t)(int64_t)op->disp;
+	uint64_t page = cpu->reg[REG_PAGE], flushes = cpu->cache->flushes;
+	bool linkable = !(cpu->code_mode & CODE_STEP);
 	const struct op *to;
-	bool linkable;
 
-	if (LIKELY(op->tag == cpu->code_tag)) {
-		cpu->via = op;
-		cpu->reg[REG_PAGE] = rip - op->link->off;
-		GO(op->link);
-	}
 	if (!(cpu->code_mode & CODE_64))
 		rip = (uint32_t)rip;
 	cpu->rip = rip;
-	page = cpu->reg[REG_PAGE];
-	flushes = cpu->cache->flushes;
-	linkable = !(cpu->code_mode & CODE_STEP);
 	to = x86_lookup(cpu);
 	if (linkable && cpu->cache->flushes == flushes) {
 		struct op *stub = (struct op *)op;
@@ -364,12 +358,22 @@ OP(x86_op_stub)
 		if (cpu->reg[REG_PAGE] == page && !crosses(to) && (uint32_t)op->disp < PAGE_BYTES) {
 			(stub - stub->off)->link = (struct op *)to;
 		} else if (rip - (uint64_t)(int64_t)op->disp == page) {
-			/* Not where RIP wrapped at 4 GiB: the fast path above does not mask. */
+			/* Not where RIP wrapped at 4 GiB: the fast paths do not mask. */
 			stub->link = (struct op *)to;
 			stub->tag = cpu->code_tag;
 		}
 	}
-	GO(to);
+	return to;
+}
+
+OP(x86_op_stub)
+{
+	if (LIKELY(op->tag == cpu->code_tag)) {
+		cpu->via = op;
+		cpu->reg[REG_PAGE] += (uint64_t)(int64_t)op->disp - op->link->off;
+		GO(op->link);
+	}
+	GO(stub_miss(cpu, op));
 }
 
 OP(x86_op_stale)

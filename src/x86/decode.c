@@ -10,24 +10,22 @@
  * The bytes are the guest's: any byte string must decode to something, if only #UD.
  */
 #include "x86/decode.h"
+#include "x86/pairs.h"
 #include "x86/cache.h"
 
 /* ---- bytes ----------------------------------------------------------------------------- */
 
-uint8_t x86_decode_u8(struct decoder *d)
-{
-	if (d->pos >= d->avail) {
-		d->overrun = true;
-		return 0;
-	}
-	return d->bytes[d->pos++];
-}
-
 uint32_t x86_decode_u32(struct decoder *d)
 {
-	uint32_t low = decode_u16(d);
+	const uint8_t *b = d->bytes + d->pos;
 
-	return low | (uint32_t)decode_u16(d) << 16;
+	if (d->avail - d->pos < 4) {
+		d->overrun = true;
+		d->pos = d->avail;
+		return 0;
+	}
+	d->pos += 4;
+	return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 }
 
 /* ---- operands -------------------------------------------------------------------------- */
@@ -344,6 +342,7 @@ void x86_decode_trace(struct x86_cpu *cpu, struct trace_info *t, const uint8_t *
 		n_ops++;
 	}
 	drop_dead_flags(t->ops, effects, n_ops);
+	x86_pair_ops(t->ops, n_ops);
 	if (!ended || (mode & CODE_STEP)) {
 		struct op *op = &t->ops[n_ops];
 

@@ -155,10 +155,14 @@ static OUT_OF_LINE bool movs(struct x86_cpu *cpu, const struct op *op)
 		uint64_t from = source(cpu, op, &s), to = target(cpu, op, &s, true), n;
 		unsigned run_from, run_to;
 		const uint8_t *src = page_of(cpu, op, from, false, &run_from);
-		uint8_t *dst = page_of(cpu, op, to, true, &run_to);
+		uint8_t *dst = NULL;
 
+		/* All of the source faults before the destination does. */
 		n = elements(op, &s, src, run_from, cpu->reg[X86_RSI]);
-		n = MIN(n, elements(op, &s, dst, run_to, cpu->reg[X86_RDI]));
+		if (n) {
+			dst = page_of(cpu, op, to, true, &run_to);
+			n = MIN(n, elements(op, &s, dst, run_to, cpu->reg[X86_RDI]));
+		}
 		if (n) {
 			copy_up(dst, src, n * s.size, s.size);
 		} else {
@@ -281,14 +285,16 @@ INLINE bool compare_string(struct x86_cpu *cpu, const struct op *op, bool scan)
 	while (s.count) {
 		uint64_t from = scan ? 0 : source(cpu, op, &s), a = cpu->reg[X86_RAX], b, n;
 		uint64_t to = target(cpu, op, &s, false);
-		unsigned run_from = PAGE_BYTES, run_to;
-		const uint8_t *src =
-			scan ? (const uint8_t *)&a : page_of(cpu, op, from, false, &run_from);
+		unsigned run_from, run_to;
 		const uint8_t *dst = page_of(cpu, op, to, false, &run_to);
+		const uint8_t *src = (const uint8_t *)&a;
 
+		/* Where both would fault it is the destination that does, on hardware as here. */
 		n = elements(op, &s, dst, run_to, cpu->reg[X86_RDI]);
-		if (!scan)
+		if (n && !scan) {
+			src = page_of(cpu, op, from, false, &run_from);
 			n = MIN(n, elements(op, &s, src, run_from, cpu->reg[X86_RSI]));
+		}
 		if (n) {
 			uint64_t done =
 				compare_run(src, dst, scan ? 0 : s.size, s.size, n, until_equal);
@@ -301,9 +307,9 @@ INLINE bool compare_string(struct x86_cpu *cpu, const struct op *op, bool scan)
 			memcpy(&b, dst + (done - 1) * s.size, s.size);
 			n = done;
 		} else {
+			b = load_any(cpu, op, to, s.size);
 			if (!scan)
 				a = load_any(cpu, op, from, s.size);
-			b = load_any(cpu, op, to, s.size);
 			n = 1;
 		}
 		compare_flags(cpu, s.size, a, b);

@@ -12,7 +12,8 @@
  *
  *	An op holds its handler's address and pre-resolved operands. A handler does its work and
  *	jumps to the next op's handler (NEXT): with sibling-call optimization that is one indirect
- *	jump; without (X86_NO_TAIL_CALLS) it returns the next op to a loop.
+ *	jump; without (X86_NO_TAIL_CALLS) it returns the next op to a loop. Ops that often
+ *	follow each other share a handler (pairs.c).
  *
  *	RIP is not kept up to date. reg[REG_PAGE] is the RIP of the start of the code page that
  *	runs now, op->off the place in it; RIP-relative operands just have REG_PAGE as base.
@@ -36,6 +37,7 @@
  * Files
  *	decode.c       bytes to ops                  cache.c    traces, links, written code
  *	alu.c shift.c move.c branch.c string.c ...   handlers, each exporting tables or functions
+ *	pairs.c        two ops in one handler
  *	mmu.c          page walk, slow memory paths  event.c    exceptions, interrupts, IRET
  *	seg.c          segments, far transfers       sys.c      CRs, MSRs, CPUID and friends
  *	exec-simd.c, exec-x87.c: operand plumbing around simd.h and x87.h; they are asked by
@@ -400,7 +402,15 @@ struct decoder {
 	op_fn *no_flags; /* handler to use if nobody reads those flags */
 };
 
-uint8_t x86_decode_u8(struct decoder *d);
+INLINE uint8_t x86_decode_u8(struct decoder *d)
+{
+	if (d->pos >= d->avail) {
+		d->overrun = true;
+		return 0;
+	}
+	return d->bytes[d->pos++];
+}
+
 uint32_t x86_decode_u32(struct decoder *d);
 /*
  * Read ModRM, SIB and displacement: d->mod, reg, rm, and for memory operands op->base, index,

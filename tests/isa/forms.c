@@ -942,9 +942,144 @@ static void make_block(const struct form *f, struct vector *v)
 	}
 }
 
-static const struct form block_form = {.name = "block", .group = "block", .make = make_block};
+/* The instructions of compiled code, as they follow each other there: what our CPU does in pairs. */
+enum common {
+	PUSH,
+	POP,
+	MOV_RR,
+	MOV_RI,
+	XOR_RR,
+	LEA,
+	LOAD,
+	LOAD8,
+	STORE,
+	MOVZX8,
+	CMP_MI8,
+	CMP_MI,
+	TEST_RR,
+	CALL,
+	RET,
+	COMMON
+};
+
+/* ModRM for [R14 + disp8]; R14 is in the middle of the data, so that the page's end is near. */
+static void emit_at_r14(struct maker *m, unsigned reg)
+{
+	emit(m, (uint8_t)(0x46 | (reg & 7) << 3));
+	emit(m, (uint8_t)random_below(m, 256));
+}
+
+static void emit_stack(struct maker *m, unsigned opcode, unsigned reg)
+{
+	emit(m, (uint8_t)(0x40 | reg >> 3));
+	emit(m, (uint8_t)(opcode | (reg & 7)));
+}
+
+static void emit_common(struct maker *m, enum common what)
+{
+	struct vector *v = m->v;
+	const unsigned a = random_gpr(m), b = random_gpr(m);
+	const uint8_t w = one_in(m, 2) ? 0x48 : 0x40;
+
+	switch (what) {
+	case PUSH:
+	case POP:
+		emit_stack(m, what == PUSH ? 0x50 : 0x58, a);
+		break;
+	case MOV_RR:
+	case XOR_RR:
+	case TEST_RR:
+		emit(m, (uint8_t)(w | (a >> 3) << 2 | b >> 3));
+		emit(m, what == MOV_RR   ? 0x89
+		        : what == XOR_RR ? 0x31
+		        : one_in(m, 3)   ? 0x84
+		                         : 0x85);
+		emit(m, (uint8_t)(0xc0 | (a & 7) << 3 | (b & 7)));
+		break;
+	case MOV_RI:
+		emit(m, (uint8_t)(0x40 | a >> 3));
+		emit(m, (uint8_t)(0xb8 | (a & 7)));
+		emit_bytes(m, random_corner(m), 4);
+		break;
+	case LEA:
+	case LOAD:
+	case LOAD8:
+	case STORE:
+		emit(m, (uint8_t)((what == LEA ? 0x48 : w) | 1 | (a >> 3) << 2));
+		emit(m, what == LEA ? 0x8d : what == LOAD ? 0x8b : what == LOAD8 ? 0x8a : 0x89);
+		emit_at_r14(m, a);
+		break;
+	case MOVZX8:
+		emit(m, (uint8_t)(0x41 | (a >> 3) << 2));
+		emit(m, 0x0f);
+		emit(m, 0xb6);
+		emit_at_r14(m, a);
+		break;
+	case CMP_MI8:
+	case CMP_MI:
+		emit(m, (uint8_t)(w | 1));
+		emit(m, what == CMP_MI8 ? 0x80 : 0x83);
+		emit_at_r14(m, 7);
+		emit(m, (uint8_t)(one_in(m, 2) ? 0 : random_below(m, 256)));
+		break;
+	case CALL:
+		emit(m, 0xe8);
+		emit_bytes(m, 0, 4); /* to the next instruction */
+		break;
+	case RET: /* to the next instruction, or to where nothing can be */
+		emit_bytes(m, 0x058d48 | (a & 7) << 19 | (a >> 3) << 2, 3); /* LEA a, [RIP + 7] */
+		emit_bytes(m, 7, 4);
+		if (one_in(m, 8)) {
+			v->code_bytes -= 7;
+			emit_bytes(m, 0xb848 | (a >> 3) | (a & 7) << 8, 2);
+			emit_bytes(m, 0x4141414141414141, 8);
+		}
+		emit_stack(m, 0x50, a);
+		emit_stack(m, 0x50, b);
+		emit_stack(m, 0x58, random_gpr(m));
+		emit(m, 0xc3);
+		break;
+	case COMMON:
+		break;
+	}
+	/* A compare is there for the jump after it. */
+	if ((what == CMP_MI8 || what == CMP_MI || what == TEST_RR) && !one_in(m, 4)) {
+		emit(m, (uint8_t)(0x74 | random_below(m, 2)));
+		emit(m, 0);
+	}
+}
+
+/*
+ * RSP starts near an end of what is there, so that one of two pushes or pops may fault. Jumps
+ * are not over anything, but both ways count as they go to traces of their own or do not.
+ */
+static void make_common_block(const struct form *f, struct vector *v)
+{
+	const uint32_t ends[] = {DATA_BASE, DATA_BASE + PAGE_BYTES, DATA_END};
+	struct maker m;
+	unsigned n;
+
+	maker_init(&m, v);
+	random_regs(&m);
+	m.block = true;
+	m.reserved = 1u << RSP | 1u << 14;
+	v->in.gpr[14] = DATA_BASE + DATA_BYTES / 2 + random_below(&m, 16);
+	v->in.gpr[RSP] = ends[random_below(&m, 3)] + random_below(&m, 48) - 24;
+	if (v->in.gpr[RSP] < DATA_BASE)
+		v->in.gpr[RSP] = DATA_BASE;
+	n = 2 + random_below(&m, 16);
+	while (n--)
+		emit_common(&m, (enum common)(one_in(&m, 3) ? PUSH + random_below(&m, 2)
+		                                            : random_below(&m, COMMON)));
+}
+
+static const struct form block_forms[] = {
+	{.name = "block", .group = "block", .make = make_block},
+	{.name = "common_block", .group = "block", .make = make_common_block},
+};
 
 void forms_block_each(void (*visit)(const struct form *form, void *ctx), void *ctx)
 {
-	visit(&block_form, ctx);
+	for (size_t i = 0; i < ARRAY_LEN(block_forms); i++)
+		visit(&block_forms[i], ctx);
 }

@@ -924,6 +924,25 @@ static void impossible_states_are_refused(void)
 	ok(x86_set_state(cpu, &bad, &e) == -EBADMSG, "MXCSR");
 }
 
+/* A kernel takes its TSC's and its APIC timer's frequency from whichever of these it knows. */
+static void all_clocks_are_told_the_same(void)
+{
+	const uint64_t frequencies[] = {1000000000, 2400000000};
+
+	for (size_t i = 0; i < ARRAY_LEN(frequencies); i++) {
+		const struct x86_config config = {.tsc_hz = frequencies[i]};
+		const struct x86_cpuid ratio = x86_cpuid(&config, 0x15, 0, 0, 1);
+		const struct x86_cpuid mhz = x86_cpuid(&config, 0x16, 0, 0, 1);
+		const struct x86_cpuid khz = x86_cpuid(&config, 0x40000010, 0, 0, 1);
+
+		ok(ratio.eax && (uint64_t)ratio.ecx * ratio.ebx / ratio.eax == config.tsc_hz,
+		   "leaf 0x15 gives %llu Hz", (unsigned long long)config.tsc_hz);
+		ok(mhz.eax == config.tsc_hz / 1000000, "leaf 0x16 gives the same");
+		ok(khz.eax == config.tsc_hz / 1000, "and 0x40000010");
+		ok(khz.ebx == ratio.ecx / 1000, "the APIC timer's clock is the crystal's");
+	}
+}
+
 static void instructions_are_counted(void)
 {
 	uint64_t before;
@@ -980,6 +999,7 @@ int main(void)
 	RUN(instructions_over_a_page_end_follow_both_pages);
 	RUN(work_does_not_notice_being_moved);
 	RUN(impossible_states_are_refused);
+	RUN(all_clocks_are_told_the_same);
 	RUN(instructions_are_counted);
 	x86_destroy(cpu);
 	return tap_done();

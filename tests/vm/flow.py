@@ -8,9 +8,10 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 
-from machine import Machine, Work, boot_args, kernel, restore, run, wslx
+from machine import Machine, Skip, Work, boot_args, kernel, restore, run, wslx
 
 ECHO = 'while read l; do echo "<$l>"; done\n'
 template = None  # a store with the snapshot s, for all tests but the first
@@ -155,6 +156,25 @@ def what_is_typed_before_the_machine_has_the_terminal_arrives():
             r.leave()
 
 
+def a_machine_answers_its_owner_only():
+    if os.geteuid():
+        raise Skip("only root can become another user")
+    with tempfile.TemporaryDirectory(prefix="wslx-vm-") as tmp:
+        os.chmod(tmp, 0o755)
+        m = Machine([*boot_args(), "--control", f"{tmp}/c"])
+        m.expect("/ # ")
+        os.chmod(f"{tmp}/c", 0o666)
+        ask = ("import os, socket; os.setuid(UID); s = socket.socket(socket.AF_UNIX, "
+               f"socket.SOCK_SEQPACKET); s.settimeout(60); s.connect('{tmp}/c'); "
+               "UID or s.send(b'button'); print(s.recv(1000).decode())")
+        # Whoever is refused is told without asking.
+        for uid, answer in ((65534, "error this machine is another user's"), (0, "ok")):
+            asked = subprocess.run([sys.executable, "-c", ask.replace("UID", str(uid))],
+                                   capture_output=True, text=True)
+            assert answer in asked.stdout, asked
+        m.leave()
+
+
 def without_a_safe_place_in_memory_a_restore_unpacks_for_itself():
     with Stored() as w:
         os.mkdir(f"{w.memory}/wslx")
@@ -196,10 +216,17 @@ def a_snapshot_with_any_part_changed_is_refused_in_one_sentence():
 
 def show_and_list_know_what_a_machine_snapshot_is():
     with Stored():
-        assert json.loads(done("show", "s", "--json"))["machine"]
+        machine = json.loads(done("show", "s", "--json"))["machine"]
+        devices = {d["name"]: d["state"] for d in machine["devices"]}
+        assert machine["ram_bytes"] == 256 << 20 and machine["cpu"]["gpr[4]"] >> 48 == 0xffff, machine
+        assert devices["console"]["rows"] == 24 and devices["lapic0"]["svr"] & 0x100, devices
+        assert devices["console"]["virtio"]["q0"]["ready"], devices
+        text = done("show", "s")
+        assert "  ram_bytes: 268435456\n" in text and "name: ioapic\n" in text, text[:2000]
         listed = json.loads(done("list", "--json"))
         assert [(s["kind"], s["command"]) for s in listed] == [("vm", "work")], listed
-        assert 'kind "vm"' in done("diag", "formats")
+        formats = done("diag", "formats")
+        assert 'kind "vm"' in formats and "IA32_LSTAR" in formats
 
 
 if __name__ == "__main__":
@@ -208,6 +235,7 @@ if __name__ == "__main__":
         an_image_of_ram_is_private_and_goes_with_its_snapshot,
         a_snapshot_brings_its_image_and_takes_that_of_the_one_it_replaces,
         what_is_typed_before_the_machine_has_the_terminal_arrives,
+        a_machine_answers_its_owner_only,
         without_a_safe_place_in_memory_a_restore_unpacks_for_itself,
         a_snapshot_with_any_part_changed_is_refused_in_one_sentence,
         show_and_list_know_what_a_machine_snapshot_is,

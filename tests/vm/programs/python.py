@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""Python's own regression modules: one line a test, and the reasons of those that fail."""
+import importlib
+import sys
+import unittest
+
+import test.support
+
+test.support.use_resources = ()  # as regrtest has it: none of the hour-long ones
+
+
+class Lines(unittest.TestResult):
+    def tell(self, test, what):
+        print(what, test.id(), flush=True)
+
+    def addSuccess(self, test):
+        self.tell(test, "ok")
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.tell(test, "skipped")
+
+    def addExpectedFailure(self, test, err):
+        self.tell(test, "ok, fails as expected")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.tell(test, "FAILED")
+        print(self.failures[-1][1], flush=True)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.tell(test, "ERROR")
+        print(self.errors[-1][1], flush=True)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err:
+            self.tell(subtest, "FAILED")
+            print((self.failures + self.errors)[-1][1], flush=True)
+
+
+result = Lines()
+for name in sys.argv[1:]:
+    tests = unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(f"test.{name}"))
+    tests.run(result)
+sys.exit(0 if result.wasSuccessful() else 1)
