@@ -60,6 +60,13 @@ static void on_agent(void *arg, const char *line)
 
 	if (sscanf(line, "exit %d", &status) == 1)
 		s->status = status & 0xff;
+	/* A baked machine whose random numbers are those of its brothers must not go on. */
+	if (s->leave >= 0 && !strcmp(line, "failed reseed") && !fallback_forced("twins")) {
+		fprintf(stderr, "wslx: the machine could not re-key its random numbers; it is "
+		                "stopped\r\n");
+		s->failed = true;
+		vm_stop(s->vm);
+	}
 }
 
 static void tell_supervisor(struct session *s, char what)
@@ -278,7 +285,7 @@ int session_run(struct session *s, bool stats)
 	if (outcome == VM_POWER_OFF)
 		tell_supervisor(s, LEAVE_ENDED);
 	restore_terminal();
-	code = say_outcome(s, outcome);
+	code = s->failed ? EXIT_FAILED : say_outcome(s, outcome);
 	if (stats)
 		say_stats(s->vm);
 	return code;
