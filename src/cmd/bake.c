@@ -32,6 +32,7 @@ static const struct verb_option options[] = {
 	{"settle-share", "PERMILLE", "of the window that such halts must fill; 900", false},
 	{"write-disk", "FILE", "write the image's disk there and do not start", false},
 	{"replace", NULL, "an existing snapshot of that name gives way", false},
+	{"sealed", NULL, "encrypt it: the image is not for everybody", false},
 	{"verbose", NULL, "show what the guest prints", false},
 	{"quiet", NULL, "say nothing when it went well", false},
 };
@@ -219,6 +220,8 @@ static int take_snapshot(struct bake *b, struct err *e)
 		.machine = b->args->operands[0],
 		.name = name,
 		.replace = arg_is_set(b->args, "replace"),
+		/* Nothing has happened in it yet but what its image does for everybody. */
+		.is_public = !arg_is_set(b->args, "sealed"),
 		.labels = labels,
 		.n_labels = ARRAY_LEN(labels),
 	};
