@@ -14,13 +14,13 @@ demo: build
 	@tools/install-packages real
 	@tools/demo
 
-# All quick tests. SUITES names some of them: unit zoo real cli.
+# All quick tests. SUITES names some of them: unit zoo real cli registry.
 check: build
-	@tools/install-packages test real
+	@tools/install-packages test registry real
 	@tests/run $(SUITES)
 
 check-long: build
-	@tools/install-packages test real
+	@tools/install-packages test registry real
 	@tests/run --long $(SUITES)
 
 lint: build

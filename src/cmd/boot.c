@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Start a kernel in a machine, on this terminal: the plain door to the machine. */
+#include "cmd/kernel.h"
 #include "cmd/machine.h"
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "vm/initramfs.h"
-
-#define COMMAND_LINE "console=ttyS0 pci=off tsc=reliable panic=-1 rdinit=/init"
 #define DEFAULT_MEMORY (256u << 20)
 
 static const struct verb_option options[] = {
@@ -25,31 +21,9 @@ static const struct verb_option options[] = {
 	{"name", "NAME", "call the machine so: wslx snap vm --distro NAME finds it", false},
 	{"control", "SOCKET", "listen there for requests, such as wslx snap vm", false},
 	{"write-initrd", "FILE", "write the initramfs there and do not start", false},
+	{"share", "HOSTDIR:GUESTDIR[:ro]", "a directory of the host; may repeat", false},
 	{"stats", NULL, "say at the end what the machine did", false},
 };
-
-static int map_file(const char *path, struct span *out, struct err *e)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), r = 0;
-	struct stat st;
-	void *at;
-
-	if (fd < 0)
-		return err_set(e, -errno, "%s", path);
-	if (fstat(fd, &st)) {
-		r = err_set(e, -errno, "%s", path);
-	} else if (!S_ISREG(st.st_mode)) {
-		r = err_say(e, -EINVAL, "%s: this is not a file", path);
-	} else if (st.st_size) {
-		at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (at == MAP_FAILED)
-			r = err_set(e, -errno, "%s", path);
-		else
-			*out = SPAN(at, (size_t)st.st_size);
-	}
-	close(fd);
-	return r;
-}
 
 /* An overlay that lives as long as this process. */
 static int temporary_overlay(void)
@@ -137,53 +111,37 @@ static int open_disks(const struct args *args, struct control *c, struct err *e)
 	return 0;
 }
 
+static int open_shares(const struct args *args, struct session *s, struct vm_config *config,
+                       struct err *e)
+{
+	int r = session_share(s, args, e);
+
+	return r || !arg_is_set(args, "share") ? r : shares_attach(&s->shares, config, e);
+}
+
 /* ---- the initramfs ------------------------------------------------------------------------ */
-
-/* lib/modules/VERSION of the package that a kernel at ROOT/boot/vmlinuz-VERSION came from. */
-static char *modules_beside(const char *kernel)
-{
-	const char *name = strrchr(kernel, '/'), *version;
-
-	name = name ? name + 1 : kernel;
-	version = strchr(name, '-');
-	if (!version)
-		return NULL;
-	return xprintf("%.*s../lib/modules/%s", (int)(name - kernel), kernel, version + 1);
-}
-
-/* Beside this program, where it is installed, or in the build directory. */
-static char *guest_beside(void)
-{
-	static const char *const places[] = {"wslx-guest", "../libexec/wslx-guest",
-	                                     "src/guest/wslx-guest"};
-	char self[512], *slash, *path;
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	self[MAX(n, 0)] = '\0';
-	slash = strrchr(self, '/');
-	for (size_t i = 0; slash && i < ARRAY_LEN(places); i++) {
-		path = xprintf("%.*s/%s", (int)(slash - self), self, places[i]);
-		if (!access(path, R_OK))
-			return path;
-		free(path);
-	}
-	return xstrdup(places[0]);
-}
 
 static int add_modules(const struct args *args, struct initramfs *i, struct err *e)
 {
-	/* Those from virtio_blk on are of use with a disk only. */
-	static const char *const modules[] = {
-		"virtio_mmio", "virtio_console", "virtio_rng",     "virtio_balloon",
-		"button",      "virtio_blk",     "crc32c_generic", "ext4",
-	};
+	static const char *const always[] = {"virtio_mmio", "virtio_console", "virtio_rng",
+	                                     "virtio_balloon", "button"};
+	static const char *const for_disks[] = {"virtio_blk", "crc32c_generic", "ext4"};
+	static const char *const for_shares[] = {"9pnet_virtio", "9p"};
+	const char *modules[ARRAY_LEN(always) + ARRAY_LEN(for_disks) + ARRAY_LEN(for_shares)];
+	size_t n = 0;
 	const char *given = arg_value(args, "modules");
-	AUTO(text) char *dir = given ? xstrdup(given) : modules_beside(arg_value(args, "kernel"));
+	AUTO(text)
+	char *dir = given ? xstrdup(given) : cmd_modules_beside(arg_value(args, "kernel"));
 
 	if (!dir || (!given && access(dir, F_OK)))
 		return 0;
-	return initramfs_add_modules(i, dir, modules,
-	                             arg_is_set(args, "disk") ? ARRAY_LEN(modules) : 5, e);
+	for (size_t k = 0; k < ARRAY_LEN(always); k++)
+		modules[n++] = always[k];
+	for (size_t k = 0; k < ARRAY_LEN(for_disks) && arg_is_set(args, "disk"); k++)
+		modules[n++] = for_disks[k];
+	for (size_t k = 0; k < ARRAY_LEN(for_shares) && arg_is_set(args, "share"); k++)
+		modules[n++] = for_shares[k];
+	return initramfs_add_modules(i, dir, modules, n, e);
 }
 
 /* A file that is wanted under several names is there once: busybox and its tools. */
@@ -220,7 +178,7 @@ static int add_files(const struct args *args, struct initramfs *i, struct err *e
 		if (add_again(args, i, text, (size_t)(colon - text)))
 			continue;
 		path = xprintf("%.*s", (int)(colon - text), text);
-		r = map_file(path, &data, e);
+		r = cmd_map_file(path, &data, e);
 		if (r)
 			return r;
 		initramfs_add_file(i, colon + 1 + (colon[1] == '/'), 0755, data);
@@ -230,21 +188,10 @@ static int add_files(const struct args *args, struct initramfs *i, struct err *e
 
 static int build_initramfs(const struct args *args, struct initramfs *i, struct err *e)
 {
-	static const char *const dirs[] = {"bin",  "dev",  "etc",    "lib",  "lib/wslx",
-	                                   "proc", "root", "run",    "sbin", "sys",
-	                                   "tmp",  "usr",  "usr/bin"};
-	const char *given = arg_value(args, "guest");
-	AUTO(text) char *guest = given ? xstrdup(given) : guest_beside();
-	struct span data = {0};
-	int r = map_file(guest, &data, e);
+	int r = cmd_begin_initramfs(i, arg_value(args, "guest"), e);
 
 	if (r)
-		return err_wrap(e, r, "guest program");
-	for (size_t n = 0; n < ARRAY_LEN(dirs); n++)
-		initramfs_add_dir(i, dirs[n]);
-	/* The kernel opens it for PID 1 before anything is mounted. */
-	initramfs_add_device(i, "dev/console", 5, 1);
-	initramfs_add_file(i, "init", 0755, data);
+		return r;
 	r = add_modules(args, i, e);
 	return r ? r : add_files(args, i, e);
 }
@@ -255,7 +202,7 @@ static void write_command_line(const struct args *args, struct buf *out)
 {
 	const char *append = arg_value(args, "append");
 
-	buf_printf(out, "%s%s%s", COMMAND_LINE, append ? " " : "", append ? append : "");
+	buf_printf(out, "%s%s%s", KERNEL_COMMAND_LINE, append ? " " : "", append ? append : "");
 	/* The kernel hands what follows to PID 1, split at spaces. */
 	if (args->n_operands)
 		buf_add_text(out, " --");
@@ -280,12 +227,12 @@ static int write_file(const char *path, struct span data, struct err *e)
 static int gather(const struct args *args, struct vm_boot *b, struct initramfs *made, struct err *e)
 {
 	const char *initrd = arg_value(args, "initrd");
-	int r = map_file(arg_value(args, "kernel"), &b->kernel, e);
+	int r = cmd_map_file(arg_value(args, "kernel"), &b->kernel, e);
 
 	if (r)
 		return r;
 	if (initrd)
-		return map_file(initrd, &b->initrd, e);
+		return cmd_map_file(initrd, &b->initrd, e);
 	r = build_initramfs(args, made, e);
 	b->initrd = initramfs_end(made);
 	return r;
@@ -323,6 +270,8 @@ static int run(struct args *args)
 	write_command_line(args, &line);
 	b.command_line = buf_text(&line);
 	r = name_session(args, &s, &e);
+	if (!r)
+		r = open_shares(args, &s, &config, &e);
 	if (!r)
 		r = open_disks(args, &s.control, &e);
 	for (unsigned i = 0; i < s.control.n_disks; i++)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
@@ -59,6 +60,20 @@ static void on_agent(void *arg, const char *line)
 
 	if (sscanf(line, "exit %d", &status) == 1)
 		s->status = status & 0xff;
+	/* A baked machine whose random numbers are those of its brothers must not go on. */
+	if (s->leave >= 0 && !strcmp(line, "failed reseed") && !fallback_forced("twins")) {
+		fprintf(stderr, "wslx: the machine could not re-key its random numbers; it is "
+		                "stopped\r\n");
+		s->failed = true;
+		vm_stop(s->vm);
+	}
+}
+
+static void tell_supervisor(struct session *s, char what)
+{
+	/* One that is gone has nothing left to do. */
+	if (s->leave >= 0 && write(s->leave, &what, 1) < 0)
+		vm_stop(s->vm);
 }
 
 static void typed(struct session *s, uint8_t byte)
@@ -66,7 +81,10 @@ static void typed(struct session *s, uint8_t byte)
 	if (s->escape) {
 		s->escape = false;
 		if (byte == 'x') {
-			vm_stop(s->vm);
+			if (s->leave < 0)
+				vm_stop(s->vm);
+			else
+				tell_supervisor(s, LEAVE_ASKED);
 			return;
 		}
 		if (byte == 'p') {
@@ -126,9 +144,14 @@ static int watch_signals(struct session *s, struct err *e)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGWINCH);
-	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	if (s->leave < 0) {
+		sigaddset(&set, SIGTERM);
+		sigaddset(&set, SIGHUP);
+	} else {
+		signal(SIGTERM, SIG_IGN);
+		signal(SIGHUP, SIG_IGN);
+	}
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_IGN); /* the copies that write snapshots */
@@ -141,7 +164,7 @@ static int watch_signals(struct session *s, struct err *e)
 
 void session_config(struct session *s, struct vm_config *config)
 {
-	*s = (struct session){.status = -1, .lock = -1};
+	*s = (struct session){.status = -1, .lock = -1, .leave = -1};
 	config->console = (struct byte_sink){.write = print};
 	config->agent = on_agent;
 	config->agent_arg = s;
@@ -158,12 +181,46 @@ int session_name(struct session *s, struct store *store, const char *name, const
 	return name ? flow_name_machine(store, name, &s->socket, &s->lock, e) : 0;
 }
 
+int session_share(struct session *s, const struct args *args, struct err *e)
+{
+	const char *text;
+	int at = 0, r = 0;
+
+	while (!r && (text = arg_next(args, "share", &at)))
+		r = shares_add(&s->shares, text, e);
+	return r;
+}
+
+int session_restore(struct session *s, struct vm_config *config, const struct opened_vm *from,
+                    struct err *e)
+{
+	config->ram_bytes = from->ram_bytes;
+	config->ram_fd = from->ram_fd;
+	for (unsigned i = 0; i < from->n_disks; i++) {
+		s->control.disk[i] = from->disk[i];
+		config->disk[i] = from->disk[i].disk;
+	}
+	s->control.n_disks = config->n_disks = from->n_disks;
+	s->vm = vm_create(config, e);
+	return s->vm ? vm_load(s->vm, from->state, NULL, e) : e->code;
+}
+
 void session_finish(struct session *s)
 {
 	vm_destroy(s->vm);
+	shares_finish(&s->shares);
 	free(s->socket);
 	if (s->lock >= 0)
 		close(s->lock);
+}
+
+char *machine_name_of(const char *snapshot)
+{
+	const char *slash = strrchr(snapshot, '/');
+	char *name = xstrdup(slash ? slash + 1 : snapshot);
+
+	name[strcspn(name, ":@+")] = '\0';
+	return name;
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */
@@ -220,13 +277,15 @@ int session_run(struct session *s, bool stats)
 	vm_watch_input(s->vm, 0, on_input, s);
 	resize(s);
 	raw_terminal();
-	if (vm_sandbox(&e)) {
+	if (shares_confine(&s->shares, &e)) {
 		restore_terminal();
 		return say_error(&e);
 	}
 	outcome = vm_run(s->vm);
+	if (outcome == VM_POWER_OFF)
+		tell_supervisor(s, LEAVE_ENDED);
 	restore_terminal();
-	code = say_outcome(s, outcome);
+	code = s->failed ? EXIT_FAILED : say_outcome(s, outcome);
 	if (stats)
 		say_stats(s->vm);
 	return code;

@@ -4,15 +4,23 @@
 #define WSLX_CMD_MACHINE_H
 
 #include "cmd/cmd.h"
+#include "cmd/share.h"
 #include "vm/control.h"
+
+/* What a supervised session tells its supervisor. */
+#define LEAVE_ASKED 'x' /* the user wants to leave */
+#define LEAVE_ENDED 'e' /* the guest has switched itself off */
 
 struct session {
 	struct vm *vm;
 	struct control control;
 	bool escape;  /* the last byte was Ctrl-a */
+	bool failed;  /* it had to be stopped, and why was said */
 	int status;   /* what the guest's command returned, or -1 */
 	char *socket; /* where it listens for requests; NULL: nowhere */
 	int lock;     /* on its name */
+	int leave;    /* -1, or where a supervisor hears LEAVE_*; then hanging up is its business */
+	struct shares shares;
 };
 
 /* Have the machine print on this terminal and tell us what its command returns. */
@@ -23,6 +31,17 @@ void session_config(struct session *s, struct vm_config *config);
  */
 MUST_CHECK int session_name(struct session *s, struct store *store, const char *name,
                             const char *control, struct err *e);
+/*
+ * What a user would call a machine of this snapshot: the last part of its name, without a tag. The
+ * caller frees it.
+ */
+char *machine_name_of(const char *snapshot);
+/* Open all directories that --share names. */
+MUST_CHECK int session_share(struct session *s, const struct args *args, struct err *e);
+/* Make the machine of an opened snapshot; @config has its shares already. */
+struct opened_vm;
+MUST_CHECK int session_restore(struct session *s, struct vm_config *config,
+                               const struct opened_vm *from, struct err *e);
 /**
  * session_run() - run a machine on this terminal until it ends
  * @stats: say at the end what it did

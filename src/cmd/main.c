@@ -7,7 +7,9 @@
 static const struct verb *const verbs[] = {
 	&verb_snap_proc, &verb_restore_proc, &verb_diff_proc, &verb_list,   &verb_show,
 	&verb_rm,        &verb_verify,       &verb_gc,        &verb_formats, &verb_diag_ready,
-	&verb_boot,      &verb_snap_vm,      &verb_restore_vm,
+	&verb_boot,      &verb_snap_vm,      &verb_restore_vm, &verb_bake,  &verb_run,
+	&verb_stop,      &verb_copy,         &verb_push,     &verb_pull,    &verb_login,
+	&verb_logout,
 };
 
 /* ---- for the verbs ----------------------------------------------------------------------- */
@@ -16,6 +18,16 @@ static int option_index(const struct verb *v, const char *name, size_t len)
 {
 	for (size_t i = 0; i < v->n_options; i++)
 		if (strlen(v->options[i].name) == len && !memcmp(v->options[i].name, name, len))
+			return (int)i;
+	return -1;
+}
+
+/* The option that "-u" stands for, which has a value. */
+static int letter_index(const struct verb *v, const char *word)
+{
+	for (size_t i = 0; i < v->n_options; i++)
+		if (v->options[i].letter && word[0] == '-' && word[1] == v->options[i].letter &&
+		    !word[2])
 			return (int)i;
 	return -1;
 }
@@ -174,6 +186,15 @@ static int parse(struct args *args, int argc, char **argv)
 			while (++i < argc)
 				args->operands[args->n_operands++] = argv[i];
 			break;
+		}
+		option = letter_index(v, word);
+		if (option >= 0) {
+			if (i + 1 >= argc)
+				return say_usage(args, "%s needs a value", word);
+			args->values[option] = argv[++i];
+			args->given[args->n_given++] =
+				(struct given_option){option, argv[i]};
+			continue;
 		}
 		if (!text_starts(word, "--") || !word[2]) {
 			args->operands[args->n_operands++] = argv[i];

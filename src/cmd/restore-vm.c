@@ -6,8 +6,26 @@ static const struct verb_option options[] = {
 	{"name", "NAME", "the snapshot", true},
 	{"distro", "NAME", "call the machine so: wslx snap vm --distro NAME finds it", false},
 	{"control", "SOCKET", "listen there for requests, such as wslx snap vm", false},
+	{"share", "HOSTDIR:GUESTDIR[:ro]", "a directory of the host; may repeat", false},
 	{"stats", NULL, "say at the end what the machine did", false},
 };
+
+/* A machine has the devices it was started with: shares cannot come later. */
+static int attach_shares(const struct args *args, struct session *s, const struct opened_vm *from,
+                         struct vm_config *config, struct err *e)
+{
+	int r = session_share(s, args, e);
+
+	if (r)
+		return r;
+	if (from->n_shares && from->n_shares != VM_SHARES_MAX)
+		return err_say(e, -EBADMSG, "a machine with an impossible number of shares");
+	if (!from->n_shares && s->shares.n_dirs)
+		return err_say(e, OBSTACLE,
+		               "this machine was started without shares and has no device for "
+		               "them; start it with --share");
+	return from->n_shares ? shares_attach(&s->shares, config, e) : 0;
+}
 
 static int run(struct args *args)
 {
@@ -26,17 +44,10 @@ static int run(struct args *args)
 		r = flow_open_vm(store, arg_value(args, "name"), &from, &e);
 	/* The machine process must not have the store's key. */
 	store_close(store);
-	if (!r) {
-		config.ram_bytes = from.ram_bytes;
-		config.ram_fd = from.ram_fd;
-		for (unsigned i = 0; i < from.n_disks; i++) {
-			s.control.disk[i] = from.disk[i];
-			config.disk[i] = from.disk[i].disk;
-		}
-		s.control.n_disks = config.n_disks = from.n_disks;
-		s.vm = vm_create(&config, &e);
-		r = s.vm ? vm_load(s.vm, from.state, NULL, &e) : e.code;
-	}
+	if (!r)
+		r = attach_shares(args, &s, &from, &config, &e);
+	if (!r)
+		r = session_restore(&s, &config, &from, &e);
 	code = r ? say_error(&e) : session_run(&s, arg_is_set(args, "stats"));
 	session_finish(&s);
 	opened_vm_finish(&from);

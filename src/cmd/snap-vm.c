@@ -10,6 +10,7 @@ static const struct verb_option options[] = {
 	{"name", "NAME", "what to call the snapshot", true},
 	{"replace", NULL, "an existing snapshot of that name gives way", false},
 	{"fast", NULL, "compress less: half the work, up to three times the size", false},
+	{"public", NULL, "do not encrypt it: it is for others (wslx push)", false},
 	{"json", NULL, "say what was done as JSON", false},
 	{"quiet", NULL, "say nothing when it went well", false},
 };
@@ -26,6 +27,7 @@ static int run(struct args *args)
 		.machine = distro,
 		.replace = arg_is_set(args, "replace"),
 		.fast = arg_is_set(args, "fast"),
+		.is_public = arg_is_set(args, "public"),
 	};
 	struct snap_vm_result result = {0};
 	struct err e = {0};

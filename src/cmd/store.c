@@ -4,12 +4,14 @@
 #include <time.h>
 
 #include "cmd/cmd.h"
+#include "flow/own-disk.h"
 #include "flow/vm.h"
 
 /* ---- list --------------------------------------------------------------------------------- */
 
 static const struct verb_option list_options[] = {
 	{"json", NULL, "as JSON", false},
+	{"running", NULL, "instead the machines that are running, a name a line", false},
 };
 
 static void print_cell(const char *text, int width)
@@ -67,6 +69,8 @@ static void list_json(const struct list *all)
 			add_json(&b, "kind", m->kind);
 			add_json(&b, "digest", m->digest);
 			add_json(&b, "command", store_meta_label(m, "command"));
+			add_json(&b, "origin", m->origin);
+			buf_printf(&b, ",\"public\":%s", m->is_public ? "true" : "false");
 			buf_printf(&b, ",\"created_ns\":%llu,\"stored_bytes\":%llu,\"pages\":%llu",
 				   (unsigned long long)m->created_ns,
 				   (unsigned long long)m->stored_bytes,
@@ -80,14 +84,34 @@ static void list_json(const struct list *all)
 	fputs(buf_text(&b), stdout);
 }
 
+static int list_running(struct args *args)
+{
+	AUTO(store) struct store *store = NULL;
+	AUTO(arena) struct arena a = {0};
+	struct list names = {0};
+	struct err e = {0};
+	int r = cmd_open_store(&store, &e);
+
+	if (!r)
+		r = flow_running_machines(store, &a, &names, &e);
+	if (r)
+		return say_error(&e);
+	LIST_EACH(&names, const char *, name)
+		printf("%s\n", *name);
+	return EXIT_DONE;
+}
+
 static int run_list(struct args *args)
 {
 	AUTO(store) struct store *store = NULL;
 	AUTO(arena) struct arena a = {0};
 	struct list all = {0};
 	struct err e = {0};
-	int r = cmd_open_store(&store, &e);
+	int r;
 
+	if (arg_is_set(args, "running"))
+		return list_running(args);
+	r = cmd_open_store(&store, &e);
 	if (!r)
 		r = store_list(store, &a, &all, &e);
 	if (r < 0)
@@ -177,6 +201,8 @@ static int run_gc(struct args *args)
 		r = store_gc(store, &report, &e);
 	if (!r)
 		r = flow_sweep_ram(store, &memory, &e);
+	if (r >= 0)
+		r = own_disk_sweep(store, &report.bytes, &e);
 	if (r < 0)
 		return say_error(&e);
 	printf("%llu blobs removed, %s freed", (unsigned long long)report.blobs,

@@ -71,8 +71,10 @@ void bus_write(struct bus *b, enum bus_space space, uint64_t addr, unsigned widt
 		                     value & ones(width));
 }
 
-void dev_save(const struct dev *d, struct buf *out)
+void dev_save(struct dev *d, struct buf *out)
 {
+	if (d->class->saving)
+		d->class->saving(d);
 	rec_encode(out, d->state_type, d->state);
 }
 

@@ -90,6 +90,8 @@ struct dev_class {
 	uint64_t (*read)(struct dev *d, unsigned window, uint64_t offset, unsigned width);
 	void (*write)(struct dev *d, unsigned window, uint64_t offset, unsigned width,
 	              uint64_t value);
+	/* The state is about to be saved: bring it up to date. NULL: it always is. */
+	void (*saving)(struct dev *d);
 	/* The state was replaced by a checked record. NULL if nothing derives from it. */
 	int (*loaded)(struct dev *d, struct err *e);
 	/* Machine time at which expire() is due. NULL: never. */
@@ -107,7 +109,7 @@ struct dev {
 /**
  * dev_save() - append the device's state as a record
  */
-void dev_save(const struct dev *d, struct buf *out);
+void dev_save(struct dev *d, struct buf *out);
 /**
  * dev_load() - replace the device's state
  * @in: untrusted

@@ -298,6 +298,14 @@ static void virtio_write(struct dev *d, unsigned window, uint64_t offset, unsign
 	}
 }
 
+static void virtio_saving(struct dev *d)
+{
+	struct virtio *v = (struct virtio *)d;
+
+	if (v->vclass->saving)
+		v->vclass->saving(v);
+}
+
 static int virtio_loaded(struct dev *d, struct err *e)
 {
 	struct virtio *v = (struct virtio *)d;
@@ -312,6 +320,7 @@ static const struct dev_class virtio_dev_class = {
 	.name = "virtio",
 	.read = virtio_read,
 	.write = virtio_write,
+	.saving = virtio_saving,
 	.loaded = virtio_loaded,
 };
 

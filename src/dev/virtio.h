@@ -59,6 +59,8 @@ struct virtio_class {
 	struct span (*config)(struct virtio *v);
 	void (*config_write)(struct virtio *v, uint64_t offset, unsigned width, uint64_t value);
 	void (*reset)(struct virtio *v);
+	/* The state is about to be saved: bring it up to date. NULL: it always is. */
+	void (*saving)(struct virtio *v);
 	int (*loaded)(struct virtio *v, struct err *e);
 };
 
@@ -169,6 +171,39 @@ extern const struct rec_type vblock_state_type;
 void vblock_init(struct vblock *b, const char *name, const struct dev_ram *ram, struct irq_line irq,
                  struct disk *disk);
 
+/* ---- 9P ---------------------------------------------------------------------------------- */
+
+#define SHARE_MESSAGE_MAX (512u << 10)
+#define SHARE_TAG_MAX 32u
+
+/* The host's end of a share: answers one 9P message at a time. */
+struct share {
+	const char *tag; /* at most SHARE_TAG_MAX bytes */
+	/* Return: bytes of the answer; 0 if there is no room for any. */
+	size_t (*answer)(struct share *s, struct span request, uint8_t *reply, size_t room);
+	void (*reset)(struct share *s);
+	void (*save)(struct share *s, struct buf *out);
+	int (*load)(struct share *s, struct span in, struct err *e); /* untrusted */
+};
+
+struct v9p_state {
+	struct virtio_state virtio;
+	struct span share; /* the share's own record */
+};
+
+struct v9p {
+	struct virtio virtio;
+	struct v9p_state state;
+	struct share *share;
+	struct buf saved;
+	uint8_t *request, *reply; /* SHARE_MESSAGE_MAX each */
+	uint8_t config[2 + SHARE_TAG_MAX];
+};
+
+void v9p_init(struct v9p *p, const char *name, const struct dev_ram *ram, struct irq_line irq,
+              struct share *share);
+void v9p_finish(struct v9p *p); /* one that was never made is fine */
+
 /* ---- entropy ---------------------------------------------------------------------------- */
 
 struct vrng_state {
@@ -200,6 +235,7 @@ struct vballoon {
 };
 
 extern const struct rec_type vballoon_state_type;
+extern const struct rec_type v9p_state_type;
 void vballoon_init(struct vballoon *b, const char *name, const struct dev_ram *ram,
                    struct irq_line irq);
 void vballoon_set_target(struct vballoon *b, uint32_t pages);

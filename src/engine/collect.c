@@ -164,6 +164,18 @@ static int refuse_wsl(const struct dtask *t, struct err *e)
 		       t->pid, t->stat.comm);
 }
 
+/* A process that has ended and was not waited for. */
+static int keep_zombie(struct dtask *t, struct err *e)
+{
+	t->zombie = true;
+	if (t->stat.n_threads > 1)
+		return err_say(e, OBSTACLE,
+			       "process %d: its first thread has ended and others run on: "
+			       "that cannot be restored",
+			       t->pid);
+	return 0;
+}
+
 static int freeze_task(struct dump *d, struct dtask *t, struct err *e)
 {
 	char path[32];
@@ -186,16 +198,12 @@ static int freeze_task(struct dump *d, struct dtask *t, struct err *e)
 		return r;
 	if (t->stat.flags & 0x00200000) /* PF_KTHREAD */
 		return err_say(e, OBSTACLE, "process %d is a thread of the kernel", t->pid);
-	if (t->stat.state == 'Z') {
-		t->zombie = true;
-		if (t->stat.n_threads > 1)
-			return err_say(e, OBSTACLE,
-				       "process %d: its first thread has ended and others run on: "
-				       "that cannot be restored",
-				       t->pid);
-		return 0;
-	}
+	if (t->stat.state == 'Z')
+		return keep_zombie(t, e);
 	r = stop_threads(d, t, e);
+	/* It was about to end. Its parent stands still, so that it will not have waited for it. */
+	if (r == -ESRCH && !read_stat(t, NULL) && t->stat.state == 'Z')
+		return keep_zombie(t, e);
 	if (r < 0)
 		return r;
 	t->pidfd = os_pidfd_open(t->pid, 0);

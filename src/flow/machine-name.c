@@ -6,6 +6,7 @@
  */
 #include "flow/vm.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
@@ -81,4 +82,66 @@ int flow_find_machine(struct store *store, const char *name, char **socket, stru
 		return err_set(e, -errno, "%s", lock_path);
 	*socket = xprintf("%s/run/%s.sock", store_root(store), name);
 	return 0;
+}
+
+static bool is_running(int dir, const char *lock)
+{
+	AUTO(fd) int fd = openat(dir, lock, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int flow_running_machines(struct store *store, struct arena *a, struct list *out, struct err *e)
+{
+	AUTO(text) char *path = xprintf("%s/run", store_root(store));
+	struct dirent *entry;
+	DIR *d = opendir(path);
+
+	if (!d)
+		return errno == ENOENT ? 0 : err_set(e, -errno, "%s", path);
+	while ((entry = readdir(d))) {
+		size_t len = strlen(entry->d_name);
+
+		if (!text_ends(entry->d_name, ".lock") || !is_running(dirfd(d), entry->d_name))
+			continue;
+		*LIST_ADD(out, a, const char *) =
+			arena_printf(a, "%.*s", (int)(len - strlen(".lock")), entry->d_name);
+	}
+	closedir(d);
+	if (out->count)
+		qsort(out->items, out->count, sizeof(const char *), by_text);
+	return 0;
+}
+
+const char *flow_saved_name(struct arena *a, const char *distro)
+{
+	return arena_printf(a, "%s@saved", distro);
+}
+
+int flow_stop_machine(struct store *store, const char *distro, bool save, struct err *e)
+{
+	AUTO(arena) struct arena a = {0};
+	AUTO(text) char *socket = NULL;
+	struct control_message answer = {.n_fds = 0};
+	struct snap_vm_result result;
+	struct snap_vm what = {.machine = distro,
+	                       .name = flow_saved_name(&a, distro),
+	                       .replace = true,
+	                       .local = true,
+	                       .fast = true};
+	int r = flow_find_machine(store, distro, &socket, e);
+
+	what.socket = socket;
+	if (!r && save)
+		r = flow_snap_vm(store, &what, &result, e);
+	if (!r)
+		r = control_call(socket, "stop", NULL, 0, &answer, e);
+	if (!r)
+		control_message_close(&answer);
+	return r;
 }

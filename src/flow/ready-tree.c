@@ -411,6 +411,16 @@ static bool is_gone(const struct view_proc *p)
 	return p->stat.state == 'Z' || p->stat.state == 'X';
 }
 
+/* The processes were listed before they were looked at. */
+static bool is_gone_by_now(struct scan *s, const struct view_proc *p)
+{
+	AUTO(buf) struct buf text = {0};
+	struct view_proc now = *p;
+
+	return view_read(s->view, path_of(s, p, "stat"), &text) < 0 ||
+	       proc_parse_stat(buf_span(&text), &now.stat, NULL) < 0 || is_gone(&now);
+}
+
 static void scan_timers(struct scan *s, const struct view_proc *p)
 {
 	struct arena *a = &s->report->arena;
@@ -908,8 +918,11 @@ void ready_classify_tree(struct ready_report *r, const struct view *v,
 		scan_task(&s, p);
 		if (is_gone(p) || p->stat.flags & PF_KTHREAD)
 			continue;
-		if (!view_link(v, path_of(&s, p, "root")))
+		if (!view_link(v, path_of(&s, p, "root"))) {
+			if (is_gone_by_now(&s, p))
+				continue;
 			add(&s, p, "process", "task:unreadable", p->stat.comm);
+		}
 		scan_descriptors(&s, p);
 		scan_memory(&s, p);
 	}

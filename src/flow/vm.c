@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "flow/flow.h"
+#include "flow/own-disk.h"
 #include "flow/ram-image.h"
 #include "os/os.h"
 
@@ -24,7 +25,7 @@ struct disk_run {
 };
 
 struct disk_rec {
-	const char *kind; /* "ro" or "cow" */
+	const char *kind; /* "ro", "cow" or "own" */
 	const char *base;
 	uint64_t bytes;
 	struct list runs; /* struct disk_run */
@@ -44,8 +45,10 @@ static const struct rec_type disk_run_type =
 	REC_TYPE(disk_run, disk_run_fields, .doc = "pages of a disk");
 
 static const struct field disk_fields[] = {
-	FIELD(struct disk_rec, kind, 1, 8, "ro: the base alone; cow: with what was written"),
-	FIELD(struct disk_rec, base, 2, 4096, "path of the base"),
+	FIELD(struct disk_rec, kind, 1, 8,
+              "ro: the base alone; cow: with what was "
+              "written; own: the store's, all of it is here"),
+	FIELD(struct disk_rec, base, 2, 4096, "path of the base, or the name of an own one"),
 	FIELD(struct disk_rec, bytes, 3, DISK_PAGES_MAX *PAGE_BYTES, "its size"),
 	FIELD_LIST(struct disk_rec, runs, 4, &disk_run_type, 1 << 24, "what was written"),
 };
@@ -55,8 +58,12 @@ static int check_disk(const void *rec, struct err *e)
 	const struct disk_rec *d = rec;
 	uint64_t pages = (d->bytes + PAGE_BYTES - 1) / PAGE_BYTES, next = 0;
 
-	if (!d->base || !d->kind || (strcmp(d->kind, "ro") && strcmp(d->kind, "cow")))
+	if (!d->base || !d->kind ||
+	    (strcmp(d->kind, "ro") && strcmp(d->kind, "cow") && strcmp(d->kind, "own")))
 		return err_say(e, -EBADMSG, "a disk of unknown kind or without a base");
+	if (!strcmp(d->kind, "own") && (strlen(d->base) != OWN_DISK_NAME_BYTES - 1 ||
+	                                strspn(d->base, "0123456789abcdef") != strlen(d->base)))
+		return err_say(e, -EBADMSG, "a disk of the store without its digest");
 	LIST_EACH(&d->runs, const struct disk_run, r) {
 		if (!r->count || r->page < next || r->page + r->count > pages)
 			return err_say(e, -EBADMSG, "pages of a disk that are not in it");
@@ -111,6 +118,17 @@ static int add_pages(void *arg, uint64_t page, const uint8_t *data, uint64_t cou
 	return p->sink->write(p->sink, data, (size_t)count, e);
 }
 
+/* Of an overlay what was written, of the store's own disks what is not zero. */
+static bool is_wanted(struct disk *d, const struct disk_rec *rec, uint64_t page)
+{
+	uint8_t data[PAGE_BYTES];
+
+	if (strcmp(rec->kind, "own"))
+		return disk_is_written(d, page);
+	return !d->read(d, page * PAGE_BYTES, data, PAGE_BYTES) &&
+	       (data[0] || memcmp(data, data + 1, PAGE_BYTES - 1));
+}
+
 static int add_disk_pages(struct disk *d, struct disk_rec *rec, struct arena *a, struct pages *p,
                           struct err *e)
 {
@@ -122,7 +140,7 @@ static int add_disk_pages(struct disk *d, struct disk_rec *rec, struct arena *a,
 		struct disk_run *run;
 		int r;
 
-		while (count < BATCH_PAGES && page + count < n && disk_is_written(d, page + count))
+		while (count < BATCH_PAGES && page + count < n && is_wanted(d, rec, page + count))
 			count++;
 		if (!count) {
 			page++;
@@ -174,9 +192,11 @@ static struct disk *open_frozen(const char *base_path, int *fds, unsigned n, str
 }
 
 /* One line of the machine's answer: "KIND LAYERS PATH". */
-static int add_disk(const char *line, struct control_message *answer, unsigned *next,
-                    struct vm_snapshot *snapshot, struct arena *a, struct pages *p, struct err *e)
+static int add_disk(struct store *store, bool local, const char *line,
+                    struct control_message *answer, unsigned *next, struct vm_snapshot *snapshot,
+                    struct arena *a, struct pages *p, struct err *e)
 {
+	const char *own;
 	struct disk_rec *rec;
 	unsigned layers;
 	char kind[8];
@@ -193,8 +213,13 @@ static int add_disk(const char *line, struct control_message *answer, unsigned *
 	rec = LIST_ADD(&snapshot->disks, a, struct disk_rec);
 	rec->kind = arena_text(a, kind);
 	rec->base = arena_text(a, line + path);
+	own = own_disk_name(store, rec->base);
+	if (own && !strcmp(kind, "ro")) {
+		rec->kind = "own";
+		rec->base = own;
+	}
 	rec->bytes = d->bytes;
-	r = add_disk_pages(d, rec, a, p, e);
+	r = local && !strcmp(rec->kind, "own") ? 0 : add_disk_pages(d, rec, a, p, e);
 	disk_close(d);
 	return r;
 }
@@ -230,28 +255,35 @@ static int ask_for_snapshot(const char *socket, int stream, struct control_messa
 }
 
 static int commit(struct store_writer *writer, const struct snap_vm *what,
-                  const struct buf *machine, struct span state, struct err *e)
+                  const struct buf *machine, const struct vm_snapshot *snapshot, struct span state,
+                  struct err *e)
 {
 	char ram[16] = "";
-	const struct store_label labels[] = {
+	struct store_label labels[8 + SNAP_LABELS_MAX] = {
 		{"command", what->machine ? what->machine : ""},
 		{"machine.ram", ram},
 		{"wslx", WSLX_VERSION},
 	};
-	const struct store_meta meta = {.labels = labels, .n_labels = ARRAY_LEN(labels)};
+	struct store_meta meta = {.labels = labels, .n_labels = 3};
 	uint64_t bytes;
 	/* It comes from a process that runs untrusted code: what cannot be restored is not kept. */
-	int r = vm_peek(buf_span(machine), &bytes, e);
+	int r = vm_peek(buf_span(machine), &bytes, NULL, e);
 
 	if (r)
 		return r;
+	LIST_EACH(&snapshot->disks, const struct disk_rec, d)
+		if (!strcmp(d->kind, "own"))
+			labels[3] = (struct store_label){"machine.disk", d->base};
+	meta.n_labels += labels[3].key != NULL;
+	for (unsigned i = 0; i < what->n_labels && i < SNAP_LABELS_MAX; i++)
+		labels[meta.n_labels++] = what->labels[i];
 	text_of_bytes(ram, bytes);
 	return store_writer_commit(writer, what->name, state, &meta, e);
 }
 
-static int store_machine(const struct snap_vm *what, struct store_writer *writer, int stream,
-                         struct control_message *answer, struct snap_vm_result *result,
-                         struct err *e)
+static int store_machine(struct store *store, const struct snap_vm *what,
+                         struct store_writer *writer, int stream, struct control_message *answer,
+                         struct snap_vm_result *result, struct err *e)
 {
 	struct pages p = {.sink = store_writer_sink(writer)};
 	const struct vm_page_writer w = {add_pages, &p};
@@ -266,13 +298,13 @@ static int store_machine(const struct snap_vm *what, struct store_writer *writer
 	line = strtok_r(answer->text, "\n", &save);
 	result->pause_ns = line ? strtoull(line, NULL, 10) : 0;
 	while (!r && (line = strtok_r(NULL, "\n", &save)))
-		r = add_disk(line, answer, &next, &snapshot, &a, &p, e);
+		r = add_disk(store, what->local, line, answer, &next, &snapshot, &a, &p, e);
 	if (r)
 		return r;
 	snapshot.machine = buf_span(&machine);
 	rec_encode(&state, &vm_snapshot_type, &snapshot);
 	result->pages = p.count;
-	return commit(writer, what, &machine, buf_span(&state), e);
+	return commit(writer, what, &machine, &snapshot, buf_span(&state), e);
 }
 
 /*
@@ -295,7 +327,7 @@ static int settle(struct store *store, const struct snap_vm *what, struct err *e
 	if (!r)
 		r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &a, &snapshot, e);
 	if (!r)
-		r = vm_peek(snapshot.machine, &bytes, e);
+		r = vm_peek(snapshot.machine, &bytes, NULL, e);
 	if (!r)
 		ram_image_prepare(store, reader, snapshot.machine, bytes);
 	return r;
@@ -305,6 +337,7 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
                  struct err *e)
 {
 	const struct store_options options = {.replace = what->replace,
+	                                      .is_public = what->is_public,
 	                                      .compression = what->fast ? STORE_COMPRESS_AUTO
 	                                                                : STORE_COMPRESS_SMALL};
 	AUTO(store_writer) struct store_writer *writer = NULL;
@@ -324,7 +357,7 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
 	/* From here on only the copy can write: its end is the stream's. */
 	close(ends[1]);
 	if (!r)
-		r = store_machine(what, writer, ends[0], &answer, result, e);
+		r = store_machine(store, what, writer, ends[0], &answer, result, e);
 	close(ends[0]);
 	control_message_close(&answer);
 	if (!r)
@@ -335,14 +368,78 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
-static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
-                        struct control_disk *out, struct err *e)
+/* The pages of a disk's record, where @write takes them. */
+static int unpack_disk(const struct disk_rec *rec, struct page_source *pages,
+                       int (*write)(void *arg, uint64_t at, const uint8_t *data, size_t len),
+                       void *arg, struct err *e)
 {
 	uint8_t data[BATCH_PAGES * PAGE_BYTES];
+	int r = 0;
+
+	LIST_EACH(&rec->runs, const struct disk_run, run) {
+		if (run->first > pages->n_pages || run->count > pages->n_pages - run->first)
+			return err_say(e, -EBADMSG, "pages of disk %s are missing", rec->base);
+		for (uint64_t done = 0; done < run->count;) {
+			uint64_t n = MIN(run->count - done, BATCH_PAGES);
+			uint64_t at = (run->page + done) * PAGE_BYTES;
+
+			r = pages->read(pages, run->first + done, (size_t)n, data, e);
+			if (r)
+				return r;
+			r = write(arg, at, data, (size_t)MIN(n * PAGE_BYTES, rec->bytes - at));
+			if (r)
+				return err_set(e, r, "disk %s", rec->base);
+			done += n;
+		}
+	}
+	return 0;
+}
+
+static int to_overlay(void *arg, uint64_t at, const uint8_t *data, size_t len)
+{
+	struct disk *d = arg;
+
+	return d->write(d, at, data, len);
+}
+
+static int to_file(void *arg, uint64_t at, const uint8_t *data, size_t len)
+{
+	return os_pwrite_all(*(int *)arg, data, len, at);
+}
+
+/* The file of the store's own disk, made from the snapshot's pages if it is not there. */
+static int restore_own(struct store *store, const struct disk_rec *rec, struct page_source *pages,
+                       struct arena *a, const char **path, struct err *e)
+{
+	AUTO(text) char *file = own_disk_path(store, rec->base);
+	AUTO(fd) int fd = -1;
+	int r;
+
+	*path = arena_text(a, file);
+	if (!access(file, F_OK))
+		return 0;
+	if (!rec->runs.count)
+		return err_say(e, -ENOENT, "its disk %s is gone", file);
+	fd = own_disk_begin(store, e);
+	if (fd < 0)
+		return fd;
+	if (ftruncate(fd, (off_t)rec->bytes))
+		return err_set(e, -errno, "disk %s", file);
+	r = unpack_disk(rec, pages, to_file, &fd, e);
+	return r ? r : own_disk_commit(store, fd, rec->base, e);
+}
+
+static int restore_disk(struct store *store, const struct disk_rec *rec, struct arena *a,
+                        struct page_source *pages, struct control_disk *out, struct err *e)
+{
 	int fd, r = 0;
 
 	out->base = rec->base;
-	out->disk = open_frozen(rec->base, NULL, 0, e);
+	if (!strcmp(rec->kind, "own"))
+		r = restore_own(store, rec, pages, a, &out->base, e);
+	if (r)
+		return r;
+	out->disk = open_frozen(out->base, NULL, 0, e);
 	if (!out->disk)
 		return e->code;
 	if (out->disk->bytes != rec->bytes)
@@ -359,43 +456,29 @@ static int restore_disk(const struct disk_rec *rec, struct page_source *pages,
 	out->disk = disk_open_overlay(out->disk, fd, false, e);
 	if (!out->disk)
 		return e->code;
-	LIST_EACH(&rec->runs, const struct disk_run, run) {
-		if (run->first + run->count > pages->n_pages)
-			return err_say(e, -EBADMSG, "pages of disk %s are missing", rec->base);
-		for (uint64_t done = 0; !r && done < run->count;) {
-			uint64_t n = MIN(run->count - done, BATCH_PAGES);
-			uint64_t at = (run->page + done) * PAGE_BYTES;
-
-			r = pages->read(pages, run->first + done, (size_t)n, data, e);
-			if (r)
-				return r;
-			r = out->disk->write(out->disk, at, data,
-			                     (size_t)MIN(n * PAGE_BYTES, rec->bytes - at));
-			done += n;
-		}
-		if (r)
-			return err_set(e, r, "overlay on %s", rec->base);
-	}
-	return 0;
+	return unpack_disk(rec, pages, to_overlay, out->disk, e);
 }
 
 static int open_parts(struct store *store, struct store_reader *reader, struct opened_vm *o,
                       struct err *e)
 {
+	const char *at = store_meta_label(store_reader_meta(reader), "machine.state");
 	struct vm_snapshot snapshot;
 	int r;
 
+	o->at_barrier = at && !strcmp(at, "barrier");
 	if (strcmp(store_reader_meta(reader)->kind, "vm"))
 		return err_say(e, -EINVAL, "this is a snapshot of kind \"%s\", not of a machine",
 		               store_reader_meta(reader)->kind);
 	r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &o->arena, &snapshot, e);
 	if (!r)
-		r = vm_peek(snapshot.machine, &o->ram_bytes, e);
+		r = vm_peek(snapshot.machine, &o->ram_bytes, &o->n_shares, e);
 	if (r)
 		return r;
 	o->state = snapshot.machine;
 	LIST_EACH(&snapshot.disks, const struct disk_rec, d) {
-		r = restore_disk(d, store_reader_source(reader), &o->disk[o->n_disks++], e);
+		r = restore_disk(store, d, &o->arena, store_reader_source(reader),
+		                 &o->disk[o->n_disks++], e);
 		if (r)
 			return r;
 	}

@@ -9,12 +9,18 @@
 /* The state of a snapshot of kind "vm". */
 extern const struct rec_type vm_snapshot_type;
 
+#define SNAP_LABELS_MAX 16
+
 struct snap_vm {
 	const char *socket;  /* where the machine listens */
 	const char *machine; /* its name, for the snapshot's label; NULL: it has none */
 	const char *name;
 	bool replace;
-	bool fast; /* compress only what takes no time */
+	bool fast;      /* compress only what takes no time */
+	bool is_public; /* for others: not encrypted */
+	bool local;     /* for this store only: its own disks are named, and not copied */
+	const struct store_label *labels; /* more of them, at most SNAP_LABELS_MAX */
+	unsigned n_labels;
 };
 
 struct snap_vm_result {
@@ -42,6 +48,8 @@ struct opened_vm {
 	int ram_fd; /* flat image of RAM, open for reading */
 	struct control_disk disk[VM_DISKS_MAX];
 	unsigned n_disks;
+	bool at_barrier;   /* it was baked, and waits there */
+	unsigned n_shares; /* that the machine was started with; the caller brings as many */
 };
 
 /**
@@ -84,5 +92,21 @@ MUST_CHECK int flow_name_machine(struct store *store, const char *name, char **s
  */
 MUST_CHECK int flow_find_machine(struct store *store, const char *name, char **socket,
                                  struct err *e);
+
+/* Names of the machines that are running, as const char *, in @a. */
+MUST_CHECK int flow_running_machines(struct store *store, struct arena *a, struct list *out,
+                                     struct err *e);
+
+/* ---- distros ------------------------------------------------------------------------------ */
+
+/* The snapshot in which a machine called @distro is kept while it does not run; in @a. */
+const char *flow_saved_name(struct arena *a, const char *distro);
+/**
+ * flow_stop_machine() - end a running machine
+ * @save: keep it under flow_saved_name() first
+ *
+ * Return: 0; if it could not be kept it runs on.
+ */
+MUST_CHECK int flow_stop_machine(struct store *store, const char *distro, bool save, struct err *e);
 
 #endif

@@ -8,29 +8,27 @@
  * | wake NS SEED    | host  | this machine was restored: the wall clock is NS nanoseconds   |
  * |                 |       | since 1970, SEED is entropy in hexadecimal, used once         |
  * | failed WHAT     | guest | clock or random numbers could not be put right; else: silence |
+ * | failed shell N  | guest | the image's shell ended with status N before the barrier      |
  * | exit N          | guest | what PID 1 ran has ended with status N                        |
- *
- * Adding entropy alone would not do: a generator that is ready mixes it in only when it is
- * next re-keyed, up to a minute later. So it is added with full credit and re-keyed at once.
+ * | busy?           | host  | what is running?                                              |
+ * | busy WHAT       | guest | names of up to eight processes that are, most of CPU first    |
  *
  * A restored machine does all of this before it answers anybody, on a CPU to which all code is
  * new: so it opens and parses little, and says nothing when it went well.
  */
 #include "guest.h"
 
+#include <dirent.h>
 #include <fcntl.h>
-#include <linux/random.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
-#define SEED_MAX 64
 #define LINE_MAX_BYTES 256
 
 void agent_say(int fd, const char *line)
@@ -42,62 +40,109 @@ void agent_say(int fd, const char *line)
 		tcdrain(fd);
 }
 
-static int hex_digit(char c)
+/* Shared with PID 1: the next waking up is its business. */
+static volatile bool *skips_one;
+
+void agent_skip_one(void)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	if (skips_one)
+		*skips_one = true;
 }
 
-/* Up to the first character that is none. Return: bytes. */
-static size_t unhex(uint8_t *out, size_t max, const char *hex)
+/* ---- waking up ---------------------------------------------------------------------------- */
+
+/* The root that programs see is PID 1's; ours is still the initramfs. */
+static void in_their_root(const char *info)
 {
+	pid_t child = fork();
+
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	if (child)
+		return;
+	if (info)
+		shares_bind(info, "1/root");
+	if (chroot("1/root") || chdir("/"))
+		complain("enter", "root");
+	else
+		fresh_hooks();
+	_exit(0);
+}
+
+static void wake(int fd, int random, const char *line)
+{
+	char *seed, *info;
+	long long ns = strtoll(line, &seed, 10);
+
+	/* Entropy first: it protects keys, the clock only comforts. */
+	if (!fresh_entropy(random, seed + (*seed == ' ')))
+		agent_say(fd, "failed reseed");
+	else if (!fresh_clock(ns))
+		agent_say(fd, "failed clock");
+	info = read_whole(TOLD_DIR "/info", NULL);
+	if (info || !access("1/root" HOOKS_DIR, F_OK))
+		in_their_root(info);
+	free(info);
+}
+
+/* ---- what is running ---------------------------------------------------------------------- */
+
+struct task {
+	char name[32];
+	unsigned long long ticks;
+};
+
+static int by_ticks(const void *a, const void *b)
+{
+	const struct task *x = a, *y = b;
+
+	return x->ticks < y->ticks ? 1 : x->ticks > y->ticks ? -1 : 0;
+}
+
+static void say_busy(int fd)
+{
+	struct task tasks[256];
+	char line[LINE_MAX_BYTES] = "busy";
+	struct dirent *entry;
+	DIR *d = opendir(".");
 	size_t n = 0;
 
-	for (; n < max; n++, hex += 2) {
-		int high = hex_digit(hex[0]), low = high < 0 ? -1 : hex_digit(hex[1]);
+	while (d && n < 256 && (entry = readdir(d))) {
+		unsigned long long user, system;
+		struct task *t = &tasks[n];
+		char path[300], state;
+		FILE *f;
 
-		if (low < 0)
-			break;
-		out[n] = (uint8_t)(high << 4 | low);
+		snprintf(path, sizeof(path), "%s/stat", entry->d_name);
+		f = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen(path, "re") : NULL;
+		if (!f)
+			continue;
+		if (fscanf(f, "%*d (%31[^)]) %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
+		           t->name, &state, &user, &system) == 4 &&
+		    (user + system || state == 'R' || state == 'D')) {
+			t->ticks = user + system + (state == 'R' ? 1000000 : 0);
+			n++;
+		}
+		fclose(f);
 	}
-	return n;
-}
-
-static bool reseed(int random, const char *hex)
-{
-	struct {
-		int entropy_count, buf_size;
-		uint8_t seed[SEED_MAX];
-	} pool = {0};
-	size_t n = unhex(pool.seed, SEED_MAX, hex);
-	bool ok;
-
-	pool.entropy_count = (int)(8 * n);
-	pool.buf_size = (int)n;
-	ok = n >= 32 && !ioctl(random, RNDADDENTROPY, &pool) && !ioctl(random, RNDRESEEDCRNG);
-	explicit_bzero(&pool, sizeof(pool));
-	return ok;
-}
-
-static bool step_clock(long long ns)
-{
-	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = ns % 1000000000};
-
-	return ns > 0 && !clock_settime(CLOCK_REALTIME, &t);
+	if (d)
+		closedir(d);
+	qsort(tasks, n, sizeof(tasks[0]), by_ticks);
+	for (size_t i = 0; i < n && i < 8; i++)
+		snprintf(line + strlen(line), sizeof(line) - strlen(line), " %s", tasks[i].name);
+	agent_say(fd, line);
 }
 
 static void obey(int fd, int random, const char *line)
 {
-	char *seed;
-	long long ns;
-
+	if (!strcmp(line, "busy?"))
+		say_busy(fd);
 	if (strncmp(line, "wake ", 5) != 0)
 		return;
-	ns = strtoll(line + 5, &seed, 10);
-	/* Entropy first: it protects keys, the clock only comforts. */
-	if (!reseed(random, seed + (*seed == ' ')))
-		agent_say(fd, "failed reseed");
-	else if (!step_clock(ns))
-		agent_say(fd, "failed clock");
+	if (skips_one && *skips_one)
+		*skips_one = false;
+	else
+		wake(fd, random, line + 5);
 }
 
 /* Whole lines at a time: a restored machine's first moments are spent here. */
@@ -139,6 +184,10 @@ int agent_start(void)
 		cfmakeraw(&t);
 		tcsetattr(fd, TCSANOW, &t);
 	}
+	skips_one = mmap(NULL, sizeof(*skips_one), PROT_READ | PROT_WRITE,
+	                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (skips_one == MAP_FAILED)
+		skips_one = NULL;
 	switch (fork()) {
 	case -1:
 		complain("fork", "agent");
@@ -147,6 +196,9 @@ int agent_start(void)
 		/* An init that stops everything at shutdown leaves alone what is named so. */
 		setsid();
 		signal(SIGHUP, SIG_IGN);
+		/* It moves to another root; the directory stays where we can reach it. */
+		if (chdir("/proc"))
+			complain("enter", "/proc");
 		serve(fd);
 		_exit(0);
 	default:

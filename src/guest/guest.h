@@ -4,18 +4,33 @@
  *
  * It stands alone: C library and system calls only, because it is built against another C
  * library than the rest, and every byte of it is in every snapshot.
+ *
+ *	init.c     PID 1: mounts, modules, and what the kernel's command line asks for
+ *	agent.c    the process that answers the host
+ *	bake.c     an image's own life: before the barrier, and after it
+ *	launch.c   users, environment and arguments, as container images give them
+ *	fresh.c    what makes a restored machine another one than its brothers
+ *	info.c     what the host tells over the shares
  */
 #ifndef WSLX_GUEST_H
 #define WSLX_GUEST_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 /* The lines between agent and host (see agent.c). */
 #define AGENT_TTY "/dev/hvc1"
 
 /* Say on the kernel log what went wrong; there may be no console yet. */
 void complain(const char *what, const char *about);
+/* Have the machine's console as standard input and outputs. */
+void open_console(void);
+/* Make @dir, which holds a whole file system, the root; /dev, /proc, /sys and /run come along. */
+bool enter_root(const char *dir);
+/* Wait for @child, reaping all others. Return: its exit status as a shell has it. */
+int wait_for(pid_t child);
 
 /**
  * agent_start() - fork the process that answers the host
@@ -23,5 +38,78 @@ void complain(const char *what, const char *about);
  */
 int agent_start(void);
 void agent_say(int fd, const char *line);
+/* At the barrier PID 1 makes the machine a fresh one; the agent leaves the next "wake" to it. */
+void agent_skip_one(void);
+
+/* ---- info.c ------------------------------------------------------------------------------- */
+
+#define SHARE_DIR "/mnt/wasi0" /* of directories */
+#define TOLD_DIR "/mnt/wasi1"  /* of the files info and entropy */
+
+/* A whole file, NUL after its end; the caller frees it. NULL: errno says why. */
+char *read_whole(const char *path, size_t *len);
+bool write_whole(const char *path, const char *data, size_t len, unsigned mode);
+
+/**
+ * info_next() - the next "KEY: VALUE" line of a text, which is taken apart
+ * @at: starts as the text
+ *
+ * A backslash before a newline keeps the value going.
+ */
+bool info_next(char **at, char **key, char **value);
+
+/* Mount the two shares, where the machine has them. */
+void shares_mount(void);
+/* Have them at the same places below @root too. */
+void shares_show(const char *root);
+/* Mount what the info's lines "s" and "sr" ask for, below @root. */
+void shares_bind(const char *info, const char *root);
+
+/* ---- fresh.c ------------------------------------------------------------------------------ */
+
+#define HOOKS_DIR "/etc/wslx/restore.d"
+
+/**
+ * fresh_entropy() - re-key the kernel's generator from the host's
+ * @random: /dev/urandom, opened beforehand
+ * @hex:    at least 32 bytes
+ *
+ * Adding entropy alone would not do: a generator that is ready mixes it in only when it is
+ * next re-keyed, up to a minute later. So it is added with full credit and re-keyed at once.
+ */
+bool fresh_entropy(int random, const char *hex);
+bool fresh_clock(long long ns); /* since 1970 */
+/* Names and keys that no two machines may share. @hostname: NULL leaves it. */
+void fresh_identity(const char *hostname);
+/* The programs in HOOKS_DIR, for generators that the kernel does not know of. */
+void fresh_hooks(void);
+
+/* ---- launch.c ----------------------------------------------------------------------------- */
+
+#define WORDS_MAX 256
+
+/* How to start a program. Texts point into what was parsed. */
+struct launch {
+	char *argv[WORDS_MAX], *env[WORDS_MAX];
+	unsigned n_args, n_env;
+	const char *workdir, *user;
+};
+
+/* Words that are separated by spaces; a backslash keeps a space. */
+void launch_args(struct launch *l, char *words);
+void launch_env(struct launch *l, char *assignment); /* the last one of a name counts */
+const char *launch_get(const struct launch *l, const char *name);
+/* Become it. Only returns if that fails. */
+void launch_exec(struct launch *l, char *const *argv);
+
+/* ---- bake.c ------------------------------------------------------------------------------- */
+
+/**
+ * bake_enter() - make an overlay in memory over the image's disk the root
+ * @image: its configuration, from the initramfs, NULL on failure; the caller frees it
+ */
+bool bake_enter(const char *disk, char **image);
+/* Start what the image says, stop at the barrier, go on as the host says. Return: exit status. */
+int bake_run(char *image, int agent);
 
 #endif

@@ -5,6 +5,7 @@
  *
  * What to do stands on the kernel's command line:
  *
+ *	wslx.image=/dev/vda                   a container image's disk: bake.c
  *	wslx.root=/dev/vda[,TYPE[,OPTIONS]]   mount that and run its init (default: stay here)
  *	wslx.init=PATH                        instead of /sbin/init
  *	-- COMMAND ARGUMENTS                  instead of a shell; the kernel hands them to us
@@ -77,6 +78,8 @@ static void load_modules(void)
 			complain("load", path);
 		if (fd >= 0)
 			close(fd);
+		/* What is in the initramfs is in memory, and so in every snapshot. */
+		unlink(path);
 	}
 	fclose(list);
 }
@@ -116,7 +119,7 @@ static bool read_option(const char *key, char *out, size_t size)
 }
 
 /* The machine's console: the virtio one when its driver is there, the kernel's own if not. */
-static void open_console(void)
+void open_console(void)
 {
 	int fd = open("/dev/hvc0", O_RDWR | O_NOCTTY);
 
@@ -134,9 +137,40 @@ static void open_console(void)
 
 /* ---- a disk's own init ------------------------------------------------------------------ */
 
-static void switch_root(char *root, const char *init)
+bool enter_root(const char *dir)
 {
 	static const char *const moved[] = {"/dev", "/proc", "/sys", "/run"};
+
+	for (size_t i = 0; i < sizeof(moved) / sizeof(moved[0]); i++) {
+		char to[64];
+
+		snprintf(to, sizeof(to), "%s%s", dir, moved[i]);
+		mkdir(to, 0755);
+		if (mount(moved[i], to, NULL, MS_MOVE, NULL))
+			complain("move", moved[i]);
+	}
+	umount2("/tmp", MNT_DETACH);
+	/* What stays below is a few hundred kilobytes; removing it would cost more to do right. */
+	if (chdir(dir) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) {
+		complain("enter", dir);
+		return false;
+	}
+	return true;
+}
+
+static void bind_shares(const char *root)
+{
+	char *info;
+
+	shares_mount();
+	info = read_whole(TOLD_DIR "/info", NULL);
+	if (info)
+		shares_bind(info, root);
+	free(info);
+}
+
+static void switch_root(char *root, const char *init)
+{
 	char *type = strchr(root, ','), *options = NULL;
 
 	if (type)
@@ -148,20 +182,9 @@ static void switch_root(char *root, const char *init)
 		complain("mount", root);
 		return;
 	}
-	for (size_t i = 0; i < sizeof(moved) / sizeof(moved[0]); i++) {
-		char to[64];
-
-		snprintf(to, sizeof(to), ROOT "%s", moved[i]);
-		mkdir(to, 0755);
-		if (mount(moved[i], to, NULL, MS_MOVE, NULL))
-			complain("move", moved[i]);
-	}
-	umount2("/tmp", MNT_DETACH);
-	/* What stays below is a few hundred kilobytes; removing it would cost more to do right. */
-	if (chdir(ROOT) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) {
-		complain("enter", root);
+	bind_shares(ROOT);
+	if (!enter_root(ROOT))
 		return;
-	}
 	execl(init, init, (char *)NULL);
 	complain("run", init);
 }
@@ -184,7 +207,7 @@ static void run_command(char **command)
 	_exit(127);
 }
 
-static int wait_for(pid_t child)
+int wait_for(pid_t child)
 {
 	int status;
 
@@ -202,7 +225,7 @@ static int wait_for(pid_t child)
 
 int main(int argc, char **argv)
 {
-	char root[256], init[256] = "/sbin/init", line[32];
+	char root[256], init[256] = "/sbin/init", line[32], *image = NULL;
 	int status = 127, agent;
 	pid_t child;
 
@@ -210,10 +233,14 @@ int main(int argc, char **argv)
 	load_modules();
 	agent = agent_start();
 	open_console();
-	if (read_option("wslx.root", root, sizeof(root))) {
+	if (read_option("wslx.image", root, sizeof(root))) {
+		if (bake_enter(root, &image))
+			status = bake_run(image, agent);
+	} else if (read_option("wslx.root", root, sizeof(root))) {
 		read_option("wslx.init", init, sizeof(init));
 		switch_root(root, init);
 	} else {
+		bind_shares("");
 		child = fork();
 		if (!child)
 			run_command(argv + 1);

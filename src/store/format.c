@@ -8,6 +8,15 @@
 
 #include <string.h>
 
+static bool all_zero(const uint8_t *data, size_t len)
+{
+	uint8_t any = 0;
+
+	for (size_t i = 0; i < len; i++)
+		any |= data[i];
+	return !any;
+}
+
 static const struct field label_fields[] = {
 	FIELD(struct store_label, key, 1, STORE_LABEL_KEY_MAX, "as in an annotation"),
 	FIELD(struct store_label, value, 2, STORE_LABEL_VALUE_MAX, "text"),
@@ -26,6 +35,7 @@ static const struct field config_fields[] = {
 	FIELD_HEX(struct config_rec, key_id, 9, 0, "which store's key wrapped ours"),
 	FIELD_HEX(struct config_rec, wrapped_key, 10, 0, "the snapshot's key, sealed"),
 	FIELD_LIST(struct config_rec, labels, 11, &label_type, STORE_LABELS_MAX, "not secret"),
+	FIELD(struct config_rec, seal, 12, CONFIG_PUBLIC, "0 sealed with a key, 1 public"),
 };
 
 static int config_check(const void *rec, struct err *e)
@@ -41,6 +51,9 @@ static int config_check(const void *rec, struct err *e)
 		return err_say(e, -EBADMSG, "more pages stored than there are");
 	if (!c->table_bytes)
 		return err_say(e, -EBADMSG, "no frame table");
+	if (c->seal == CONFIG_PUBLIC &&
+	    (!all_zero(c->key_id, KEY_ID_BYTES) || !all_zero(c->wrapped_key, WRAPPED_KEY_BYTES)))
+		return err_say(e, -EBADMSG, "it is public and yet has a key");
 	return 0;
 }
 
@@ -52,23 +65,30 @@ static const struct field frame_fields[] = {
 	FIELD(struct frame_rec, bytes, 2, FRAME_BYTES + SEAL_TAG_BYTES, "in the blob, with tag"),
 	FIELD(struct frame_rec, blob, 3, BLOBS_MAX - 1, "page blob, in the manifest's order"),
 	FIELD(struct frame_rec, codec, 4, FRAME_TRIMMED, "0 as it is, 1 zstd, 2 trimmed"),
+	FIELD_HEX(struct frame_rec, digest, 5, 0, "SHA-256 of these bytes, if it is public"),
 };
+
+/* Else it is sealed, and ends with a tag. */
+static bool frame_is_public(const struct frame_rec *f)
+{
+	return !all_zero(f->digest, DIGEST_BYTES);
+}
 
 static int frame_check(const void *rec, struct err *e)
 {
 	const struct frame_rec *f = rec;
 	uint32_t plain = (uint32_t)__builtin_popcount(f->present) * PAGE_BYTES;
+	uint32_t tag = frame_is_public(f) ? 0 : SEAL_TAG_BYTES;
 	bool fits;
 
 	if (!f->present)
-		fits = !f->bytes && !f->blob && f->codec == FRAME_RAW;
+		fits = !f->bytes && !f->blob && f->codec == FRAME_RAW && tag;
 	else if (f->codec == FRAME_RAW)
-		fits = f->bytes == plain + SEAL_TAG_BYTES;
+		fits = f->bytes == plain + tag;
 	else if (f->codec == FRAME_TRIMMED)
-		fits = f->bytes > TRIM_HEAD_BYTES + SEAL_TAG_BYTES &&
-		       f->bytes < plain + SEAL_TAG_BYTES;
+		fits = f->bytes > TRIM_HEAD_BYTES + tag && f->bytes < plain + tag;
 	else
-		fits = f->bytes > SEAL_TAG_BYTES && f->bytes < plain + SEAL_TAG_BYTES;
+		fits = f->bytes > tag && f->bytes < plain + tag;
 	return fits ? 0 : err_say(e, -EBADMSG, "a frame of %u bytes for %u", f->bytes, plain);
 }
 
@@ -105,6 +125,7 @@ static const struct field ref_fields[] = {
 	FIELD_HEX(struct ref_rec, manifest, 2, 0, "SHA-256 of the manifest"),
 	FIELD(struct ref_rec, bytes, 3, MANIFEST_MAX_BYTES, "size of the manifest"),
 	FIELD(struct ref_rec, generation, 4, GENERATION_MAX, "vnd.wslx.generation"),
+	FIELD(struct ref_rec, origin, 5, STORE_ORIGIN_MAX, "vnd.wslx.origin; empty: made here"),
 };
 const struct rec_type ref_type = REC_TYPE(ref_rec, ref_fields, .doc = "What a name's seal covers");
 
@@ -115,8 +136,8 @@ int config_parse(struct span in, struct arena *a, struct config_rec *out, struct
 	return r < 0 ? err_wrap(e, r, "config") : 0;
 }
 
-int table_parse(struct span in, const uint64_t *blob_bytes, size_t n_blobs, struct arena *a,
-                struct table_rec *out, uint64_t **offsets, struct err *e)
+int table_parse(struct span in, enum config_seal seal, const uint64_t *blob_bytes, size_t n_blobs,
+                struct arena *a, struct table_rec *out, uint64_t **offsets, struct err *e)
 {
 	uint64_t used[BLOBS_MAX] = {0};
 	uint64_t *begins;
@@ -131,6 +152,9 @@ int table_parse(struct span in, const uint64_t *blob_bytes, size_t n_blobs, stru
 		if (f->bytes && f->blob >= n_blobs)
 			return err_say(e, -EBADMSG, "frame table: page blob %u of %zu", f->blob,
 			               n_blobs);
+		if (f->present && frame_is_public(f) != (seal == CONFIG_PUBLIC))
+			return err_say(e, -EBADMSG, "frame table: a frame that is not protected as "
+			                            "its snapshot says");
 		/* Cannot overflow: the limits allow 2^25 frames of 2^17 bytes. */
 		used[f->blob] += f->bytes;
 	}

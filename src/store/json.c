@@ -20,7 +20,13 @@
 #define NOTE_NAME "org.opencontainers.image.ref.name"
 #define NOTE_GENERATION "vnd.wslx.generation"
 #define NOTE_SEAL "vnd.wslx.seal"
+#define NOTE_ORIGIN "vnd.wslx.origin"
 #define NOTE_UNSETTLED "vnd.wslx.unsettled"
+/* Of a manifest, for people and other tools; we read the config. */
+#define NOTE_KIND "vnd.wslx.kind"
+#define NOTE_PLATFORM "vnd.wslx.platform"
+#define NOTE_PUBLIC "vnd.wslx.public"
+#define NOTE_LABEL "vnd.wslx.label."
 
 static json_t *json_of(struct span in, const char *what, struct err *e)
 {
@@ -80,9 +86,19 @@ static void print_blob(struct buf *out, const char *media, const struct blob *bl
 	           (unsigned long long)blob->bytes);
 }
 
-void manifest_print(struct buf *out, const struct manifest *m, uint64_t created_ns)
+static void print_note(struct buf *out, const char *prefix, const char *key, const char *value)
 {
-	time_t seconds = (time_t)(created_ns / 1000000000u);
+	AUTO(text) char *name = xprintf("%s%s", prefix, key);
+
+	buf_add_byte(out, ',');
+	text_add_json_string(out, name, strlen(name));
+	buf_add_byte(out, ':');
+	text_add_json_string(out, value, strlen(value));
+}
+
+void manifest_print(struct buf *out, const struct manifest *m, const struct config_rec *config)
+{
+	time_t seconds = (time_t)(config->created_ns / 1000000000u);
 	struct tm tm = {0};
 	char when[32] = "";
 
@@ -99,7 +115,13 @@ void manifest_print(struct buf *out, const struct manifest *m, uint64_t created_
 		buf_add_text(out, ",");
 		print_blob(out, MEDIA_PAGES, &m->pages[i]);
 	}
-	buf_printf(out, "],\"annotations\":{\"" NOTE_CREATED "\":\"%s\"}}", when);
+	buf_printf(out, "],\"annotations\":{\"" NOTE_CREATED "\":\"%s\"", when);
+	print_note(out, "", NOTE_KIND, config->kind);
+	print_note(out, "", NOTE_PLATFORM, "linux/amd64");
+	print_note(out, "", NOTE_PUBLIC, config->seal == CONFIG_PUBLIC ? "yes" : "no");
+	LIST_EACH (&config->labels, const struct store_label, label)
+		print_note(out, NOTE_LABEL, label->key, label->value);
+	buf_add_text(out, "}}");
 }
 
 static bool layer_of(const json_t *layers, size_t i, const char *media, struct blob *out)
@@ -157,12 +179,14 @@ static void entry_parse(const json_t *descriptor, struct arena *a, struct entry 
 	const json_t *notes = json_object_get(descriptor, "annotations");
 	const char *name = text_of(json_object_get(notes, NOTE_NAME), STORE_NAME_MAX);
 	const char *seal = text_of(json_object_get(notes, NOTE_SEAL), 2 * DIGEST_BYTES);
+	const char *origin = text_of(json_object_get(notes, NOTE_ORIGIN), STORE_ORIGIN_MAX);
 	bool numbered;
 
 	/* A name that we would not have given is none: it could steer a terminal. */
 	if (name && store_name_check(name, NULL) < 0)
 		name = NULL;
-	*out = (struct entry){.name = name ? arena_text(a, name) : NULL};
+	*out = (struct entry){.name = name ? arena_text(a, name) : NULL,
+	                      .origin = arena_text(a, origin ? origin : "")};
 	out->unsettled = text_of(json_object_get(notes, NOTE_UNSETTLED), 16) != NULL;
 	out->ours = seal || text_is(json_object_get(descriptor, "artifactType"), ARTIFACT_TYPE);
 	out->generation = generation_of(notes, &numbered);
@@ -255,6 +279,9 @@ void index_add(struct index *x, const struct entry *entry)
 	                       "size", (json_int_t)entry->manifest.bytes, "annotations", NOTE_NAME,
 	                       entry->name, NOTE_GENERATION, generation, NOTE_SEAL, seal);
 	assert(descriptor); /* all of it is ASCII that we made */
+	if (entry->origin && entry->origin[0])
+		json_object_set_new(json_object_get(descriptor, "annotations"), NOTE_ORIGIN,
+		                    json_string(entry->origin));
 	if (entry->unsettled)
 		json_object_set_new(json_object_get(descriptor, "annotations"), NOTE_UNSETTLED,
 		                    json_string("true"));
@@ -348,6 +375,7 @@ static int entry_mac(const struct keys *keys, const struct entry *entry, uint8_t
 		.name = entry->name,
 		.bytes = entry->manifest.bytes,
 		.generation = entry->generation,
+		.origin = entry->origin,
 	};
 
 	memcpy(ref.manifest, entry->manifest.digest, DIGEST_BYTES);

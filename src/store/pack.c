@@ -84,6 +84,7 @@ struct packer {
 	uint8_t key[STORE_KEY_BYTES];
 	uint8_t id[ID_BYTES];
 	enum store_compression compression;
+	bool is_public;
 	uint64_t unsettled_bytes; /* of store_options */
 
 	/* The caller's: */
@@ -241,6 +242,21 @@ static bool worth_compressing(const struct worker *w, const uint8_t *plain, size
 	}
 }
 
+/* Puts a frame on the stage: sealed, or as it is with its digest in its record. */
+static int protect_frame(struct worker *w, uint64_t frame, const uint8_t *data, size_t len,
+                         struct frame_rec *rec, struct err *e)
+{
+	uint8_t *to = w->stage + w->staged;
+
+	if (w->packer->is_public) {
+		memcpy(to, data, len);
+		rec->bytes = (uint32_t)len;
+		return digest_of(SPAN(data, len), rec->digest, e);
+	}
+	rec->bytes = (uint32_t)(len + SEAL_TAG_BYTES);
+	return sealer_seal(&w->sealer, SEAL_PAGES, frame, data, len, to, e);
+}
+
 static int pack_frame(struct worker *w, struct slot *slot, struct err *e)
 {
 	struct frame_rec rec = {.present = squeeze_zero_pages(slot->pages, slot->n_pages)};
@@ -269,11 +285,9 @@ static int pack_frame(struct worker *w, struct slot *slot, struct err *e)
 		}
 	}
 	if (len) {
-		r = sealer_seal(&w->sealer, SEAL_PAGES, slot->frame, plain, len,
-		                w->stage + w->staged, e);
+		r = protect_frame(w, slot->frame, plain, len, &rec, e);
 		if (r < 0)
 			return r;
-		rec.bytes = (uint32_t)(len + SEAL_TAG_BYTES);
 		w->staged += rec.bytes;
 	}
 	done = LIST_ADD(&w->done, &w->arena, struct done);
@@ -528,6 +542,7 @@ int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES], const uint8_t 
 		.write = packer_write, .reserve = packer_reserve, .commit = packer_commit};
 	p->dir_fd = dir_fd;
 	p->compression = options->compression;
+	p->is_public = options->is_public;
 	p->unsettled_bytes = options->unsettled_bytes;
 	p->max_workers = options->workers ? options->workers : usable_cpus();
 	p->max_workers = MAX(1, MIN(p->max_workers, WORKERS_MAX));
@@ -643,6 +658,10 @@ int pack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, struct
 	n = ZSTD_compress(squeezed.data, squeezed.cap, in.data, in.len, 1);
 	if (ZSTD_isError(n))
 		return err_say(e, -EIO, "store: zstd: %s", ZSTD_getErrorName(n));
+	if (!sealer) {
+		buf_add(out, squeezed.data, n);
+		return 0;
+	}
 	return sealer_seal(sealer, kind, 0, squeezed.data, n, buf_extend(out, n + SEAL_TAG_BYTES),
 	                   e);
 }
@@ -653,11 +672,14 @@ int unpack_blob(struct sealer *sealer, enum seal_kind kind, struct span in, uint
 	AUTO(buf) struct buf squeezed = {0};
 	size_t n;
 
-	buf_reserve(&squeezed, in.len + 1);
-	if (sealer_open(sealer, kind, 0, in.data, in.len, squeezed.data) < 0)
-		return err_say(e, -EBADMSG, "its seal is broken");
-	n = ZSTD_decompress(buf_extend(out, (size_t)plain_bytes), (size_t)plain_bytes,
-	                    squeezed.data, in.len - SEAL_TAG_BYTES);
+	if (sealer) {
+		buf_reserve(&squeezed, in.len + 1);
+		if (sealer_open(sealer, kind, 0, in.data, in.len, squeezed.data) < 0)
+			return err_say(e, -EBADMSG, "its seal is broken");
+		in = SPAN(squeezed.data, in.len - SEAL_TAG_BYTES);
+	}
+	n = ZSTD_decompress(buf_extend(out, (size_t)plain_bytes), (size_t)plain_bytes, in.data,
+	                    in.len);
 	if (ZSTD_isError(n) || n != plain_bytes)
 		return err_say(e, -EBADMSG, "it does not hold %llu bytes of zstd",
 		               (unsigned long long)plain_bytes);

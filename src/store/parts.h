@@ -11,6 +11,8 @@
  *	writer.c    one snapshot from begin to commit
  *	settle.c    digests that a commit did not wait for
  *	reader.c    one snapshot from name to pages
+ *	transfer.c  snapshots that leave for another store, or come from one
+ *	lazy.c      page blobs of which frames may be missing, and are fetched when read
  *	mark.c      which snapshots were restored
  *	whole.c     list, rm, verify, gc
  */
@@ -19,6 +21,7 @@
 
 #include "os/os.h"
 #include "store/store.h"
+#include "store/transfer.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -196,8 +199,13 @@ struct config_rec {
 	uint8_t key_id[KEY_ID_BYTES];
 	uint8_t wrapped_key[WRAPPED_KEY_BYTES];
 	struct list labels; /* struct store_label */
+	uint8_t seal;       /* enum config_seal */
 };
 #define CONFIG_VERSION 1
+enum config_seal {
+	CONFIG_SEALED = 0, /* with the snapshot's key, which the store's key wraps */
+	CONFIG_PUBLIC = 1, /* not at all; no key, and each frame has its digest in the table */
+};
 
 enum frame_codec { FRAME_RAW = 0, FRAME_ZSTD = 1, FRAME_TRIMMED = 2 };
 
@@ -215,6 +223,8 @@ struct frame_rec {
 	uint32_t bytes;   /* in the blob, with the tag; 0 if nothing is present */
 	uint8_t blob;     /* which of the page blobs, in the manifest's order */
 	uint8_t codec;    /* enum frame_codec */
+	/* Of a public snapshot: SHA-256 of these bytes. A sealed frame has a tag in its place. */
+	uint8_t digest[DIGEST_BYTES];
 };
 
 struct table_rec {
@@ -229,6 +239,7 @@ struct ref_rec {
 	uint8_t manifest[DIGEST_BYTES];
 	uint64_t bytes; /* of the manifest */
 	uint64_t generation;
+	const char *origin; /* "": made here */
 };
 
 extern const struct rec_type config_type, table_type, ref_type;
@@ -237,12 +248,13 @@ extern const struct rec_type config_type, table_type, ref_type;
 MUST_CHECK int config_parse(struct span in, struct arena *a, struct config_rec *out, struct err *e);
 /**
  * table_parse() - decode and check a frame table
+ * @seal:       how the snapshot's frames have to be protected
  * @blob_bytes: sizes of the page blobs
  * @offsets:    where each frame begins in its blob; in the arena
  */
-MUST_CHECK int table_parse(struct span in, const uint64_t *blob_bytes, size_t n_blobs,
-                           struct arena *a, struct table_rec *out, uint64_t **offsets,
-                           struct err *e);
+MUST_CHECK int table_parse(struct span in, enum config_seal seal, const uint64_t *blob_bytes,
+                           size_t n_blobs, struct arena *a, struct table_rec *out,
+                           uint64_t **offsets, struct err *e);
 
 /* ---- json.c ---------------------------------------------------------------------------- */
 
@@ -257,7 +269,8 @@ struct manifest {
 	size_t n_pages;
 };
 
-void manifest_print(struct buf *out, const struct manifest *m, uint64_t created_ns);
+/* @config: its kind, labels and seal become annotations */
+void manifest_print(struct buf *out, const struct manifest *m, const struct config_rec *config);
 MUST_CHECK int manifest_parse(struct span in, struct manifest *out, struct err *e);
 
 /* One entry of index.json. */
@@ -266,6 +279,7 @@ struct entry {
 	bool ours;        /* says that it is a snapshot */
 	struct blob manifest;
 	uint64_t generation;
+	const char *origin; /* "": made here */
 	uint8_t seal[DIGEST_BYTES];
 	bool sealed; /* it has a seal and all that the seal covers; not yet compared */
 	bool unsettled; /* only a hint, for the manifest says it */
@@ -332,7 +346,7 @@ struct page_sink *packer_sink(struct packer *p);
 MUST_CHECK int packer_end(struct packer *p, struct arena *a, struct packed *out, struct err *e);
 void packer_destroy(struct packer *p);
 
-/* Whole blobs that are compressed and sealed at once: state and table. */
+/* Whole blobs that are compressed and sealed at once: state and table. @sealer NULL: no seal. */
 MUST_CHECK int pack_blob(struct sealer *sealer, enum seal_kind kind, struct span in,
                          struct buf *out, struct err *e);
 MUST_CHECK int unpack_blob(struct sealer *sealer, enum seal_kind kind, struct span in,
@@ -361,6 +375,43 @@ MUST_CHECK int head_read(struct store *s, const struct entry *entry, struct aren
 
 /* Every digest and every frame of a snapshot that is open. */
 MUST_CHECK int reader_verify(struct store_reader *r, struct store_report *report, struct err *e);
+
+/* Reads a blob as a whole and compares its digest. */
+MUST_CHECK int blob_verify(int fd, const struct blob *blob, struct err *e);
+
+/* ---- transfer.c ------------------------------------------------------------------------ */
+
+struct store_import {
+	struct store *store;
+	struct arena arena;
+	struct buf bytes; /* the manifest's */
+	struct blob self;
+	struct manifest manifest;
+	struct store_parcel parcel;
+	int partial_fd;
+};
+
+/* Blobs that have arrived or were here; their digests are compared. */
+MUST_CHECK int import_read_config(struct store_import *x, struct arena *a, struct config_rec *out,
+                                  struct err *e);
+MUST_CHECK int import_read_blob(struct store_import *x, const struct blob *blob, struct buf *out,
+                                struct err *e);
+
+/* ---- lazy.c ---------------------------------------------------------------------------- */
+
+struct lazy;
+
+/**
+ * lazy_open() - the page blobs of an import, of which frames may be missing
+ * @table, @offsets: checked; they and @x outlive it
+ */
+MUST_CHECK int lazy_open(struct store_import *x, const struct table_rec *table,
+                         const uint64_t *offsets, struct store_fetcher *fetcher, struct lazy **out,
+                         struct err *e);
+/* The bytes of a frame, fetched if they are not here; they have their digest. */
+MUST_CHECK int lazy_read(struct lazy *l, uint64_t frame, uint8_t *out, struct err *e);
+MUST_CHECK int lazy_fill(struct lazy *l, bool (*stop)(void *arg), void *arg, struct err *e);
+void lazy_close(struct lazy *l); /* accepts NULL */
 
 /* ---- mark.c ---------------------------------------------------------------------------- */
 

@@ -46,6 +46,7 @@ struct store_reader {
 	struct table_rec table;
 	uint64_t *offsets; /* of each frame, in its blob */
 	int blob_fds[BLOBS_MAX];
+	struct lazy *lazy; /* instead of blob_fds, where frames may be missing */
 	uint8_t key[STORE_KEY_BYTES];
 
 	pthread_mutex_t lock; /* of what follows */
@@ -56,13 +57,39 @@ struct store_reader {
 
 /* ---- head ------------------------------------------------------------------------------ */
 
+static void fill_meta(struct store_meta *meta, const struct head *head, const char *name,
+                      const struct blob *manifest, struct arena *a)
+{
+	const struct manifest *m = &head->manifest;
+	const struct config_rec *c = &head->config;
+	char digest[72];
+
+	digest_text(digest, manifest->digest);
+	*meta = (struct store_meta){
+		.created_ns = c->created_ns,
+		.labels = c->labels.items,
+		.n_labels = c->labels.count,
+		.name = arena_text(a, name ? name : digest),
+		.kind = c->kind,
+		.digest = arena_text(a, digest),
+		.origin = "",
+		.is_public = c->seal == CONFIG_PUBLIC,
+		.pages = c->pages,
+		.stored_pages = c->stored_pages,
+		.stored_bytes =
+			manifest->bytes + m->config.bytes + m->state.bytes + m->table.bytes,
+	};
+	text_hex(meta->id, c->id, ID_BYTES);
+	for (size_t i = 0; i < m->n_pages; i++)
+		meta->stored_bytes += m->pages[i].bytes;
+}
+
 int head_read(struct store *s, const struct entry *entry, struct arena *a, struct head *head,
               struct store_meta *meta, struct err *e)
 {
 	AUTO(buf) struct buf bytes = {0};
 	struct manifest *m = &head->manifest;
 	struct config_rec *c = &head->config;
-	char digest[72];
 	int r = entry_check(&s->keys, entry, e);
 
 	if (!r)
@@ -75,26 +102,12 @@ int head_read(struct store *s, const struct entry *entry, struct arena *a, struc
 		r = config_parse(buf_span(&bytes), a, c, e);
 	if (r < 0)
 		return r;
-	if (memcmp(c->key_id, s->keys.id, KEY_ID_BYTES))
+	if (c->seal == CONFIG_SEALED && memcmp(c->key_id, s->keys.id, KEY_ID_BYTES))
 		return err_say(e, -EBADMSG, "it was sealed with the key of another store");
 
-	digest_text(digest, entry->manifest.digest);
-	*meta = (struct store_meta){
-		.created_ns = c->created_ns,
-		.labels = c->labels.items,
-		.n_labels = c->labels.count,
-		.name = arena_text(a, entry->name),
-		.kind = c->kind,
-		.digest = arena_text(a, digest),
-		.generation = entry->generation,
-		.pages = c->pages,
-		.stored_pages = c->stored_pages,
-		.stored_bytes =
-			entry->manifest.bytes + m->config.bytes + m->state.bytes + m->table.bytes,
-	};
-	text_hex(meta->id, c->id, ID_BYTES);
-	for (size_t i = 0; i < m->n_pages; i++)
-		meta->stored_bytes += m->pages[i].bytes;
+	fill_meta(meta, head, entry->name, &entry->manifest, a);
+	meta->generation = entry->generation;
+	meta->origin = arena_text(a, entry->origin);
 	return 0;
 }
 
@@ -128,7 +141,8 @@ static struct opener *borrow_opener(struct store_reader *r, struct err *e)
 		return o;
 	o = xalloc(sizeof(*o));
 	o->zstd = ZSTD_createDCtx();
-	if (o->zstd && !sealer_init(&o->sealer, r->key, r->head.config.id, e))
+	if (o->zstd && (r->head.config.seal == CONFIG_PUBLIC ||
+	                !sealer_init(&o->sealer, r->key, r->head.config.id, e)))
 		return o;
 	err_say(e, -ENOMEM, "store: no memory to open a frame");
 	opener_destroy(o);
@@ -165,6 +179,33 @@ static void spread_pages(uint8_t *pages, uint32_t present, size_t n)
 	}
 }
 
+/*
+ * Authenticates the frame in o->sealed. What it holds is then at @data; pages that are stored as
+ * they are are in @out already.
+ */
+static int unprotect_frame(struct store_reader *r, struct opener *o, uint64_t frame, uint8_t *out,
+                           struct span *data, struct err *e)
+{
+	const struct frame_rec *f = LIST_AT(&r->table.frames, struct frame_rec, frame);
+	uint8_t *to = f->codec == FRAME_RAW ? out : o->squeezed;
+	uint8_t digest[DIGEST_BYTES];
+	int ret;
+
+	if (r->head.config.seal == CONFIG_SEALED) {
+		*data = SPAN(to, f->bytes - SEAL_TAG_BYTES);
+		return sealer_open(&o->sealer, SEAL_PAGES, frame, o->sealed, f->bytes, to) < 0
+		               ? err_say(e, -EBADMSG, "its seal is broken")
+		               : 0;
+	}
+	*data = SPAN(o->sealed, f->bytes);
+	ret = r->lazy ? 0 : digest_of(*data, digest, e);
+	if (!ret && !r->lazy && memcmp(digest, f->digest, DIGEST_BYTES))
+		ret = err_say(e, -EBADMSG, "it does not have its digest");
+	if (!ret && f->codec == FRAME_RAW)
+		memcpy(out, data->data, data->len);
+	return ret;
+}
+
 /* The pages of a trimmed frame, moved together. Return: -EBADMSG if it does not hold @n. */
 static int untrim_pages(const uint8_t *in, size_t len, size_t n, uint8_t *out)
 {
@@ -188,18 +229,18 @@ static int untrim_pages(const uint8_t *in, size_t len, size_t n, uint8_t *out)
 }
 
 /* The content of a frame, opened, as pages that stand together. */
-static int unpack_frame(struct opener *o, const struct frame_rec *f, size_t n, uint8_t *out,
-                        struct err *e)
+static int unpack_frame(struct opener *o, const struct frame_rec *f, struct span data, size_t n,
+                        uint8_t *out, struct err *e)
 {
-	size_t len = f->bytes - SEAL_TAG_BYTES, plain = n * PAGE_BYTES;
+	size_t plain = n * PAGE_BYTES;
 
 	switch (f->codec) {
 	case FRAME_ZSTD:
-		if (ZSTD_decompressDCtx(o->zstd, out, plain, o->squeezed, len) != plain)
+		if (ZSTD_decompressDCtx(o->zstd, out, plain, data.data, data.len) != plain)
 			return err_say(e, -EBADMSG, "it does not hold %zu bytes of zstd", plain);
 		return 0;
 	case FRAME_TRIMMED:
-		if (untrim_pages(o->squeezed, len, n, out) < 0)
+		if (untrim_pages(data.data, data.len, n, out) < 0)
 			return err_say(e, -EBADMSG, "it does not hold %zu trimmed pages", n);
 		return 0;
 	default:
@@ -212,6 +253,7 @@ static int open_frame(struct store_reader *r, uint64_t frame, uint8_t *out, stru
 {
 	const struct frame_rec *f = LIST_AT(&r->table.frames, struct frame_rec, frame);
 	size_t n = pages_of_frame(r, frame);
+	struct span data;
 	struct opener *o;
 	int ret;
 
@@ -222,13 +264,13 @@ static int open_frame(struct store_reader *r, uint64_t frame, uint8_t *out, stru
 	o = borrow_opener(r, e);
 	if (!o)
 		return -ENOMEM;
-	ret = read_at(r->blob_fds[f->blob], o->sealed, f->bytes, r->offsets[frame], e,
-	              "a page blob");
-	if (!ret && sealer_open(&o->sealer, SEAL_PAGES, frame, o->sealed, f->bytes,
-	                        f->codec == FRAME_RAW ? out : o->squeezed) < 0)
-		ret = err_say(e, -EBADMSG, "its seal is broken");
+	ret = r->lazy ? lazy_read(r->lazy, frame, o->sealed, e)
+	              : read_at(r->blob_fds[f->blob], o->sealed, f->bytes, r->offsets[frame], e,
+	                        "a page blob");
+	if (!ret)
+		ret = unprotect_frame(r, o, frame, out, &data, e);
 	if (!ret) {
-		ret = unpack_frame(o, f, (size_t)__builtin_popcount(f->present), out, e);
+		ret = unpack_frame(o, f, data, (size_t)__builtin_popcount(f->present), out, e);
 		if (ret < 0)
 			memset(out, 0, n * PAGE_BYTES);
 	}
@@ -321,7 +363,7 @@ static int reader_read(struct page_source *source, uint64_t first, size_t pages,
 
 /* ---- verify ---------------------------------------------------------------------------- */
 
-static int verify_digest(int fd, const struct blob *blob, struct err *e)
+int blob_verify(int fd, const struct blob *blob, struct err *e)
 {
 	uint8_t digest[DIGEST_BYTES];
 	char name[72];
@@ -343,7 +385,7 @@ int reader_verify(struct store_reader *r, struct store_report *report, struct er
 	/* All other blobs were compared with their digests when they were read. */
 	for (size_t i = 0; !ret && i < m->n_pages; i++)
 		if (!m->pages[i].unsettled)
-			ret = verify_digest(r->blob_fds[i], &m->pages[i], e);
+			ret = blob_verify(r->blob_fds[i], &m->pages[i], e);
 	if (ret < 0)
 		return err_wrap(e, ret, "snapshot %s", r->meta.name);
 	for (uint64_t frame = 0; frame < r->table.frames.count; frame++) {
@@ -365,10 +407,11 @@ static int read_sealed(struct store_reader *r, struct sealer *sealer, enum seal_
                        struct err *e)
 {
 	AUTO(buf) struct buf sealed = {0};
+	bool is_public = r->head.config.seal == CONFIG_PUBLIC;
 	int ret = blob_read(r->store, blob, TABLE_MAX_BYTES, &sealed, e);
 
 	if (!ret)
-		ret = unpack_blob(sealer, kind, buf_span(&sealed), plain_bytes, out, e);
+		ret = unpack_blob(is_public ? NULL : sealer, kind, buf_span(&sealed), plain_bytes, out, e);
 	return ret < 0 ? err_wrap(e, ret, "%s", kind == SEAL_STATE ? "state" : "frame table") : 0;
 }
 
@@ -379,9 +422,11 @@ static int read_content(struct store_reader *r, struct err *e)
 	AUTO(sealer) struct sealer sealer = {0};
 	AUTO(buf) struct buf table = {0};
 	uint64_t sizes[BLOBS_MAX];
-	int ret = key_unwrap(&r->store->keys, c->id, c->wrapped_key, r->key, e);
+	int ret = 0;
 
-	if (!ret)
+	if (c->seal == CONFIG_SEALED)
+		ret = key_unwrap(&r->store->keys, c->id, c->wrapped_key, r->key, e);
+	if (!ret && c->seal == CONFIG_SEALED)
 		ret = sealer_init(&sealer, r->key, c->id, e);
 	if (!ret)
 		ret = read_sealed(r, &sealer, SEAL_STATE, &m->state, c->state_bytes, &r->state, e);
@@ -392,8 +437,8 @@ static int read_content(struct store_reader *r, struct err *e)
 		ret = blob_open(r->store, &m->pages[i], &r->blob_fds[i], e);
 	}
 	if (!ret)
-		ret = table_parse(buf_span(&table), sizes, m->n_pages, &r->arena, &r->table,
-		                  &r->offsets, e);
+		ret = table_parse(buf_span(&table), c->seal, sizes, m->n_pages, &r->arena,
+		                  &r->table, &r->offsets, e);
 	if (!ret && r->table.pages != c->pages)
 		ret = err_say(e, -EBADMSG, "frame table: it is that of another snapshot");
 	return ret;
@@ -418,17 +463,23 @@ static int open_entry(struct store_reader *r, const char *name, struct err *e)
 	return ret < 0 ? err_wrap(e, ret, "snapshot %s", name) : 0;
 }
 
-int store_reader_open(struct store *s, const char *name, struct store_reader **out, struct err *e)
+static struct store_reader *reader_create(struct store *s)
 {
 	struct store_reader *r = xalloc(sizeof(*r));
-	int ret;
 
 	r->store = s;
 	r->source.read = reader_read;
 	pthread_mutex_init(&r->lock, NULL);
 	for (size_t i = 0; i < BLOBS_MAX; i++)
 		r->blob_fds[i] = -1;
-	ret = open_entry(r, name, e);
+	return r;
+}
+
+int store_reader_open(struct store *s, const char *name, struct store_reader **out, struct err *e)
+{
+	struct store_reader *r = reader_create(s);
+	int ret = open_entry(r, name, e);
+
 	if (ret < 0) {
 		store_reader_close(r);
 		return ret;
@@ -436,6 +487,63 @@ int store_reader_open(struct store *s, const char *name, struct store_reader **o
 	r->source.n_pages = r->table.pages;
 	*out = r;
 	return 0;
+}
+
+/* ---- of an import ---------------------------------------------------------------------- */
+
+static int open_import(struct store_reader *r, struct store_import *x,
+                       struct store_fetcher *fetcher, struct err *e)
+{
+	const struct manifest *m = &x->manifest;
+	struct config_rec *c = &r->head.config;
+	AUTO(buf) struct buf bytes = {0};
+	AUTO(buf) struct buf table = {0};
+	uint64_t sizes[BLOBS_MAX];
+	int ret = import_read_config(x, &r->arena, c, e);
+
+	if (ret < 0)
+		return ret;
+	if (c->seal != CONFIG_PUBLIC)
+		return err_say(e, -ENOTSUP,
+		               "a sealed snapshot can be read only when all of it is here");
+	r->head.manifest = *m;
+	fill_meta(&r->meta, &r->head, NULL, &x->self, &r->arena);
+	for (size_t i = 0; i < m->n_pages; i++)
+		sizes[i] = m->pages[i].bytes;
+	ret = import_read_blob(x, &m->state, &bytes, e);
+	if (!ret)
+		ret = unpack_blob(NULL, SEAL_STATE, buf_span(&bytes), c->state_bytes, &r->state, e);
+	bytes.len = 0;
+	if (!ret)
+		ret = import_read_blob(x, &m->table, &bytes, e);
+	if (!ret)
+		ret = unpack_blob(NULL, SEAL_TABLE, buf_span(&bytes), c->table_bytes, &table, e);
+	if (!ret)
+		ret = table_parse(buf_span(&table), c->seal, sizes, m->n_pages, &r->arena,
+		                  &r->table, &r->offsets, e);
+	if (!ret && r->table.pages != c->pages)
+		ret = err_say(e, -EBADMSG, "frame table: it is that of another snapshot");
+	return ret < 0 ? ret : lazy_open(x, &r->table, r->offsets, fetcher, &r->lazy, e);
+}
+
+int store_import_reader(struct store_import *x, struct store_fetcher *fetcher,
+                        struct store_reader **out, struct err *e)
+{
+	struct store_reader *r = reader_create(x->store);
+	int ret = open_import(r, x, fetcher, e);
+
+	if (ret < 0) {
+		store_reader_close(r);
+		return ret;
+	}
+	r->source.n_pages = r->table.pages;
+	*out = r;
+	return 0;
+}
+
+int store_reader_fill(struct store_reader *r, bool (*stop)(void *arg), void *arg, struct err *e)
+{
+	return r->lazy ? lazy_fill(r->lazy, stop, arg, e) : 0;
 }
 
 struct span store_reader_state(const struct store_reader *r)
@@ -467,6 +575,7 @@ void store_reader_close(struct store_reader *r)
 		free(r->cache[i].pages);
 	for (size_t i = 0; i < BLOBS_MAX; i++)
 		os_close(&r->blob_fds[i]);
+	lazy_close(r->lazy);
 	secret_forget(r->key, sizeof(r->key));
 	pthread_mutex_destroy(&r->lock);
 	buf_finish(&r->state);

@@ -160,7 +160,7 @@ static int put_manifest(struct settling *g, struct blob *out)
 	char digest[72];
 	int r;
 
-	manifest_print(&text, &g->next, g->head.config.created_ns);
+	manifest_print(&text, &g->next, &g->head.config);
 	*out = (struct blob){.bytes = text.len};
 	r = digest_of(buf_span(&text), out->digest, g->e);
 	if (r < 0)

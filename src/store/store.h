@@ -26,7 +26,8 @@
 struct store;
 
 #define STORE_KEY_BYTES 32
-#define STORE_NAME_MAX 128 /* bytes of a snapshot's name */
+#define STORE_NAME_MAX 128   /* bytes of a snapshot's name */
+#define STORE_ORIGIN_MAX 512 /* bytes of what a snapshot was pulled from */
 
 /*
  * Where a store's key comes from. A store opened without one uses the file `key` in its root,
@@ -96,6 +97,8 @@ struct store_meta {
 	uint64_t pages;        /* as many as were written to the sink */
 	uint64_t stored_pages; /* of these, neither zero nor equal to an earlier one */
 	uint64_t stored_bytes; /* size of all of its blobs */
+	bool is_public;        /* not encrypted: every frame is pinned by its digest */
+	const char *origin;    /* what it was pulled from; "" if it was made here */
 	int damage;            /* 0, or why a listing could not read it; then only name is set */
 	const char *damage_text;
 };
@@ -114,6 +117,11 @@ struct store_options {
 	bool replace; /* an existing snapshot of that name gives way, at the moment of commit */
 	enum store_compression compression;
 	unsigned workers; /* threads that compress and seal; 0: one a CPU, at most 16 */
+	/*
+	 * For publication: nothing is encrypted, and the digests of all frames are in the frame
+	 * table. Equal content then gives equal blobs, so it is compressed small, by one worker.
+	 */
+	bool is_public;
 	/* Page blobs of so many bytes, and larger ones, are left to store_settle(); 0: none. */
 	uint64_t unsettled_bytes;
 };

@@ -303,6 +303,34 @@ static int sweep_tmp(struct store *s, struct store_report *report, struct err *e
 	return r;
 }
 
+/* What imports did not finish, and nobody works on now. */
+static int sweep_partial(struct store *s, struct store_report *report, struct err *e)
+{
+	int fd = openat(s->root_fd, "partial", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *it;
+	int r = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : err_set(e, -errno, "store: reading partial");
+	while (!r && (it = readdir(dir))) {
+		AUTO(fd) int part = -1;
+		struct stat st;
+
+		if (!strcmp(it->d_name, ".") || !strcmp(it->d_name, ".."))
+			continue;
+		part = openat(fd, it->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (part < 0 || fstat(part, &st) < 0 || flock(part, LOCK_EX | LOCK_NB) < 0)
+			continue;
+		if (unlinkat(fd, it->d_name, 0) < 0)
+			r = err_set(e, -errno, "store: removing partial/%s", it->d_name);
+		else
+			report->bytes += (uint64_t)st.st_blocks * 512;
+	}
+	closedir(dir);
+	return r;
+}
+
 /* Keys that were never linked to their name. */
 static int sweep_keys(struct store *s, struct err *e)
 {
@@ -334,6 +362,8 @@ int store_gc(struct store *s, struct store_report *report, struct err *e)
 		r = sweep_tmp(s, &sum, e);
 	if (!r)
 		r = sweep_keys(s, e);
+	if (!r)
+		r = sweep_partial(s, &sum, e);
 	if (!r)
 		r = sweep_blobs(s, NULL, &sum, e);
 	if (!r)

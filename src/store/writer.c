@@ -44,7 +44,7 @@ struct fresh {
 	const char *name;
 	struct blob blob;
 	int fd; /* to be synced; -1: not written */
-	bool moved;
+	bool moved; /* to a place where no blob was */
 };
 
 static int make_dir(struct store_writer *w, struct err *e)
@@ -77,6 +77,11 @@ int store_writer_begin(struct store *s, const char *kind, const struct store_opt
 	strcpy(w->kind, kind);
 	if (options)
 		w->options = *options;
+	if (w->options.is_public) {
+		w->options.compression = STORE_COMPRESS_SMALL;
+		w->options.workers = 1;
+		w->options.unsettled_bytes = 0; /* its digests are all that says what it is */
+	}
 	r = random_bytes(w->id, sizeof(w->id), e);
 	if (!r)
 		r = random_bytes(w->key, sizeof(w->key), e);
@@ -123,10 +128,10 @@ static int seal_blob(struct store_writer *w, enum seal_kind kind, struct span pl
 {
 	AUTO(sealer) struct sealer sealer = {0};
 	AUTO(buf) struct buf sealed = {0};
-	int r = sealer_init(&sealer, w->key, w->id, e);
+	int r = w->options.is_public ? 0 : sealer_init(&sealer, w->key, w->id, e);
 
 	if (!r)
-		r = pack_blob(&sealer, kind, plain, &sealed, e);
+		r = pack_blob(w->options.is_public ? NULL : &sealer, kind, plain, &sealed, e);
 	return r < 0 ? r : write_blob(w, buf_span(&sealed), out, e);
 }
 
@@ -151,13 +156,16 @@ static int write_blobs(struct store_writer *w, struct span state, const struct s
 	r = seal_blob(w, SEAL_TABLE, buf_span(&table_bytes), &fresh[TABLE], e);
 	if (!r)
 		r = seal_blob(w, SEAL_STATE, state, &fresh[STATE], e);
-	if (!r)
+	if (!r && !w->options.is_public)
 		r = key_wrap(&w->store->keys, w->id, w->key, config.wrapped_key, e);
 	if (r < 0)
 		return r;
 
 	memcpy(config.id, w->id, ID_BYTES);
-	memcpy(config.key_id, w->store->keys.id, KEY_ID_BYTES);
+	if (w->options.is_public)
+		config.seal = CONFIG_PUBLIC;
+	else
+		memcpy(config.key_id, w->store->keys.id, KEY_ID_BYTES);
 	config.created_ns =
 		meta && meta->created_ns ? meta->created_ns : os_clock_ns(CLOCK_REALTIME);
 	config.pages = packed->pages;
@@ -182,7 +190,7 @@ static int write_blobs(struct store_writer *w, struct span state, const struct s
 		manifest.pages[manifest.n_pages++] = packed->blobs[i].blob;
 		w->unsettled |= packed->blobs[i].blob.unsettled;
 	}
-	manifest_print(&manifest_text, &manifest, config.created_ns);
+	manifest_print(&manifest_text, &manifest, &config);
 	*n = PAGES + packed->n_blobs;
 	return write_blob(w, buf_span(&manifest_text), &fresh[MANIFEST], e);
 }
@@ -200,14 +208,17 @@ static int sync_blobs(const struct fresh *fresh, size_t n, struct err *e)
 static int move_blobs(struct store_writer *w, struct fresh *fresh, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
+		int folder = blob_folder(w->store, &fresh[i].blob);
 		char digest[72];
 
 		FAULT_STEP("store-blob-rename", e);
 		blob_text(digest, &fresh[i].blob);
-		if (renameat(w->dir_fd, fresh[i].name, blob_folder(w->store, &fresh[i].blob),
-		             digest + DIGEST_HEX_AT) < 0)
+		/* A public blob may be another snapshot's too, and is then not ours to undo. */
+		fresh[i].moved = faccessat(folder, digest + DIGEST_HEX_AT, F_OK, 0) < 0;
+		if (renameat(w->dir_fd, fresh[i].name, folder, digest + DIGEST_HEX_AT) < 0) {
+			fresh[i].moved = false;
 			return err_set(e, -errno, "store: putting a blob in its place");
-		fresh[i].moved = true;
+		}
 	}
 	return 0;
 }
@@ -217,7 +228,6 @@ static void unmove_blobs(struct store_writer *w, const struct fresh *fresh, size
 	for (size_t i = 0; i < n; i++) {
 		char digest[72];
 
-		/* Sealed with a key of our own, or naming what is: nobody else has this blob. */
 		blob_text(digest, &fresh[i].blob);
 		if (fresh[i].moved)
 			unlinkat(blob_folder(w->store, &fresh[i].blob), digest + DIGEST_HEX_AT, 0);

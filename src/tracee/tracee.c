@@ -42,6 +42,17 @@ static pid_t tracer_of(pid_t tid)
 	return status.tracer_pid;
 }
 
+/* A task that has ended may not be traced either, and that is EPERM too. */
+static bool has_ended(pid_t tid)
+{
+	struct proc_stat stat;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	return os_read_stat_at(AT_FDCWD, path, &stat, NULL) < 0 || stat.state == 'Z' ||
+	       stat.state == 'X';
+}
+
 int tracee_seize(struct tracee *t, pid_t tid, unsigned long options, struct err *e)
 {
 	pid_t tracer;
@@ -53,7 +64,7 @@ int tracee_seize(struct tracee *t, pid_t tid, unsigned long options, struct err 
 		return 0;
 	}
 	r = -errno;
-	if (r == -ESRCH)
+	if (r == -ESRCH || has_ended(tid))
 		return gone(t, e);
 	tracer = tracer_of(tid);
 	if (tracer)

@@ -233,13 +233,21 @@ static void create_devices(struct vm *vm)
 		            virtio_line(vm, VIRTIO_DISK + i), vm->config.disk[i]);
 		add_virtio(vm, &vm->disk[i].virtio, VIRTIO_DISK + i);
 	}
+	for (unsigned i = 0; i < vm->config.n_shares; i++) {
+		unsigned place = VIRTIO_DISK + vm->config.n_disks + i;
+
+		snprintf(vm->share_name[i], sizeof(vm->share_name[i]), "share%u", i);
+		v9p_init(&vm->share[i], vm->share_name[i], &vm->ram, virtio_line(vm, place),
+		         vm->config.share[i]);
+		add_virtio(vm, &vm->share[i].virtio, place);
+	}
 }
 
 struct vm *vm_create(const struct vm_config *config, struct err *e)
 {
 	struct vm *vm = xalloc(sizeof(*vm));
 
-	assert(config->n_disks <= VM_DISKS_MAX);
+	assert(config->n_disks <= VM_DISKS_MAX && config->n_shares <= VM_SHARES_MAX);
 	vm->config = *config;
 	vm->armed = DEV_NEVER;
 	if (ram_create(vm, config->ram_fd, e))
@@ -262,6 +270,8 @@ void vm_destroy(struct vm *vm)
 	x86_destroy(vm->cpu);
 	cpu_memory_destroy(vm->cpu_memory);
 	ram_destroy(vm);
+	for (unsigned i = 0; i < VM_SHARES_MAX; i++)
+		v9p_finish(&vm->share[i]);
 	buf_finish(&vm->input);
 	buf_finish(&vm->agent_input);
 	free(vm);

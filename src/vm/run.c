@@ -245,14 +245,67 @@ static bool can_wake(struct vm *vm)
 	return state.rflags & 0x200;
 }
 
+/* ---- settling --------------------------------------------------------------------------- */
+
+#define SETTLE_LOOK_NS 20000000u /* how often an idle guest is looked at while somebody waits */
+
+void vm_watch_settling(struct vm *vm, const struct settle_rule *rule, void (*settled)(void *arg),
+                       void *arg)
+{
+	settle_init(&vm->settle, rule);
+	vm->settled = settled;
+	vm->settled_arg = arg;
+}
+
+void vm_barrier(struct vm *vm)
+{
+	settle_barrier(&vm->settle, vm_clock_now(&vm->clock));
+}
+
+unsigned vm_halted_permille(const struct vm *vm)
+{
+	return settle_share(&vm->settle, vm_clock_now(&vm->clock));
+}
+
+/* Disks and shares answer at once; what they have not taken they will not before it is asked. */
+static bool is_pending(struct vm *vm)
+{
+	bool pending = vm->input.len || vm->agent_input.len || vm->serial.state.rx_count;
+
+	for (unsigned i = 0; i < vm->config.n_disks; i++)
+		pending |= virtio_is_ready(&vm->disk[i].virtio) &&
+		           virtq_has_chain(&vm->disk[i].virtio, 0);
+	for (unsigned i = 0; i < vm->config.n_shares; i++)
+		pending |= virtio_is_ready(&vm->share[i].virtio) &&
+		           virtq_has_chain(&vm->share[i].virtio, 0);
+	return pending;
+}
+
+static void look_for_settling(struct vm *vm, uint64_t halted_from)
+{
+	uint64_t now = vm_clock_now(&vm->clock);
+	void (*settled)(void *arg) = vm->settled;
+
+	settle_halted(&vm->settle, halted_from, now);
+	if (!settle_is_settled(&vm->settle, now, is_pending(vm)))
+		return;
+	vm->settled = NULL;
+	settled(vm->settled_arg);
+}
+
 static void sleep_until_deadline(struct vm *vm)
 {
 	uint64_t now = vm_clock_now(&vm->clock), next = next_deadline(vm);
+
+	if (vm->settled)
+		next = MIN(next, now + SETTLE_LOOK_NS);
 
 	if (vm->armed != DEV_NEVER)
 		arm(vm, DEV_NEVER);
 	look(vm, next == DEV_NEVER ? DEV_NEVER : next > now ? next - now : 0);
 	vm->idle_ns += vm_clock_now(&vm->clock) - now;
+	if (vm->settled)
+		look_for_settling(vm, now);
 }
 
 static enum vm_outcome loop(struct vm *vm)

@@ -76,6 +76,18 @@ static const int allowed[] = {
 #endif
 };
 
+/*
+ * What a share needs besides: names. A filter cannot see them; Landlock does, where there is one
+ * (p9_confine()). Modes, owners and times are changed by descriptor only, since Landlock does not
+ * look at those.
+ */
+static const int allowed_for_shares[] = {
+	SCMP_SYS(openat2),    SCMP_SYS(mkdirat),    SCMP_SYS(mknodat),  SCMP_SYS(symlinkat),
+	SCMP_SYS(linkat),     SCMP_SYS(unlinkat),   SCMP_SYS(renameat), SCMP_SYS(renameat2),
+	SCMP_SYS(readlinkat), SCMP_SYS(getdents64), SCMP_SYS(fchmod),   SCMP_SYS(fchown),
+	SCMP_SYS(fstatfs),
+};
+
 /* Terminal size and mode, and nothing else that can be done to a terminal (TIOCSTI!). */
 static const unsigned long allowed_ioctl[] = {TIOCGWINSZ, TCGETS, TCSETS, TCSETSW, TCSETSF};
 
@@ -92,7 +104,7 @@ static int drop_capabilities(void)
 	return syscall(SYS_capset, &header, none) ? -errno : 0;
 }
 
-static int add_rules(scmp_filter_ctx f)
+static int add_rules(scmp_filter_ctx f, bool with_shares)
 {
 	/* Memory may be mapped, but never executable: no host code is ever generated. */
 	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
@@ -119,10 +131,16 @@ static int add_rules(scmp_filter_ctx f)
 		                     SCMP_A1(SCMP_CMP_EQ, allowed_ioctl[i]));
 	for (size_t i = 0; !r && i < ARRAY_LEN(allowed); i++)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
+	for (size_t i = 0; !r && with_shares && i < ARRAY_LEN(allowed_for_shares); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed_for_shares[i], 0);
+	/* futimens(3): without a name. */
+	if (!r && with_shares)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(utimensat), 1,
+		                     SCMP_A1(SCMP_CMP_EQ, 0));
 	return r;
 }
 
-int vm_sandbox(struct err *e)
+int vm_sandbox(bool with_shares, struct err *e)
 {
 	scmp_filter_ctx f;
 	int r;
@@ -135,7 +153,7 @@ int vm_sandbox(struct err *e)
 	f = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!f)
 		return err_set(e, -ENOMEM, "system call filter");
-	r = add_rules(f);
+	r = add_rules(f, with_shares);
 	if (!r)
 		r = seccomp_load(f);
 	seccomp_release(f);

@@ -43,9 +43,9 @@
 #define PIN_POWER 9
 #define PIN_VIRTIO 16
 
-/* Places of the virtio devices; further kinds have their places after the disks. */
+/* Places of the virtio devices; shares have theirs after the last disk. */
 enum { VIRTIO_CONSOLE, VIRTIO_AGENT, VIRTIO_RNG, VIRTIO_BALLOON, VIRTIO_DISK };
-#define DEVICES_MAX (5 + VIRTIO_DISK + VM_DISKS_MAX)
+#define DEVICES_MAX (5 + VIRTIO_DISK + VM_DISKS_MAX + VM_SHARES_MAX)
 #define INPUT_MAX 65536u
 #define AGENT_LINE_MAX 512u
 
@@ -83,6 +83,8 @@ struct vm {
 	struct vballoon balloon;
 	struct vblock disk[VM_DISKS_MAX];
 	char disk_name[VM_DISKS_MAX][16];
+	struct v9p share[VM_SHARES_MAX];
+	char share_name[VM_SHARES_MAX][16];
 
 	struct dev *device[DEVICES_MAX]; /* all of them, in the order in which they are saved */
 	unsigned n_devices;
@@ -100,6 +102,10 @@ struct vm {
 	bool has_timer;
 	uint64_t armed; /* machine time for which the timer is set, or DEV_NEVER */
 	bool is_running;
+
+	struct settle settle;
+	void (*settled)(void *arg); /* NULL: nobody waits for that */
+	void *settled_arg;
 
 	bool stop;
 	enum power_request request;

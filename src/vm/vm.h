@@ -14,8 +14,10 @@
 #include "base/base.h"
 #include "dev/virtio.h"
 #include "image/image.h"
+#include "vm/settle.h"
 
 #define VM_DISKS_MAX 8
+#define VM_SHARES_MAX 2
 #define VM_WATCHES_MAX 8
 #define VM_RAM_MIN (32ull << 20)
 #define VM_RAM_MAX (64ull << 30)
@@ -30,6 +32,8 @@ struct vm_config {
 	int ram_fd;                      /* -1, or a flat image of RAM, mapped privately */
 	struct disk *disk[VM_DISKS_MAX]; /* borrowed for the machine's life */
 	unsigned n_disks;
+	struct share *share[VM_SHARES_MAX]; /* likewise */
+	unsigned n_shares;
 	struct byte_sink console; /* what the guest prints, on its serial or virtio console */
 	/* One line, without its newline, that the guest's agent has written. */
 	void (*agent)(void *arg, const char *line);
@@ -104,6 +108,17 @@ void vm_console_resize(struct vm *vm, uint16_t cols, uint16_t rows);
 void vm_agent_say(struct vm *vm, const char *line);
 void vm_power_button(struct vm *vm);
 
+/**
+ * vm_watch_settling() - have a function called once when the guest has settled (settle.h)
+ *
+ * vm_barrier() says that the guest has reached its barrier. vm_halted_permille() is for telling
+ * why it has not settled yet.
+ */
+void vm_watch_settling(struct vm *vm, const struct settle_rule *rule, void (*settled)(void *arg),
+                       void *arg);
+void vm_barrier(struct vm *vm);
+unsigned vm_halted_permille(const struct vm *vm);
+
 struct vm_stats {
 	uint64_t instructions;
 	uint64_t machine_ns;     /* the machine's clock */
@@ -134,8 +149,11 @@ MUST_CHECK int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages
 /* What vm_save() appends; for showing it. */
 extern const struct rec_type vm_record_type;
 
-/* How much RAM the machine in a record needs; disks are checked by vm_load(). */
-MUST_CHECK int vm_peek(struct span state, uint64_t *ram_bytes, struct err *e);
+/**
+ * vm_peek() - what the machine in a record needs; disks are checked by vm_load()
+ * @n_shares: NULL, or for how many shares it has
+ */
+MUST_CHECK int vm_peek(struct span state, uint64_t *ram_bytes, unsigned *n_shares, struct err *e);
 
 /**
  * vm_load() - become the machine that was saved
@@ -179,11 +197,13 @@ MUST_CHECK int vm_stream_read(int fd, const struct vm_page_writer *w, struct buf
 
 /**
  * vm_sandbox() - give up what running a guest does not need
+ * @with_shares: leave the system calls that name files; the caller has confined them to the
+ *               shares (p9_confine()) as far as the kernel can
  *
  * no_new_privs, no capabilities, no dumping, and only the system calls that vm_run(), its
  * watches on a terminal or socket, and a forked vm_save() to open files use. Irrevocable.
  */
-MUST_CHECK int vm_sandbox(struct err *e);
+MUST_CHECK int vm_sandbox(bool with_shares, struct err *e);
 
 /* ---- disks ------------------------------------------------------------------------------ */
 

@@ -32,6 +32,7 @@ static void try_table(struct span in)
 {
 	AUTO(arena) struct arena a = {0};
 	uint64_t sizes[BLOBS_MAX] = {0}, *offsets = NULL;
+	enum config_seal seal = CONFIG_SEALED;
 	struct table_rec t;
 	struct err e = {0};
 	size_t n = 0, i = 0;
@@ -40,10 +41,12 @@ static void try_table(struct span in)
 	/* Sizes that fit, where there are any: else nothing of interest would be reached. */
 	if (rec_decode(in, &table_type, &a, &t, &e) == 0)
 		LIST_EACH (&t.frames, struct frame_rec, f) {
+			if (f->digest[0])
+				seal = CONFIG_PUBLIC;
 			sizes[f->blob] += f->bytes;
 			n = MAX(n, f->blob + 1u);
 		}
-	r = table_parse(in, sizes, n, &a, &t, &offsets, &e);
+	r = table_parse(in, seal, sizes, n, &a, &t, &offsets, &e);
 	if (r < 0) {
 		assert(r == -EBADMSG && e.text[0]);
 		return;
@@ -57,7 +60,7 @@ static void try_table(struct span in)
 	assert((t.pages + FRAME_PAGES - 1) / FRAME_PAGES == i);
 	if (n) {
 		sizes[n - 1]++;
-		assert(table_parse(in, sizes, n, &a, &t, &offsets, &e) == -EBADMSG);
+		assert(table_parse(in, seal, sizes, n, &a, &t, &offsets, &e) == -EBADMSG);
 	}
 }
 

@@ -52,7 +52,7 @@ static void try_manifest(struct span in)
 		return;
 	}
 	assert(m.n_pages <= BLOBS_MAX && m.config.bytes <= CONFIG_MAX_BYTES);
-	manifest_print(&text, &m, 0);
+	manifest_print(&text, &m, &(struct config_rec){.kind = "vm"});
 	assert(manifest_parse(buf_span(&text), &again, &e) == 0);
 	assert(!memcmp(&m, &again, sizeof(m)));
 }

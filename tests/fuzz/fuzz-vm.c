@@ -44,7 +44,7 @@ static void fuzz_record(struct span in)
 {
 	uint64_t bytes;
 
-	if (!vm_peek(in, &bytes, NULL))
+	if (!vm_peek(in, &bytes, NULL, NULL))
 		assert(bytes >= VM_RAM_MIN && bytes <= VM_RAM_MAX);
 }
 

@@ -434,8 +434,8 @@ static void the_same_holds_before_a_snapshot_is_settled(void)
 	unsettled_bytes = 0;
 }
 
-static int parse_table(const struct frame_rec *frames, size_t n, uint64_t pages,
-                       const uint64_t *blobs, size_t n_blobs)
+static int parse_table_of(enum config_seal seal, const struct frame_rec *frames, size_t n,
+                          uint64_t pages, const uint64_t *blobs, size_t n_blobs)
 {
 	AUTO(arena) struct arena a = {0};
 	AUTO(buf) struct buf bytes = {0};
@@ -449,9 +449,31 @@ static int parse_table(const struct frame_rec *frames, size_t n, uint64_t pages,
 	int r;
 
 	rec_encode(&bytes, &table_type, &t);
-	r = table_parse(buf_span(&bytes), blobs, n_blobs, &a, &out, &offsets, &e);
+	r = table_parse(buf_span(&bytes), seal, blobs, n_blobs, &a, &out, &offsets, &e);
 	ok(!r || (r == -EBADMSG && e.text[0]));
 	return r;
+}
+
+static int parse_table(const struct frame_rec *frames, size_t n, uint64_t pages,
+                       const uint64_t *blobs, size_t n_blobs)
+{
+	return parse_table_of(CONFIG_SEALED, frames, n, pages, blobs, n_blobs);
+}
+
+static void a_public_table_has_a_digest_for_each_frame_and_a_sealed_one_has_none(void)
+{
+	const uint64_t sealed_blob[] = {PAGE_BYTES + 16}, public_blob[] = {PAGE_BYTES};
+	const struct frame_rec sealed = {.present = 1, .bytes = PAGE_BYTES + 16};
+	struct frame_rec public = {.present = 1, .bytes = PAGE_BYTES, .digest = {1}};
+
+	ok(parse_table_of(CONFIG_SEALED, &sealed, 1, 1, sealed_blob, 1) == 0);
+	ok(parse_table_of(CONFIG_PUBLIC, &sealed, 1, 1, sealed_blob, 1) == -EBADMSG);
+	ok(parse_table_of(CONFIG_PUBLIC, &public, 1, 1, public_blob, 1) == 0);
+	ok(parse_table_of(CONFIG_SEALED, &public, 1, 1, public_blob, 1) == -EBADMSG);
+	public.bytes += 16;
+	ok(parse_table_of(CONFIG_PUBLIC, &public, 1, 1, sealed_blob, 1) == -EBADMSG);
+	public = (struct frame_rec){.digest = {1}};
+	ok(parse_table_of(CONFIG_PUBLIC, &public, 1, 1, NULL, 0) == -EBADMSG, "of nothing");
 }
 
 static void a_frame_table_that_contradicts_itself_is_refused(void)
@@ -511,6 +533,7 @@ int main(void)
 	RUN(a_seal_opens_only_in_its_place);
 	RUN(the_digests_and_macs_are_the_published_ones);
 	RUN(a_frame_table_that_contradicts_itself_is_refused);
+	RUN(a_public_table_has_a_digest_for_each_frame_and_a_sealed_one_has_none);
 	buf_finish(&one.pages);
 	buf_finish(&two.pages);
 	return tap_done();

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a container image in a machine.
+ *
+ *	the shell starts, reads its files, and waits at a gate
+ *	-- barrier: "==========" goes out; "=" and newline come in --
+ *	info and entropy are read; random numbers, clock, names, shares are made right; hooks
+ *	the gate opens, or the command that was asked for starts
+ *
+ * The barrier and the two files are container2wasm's. The cut is a deeper one: there the container
+ * starts after the barrier, here its shell has started before, and has only its prompt to print.
+ *
+ * The gate is the last line of the file that an interactive shell reads when it starts: reading
+ *from a named pipe. What is known at run time only, such as TERM, it reads from a file after that;
+ *a shell's own generator ($RANDOM) is seeded there too. Anything but a shell is started after the
+ * barrier, because only a shell is known to have done nothing by then that must not be done twice.
+ */
+#include "guest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define ROOT "/newroot"
+#define DIR_OF_OURS "/run/wslx"
+#define GATE DIR_OF_OURS "/gate"
+#define RC DIR_OF_OURS "/rc"
+#define GO DIR_OF_OURS "/go"
+
+static const char rc[] = "if [ -n \"${BASH_VERSION-}\" ]; then\n"
+			 "\t[ -r /etc/bash.bashrc ] && . /etc/bash.bashrc\n"
+			 "\t[ -r ~/.bashrc ] && . ~/.bashrc\n"
+			 "fi\n"
+			 "read -r wslx_go < " GATE "\n"
+			 "unset wslx_go ENV\n"
+			 ". " GO "\n";
+
+/* ---- before the barrier ------------------------------------------------------------------- */
+
+bool bake_enter(const char *disk, char **image)
+{
+	*image = read_whole("/lib/wslx/image", NULL);
+	mkdir("/lower", 0755);
+	mkdir("/upper", 0755);
+	mkdir(ROOT, 0755);
+	if (mount(disk, "/lower", "erofs", MS_RDONLY, NULL) ||
+	    mount("tmpfs", "/upper", "tmpfs", 0, "mode=0755")) {
+		complain("mount", disk);
+		return false;
+	}
+	mkdir("/upper/data", 0755);
+	mkdir("/upper/work", 0755);
+	if (mount("overlay", ROOT, "overlay", 0,
+	          "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work")) {
+		complain("mount", "overlay");
+		return false;
+	}
+	shares_mount();
+	shares_show(ROOT);
+	return *image && enter_root(ROOT);
+}
+
+static void raise_loopback(void)
+{
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request))
+		complain("raise", "loopback");
+	if (fd >= 0)
+		close(fd);
+}
+
+/* What the image's configuration or the host says about a start. */
+struct plan {
+	struct launch launch;
+	struct launch entry; /* only its arguments: the entry point */
+	const char *hostname, *clock;
+	bool has_command;
+};
+
+static void take_lines(struct plan *p, char *text)
+{
+	char *key, *value;
+
+	while (info_next(&text, &key, &value)) {
+		if (!strcmp(key, "c")) {
+			p->launch.n_args = 0;
+			launch_args(&p->launch, value);
+			p->has_command = true;
+		} else if (!strcmp(key, "e")) {
+			p->entry.n_args = 0;
+			launch_args(&p->entry, value);
+		} else if (!strcmp(key, "env")) {
+			launch_env(&p->launch, value);
+		} else if (!strcmp(key, "w")) {
+			p->launch.workdir = value;
+		} else if (!strcmp(key, "u")) {
+			p->launch.user = value;
+		} else if (!strcmp(key, "h")) {
+			p->hostname = value;
+		} else if (!strcmp(key, "t")) {
+			p->clock = value;
+		}
+	}
+}
+
+static bool is_shell(const char *path)
+{
+	static const char *const shells[] = {"bash", "sh", "dash", "ash"};
+	const char *slash = strrchr(path, '/');
+
+	for (size_t i = 0; i < sizeof(shells) / sizeof(shells[0]); i++)
+		if (!strcmp(slash ? slash + 1 : path, shells[i]))
+			return true;
+	return false;
+}
+
+/* The shell that an image starts by itself; NULL if it starts something else. */
+static const char *shell_of(const struct plan *p)
+{
+	const struct launch *only = p->entry.n_args ? &p->entry : &p->launch;
+
+	if (p->entry.n_args + p->launch.n_args == 0)
+		return !access("/bin/bash", X_OK) ? "/bin/bash"
+		       : !access("/bin/sh", X_OK) ? "/bin/sh"
+		                                  : NULL;
+	if (p->entry.n_args + p->launch.n_args == 1 && is_shell(only->argv[0]))
+		return only->argv[0];
+	return NULL;
+}
+
+/* Nothing to do but interrupt what PID 1 waits for. */
+static void on_child(int signal)
+{
+}
+
+/*
+ * Start the shell and wait until it stands at the gate.
+ * Return: our end of the gate; -1 if it has ended instead.
+ */
+static int start_shell(struct plan *p, const char *path, pid_t *child, int agent)
+{
+	const char *slash = strrchr(path, '/');
+	bool bash = !strcmp(slash ? slash + 1 : path, "bash");
+	char *const with_rc[] = {(char *)path, "--rcfile", RC, "-i", NULL};
+	char *const plain[] = {(char *)path, "-i", NULL};
+	struct sigaction interrupt = {.sa_handler = on_child};
+	int gate;
+
+	mkdir(DIR_OF_OURS, 0755);
+	if (!write_whole(RC, rc, sizeof(rc) - 1, 0644) || mkfifo(GATE, 0600))
+		return -1;
+	chmod(GATE, 0644);
+	sigaction(SIGCHLD, &interrupt, NULL);
+	*child = fork();
+	if (!*child) {
+		struct launch l = p->launch;
+
+		signal(SIGCHLD, SIG_DFL);
+		launch_env(&l, "ENV=" RC);
+		launch_exec(&l, bash ? with_rc : plain);
+		_exit(127);
+	}
+	/* Returns when the shell reads, or with EINTR when it has ended. */
+	gate = open(GATE, O_WRONLY | O_CLOEXEC);
+	signal(SIGCHLD, SIG_DFL);
+	if (gate < 0) {
+		char line[64];
+
+		kill(*child, SIGKILL);
+		snprintf(line, sizeof(line), "failed shell %d", wait_for(*child));
+		agent_say(agent, line);
+		*child = -1;
+	}
+	return gate;
+}
+
+/* ---- the barrier -------------------------------------------------------------------------- */
+
+static void barrier(void)
+{
+	struct termios before, raw;
+	char last = 0, byte = 0;
+
+	if (!tcgetattr(0, &before)) {
+		raw = before;
+		cfmakeraw(&raw);
+		tcsetattr(0, TCSANOW, &raw);
+	}
+	if (write(1, "==========", 10) == 10)
+		tcdrain(1);
+	while (!(last == '=' && byte == '\n')) {
+		last = byte;
+		if (read(0, &byte, 1) != 1) {
+			complain("read", "console");
+			break;
+		}
+	}
+	tcsetattr(0, TCSANOW, &before);
+}
+
+/* ---- after it ----------------------------------------------------------------------------- */
+
+/* "SECONDS" or "SECONDS.DECIMALS", as nanoseconds. */
+static long long ns_of(const char *seconds)
+{
+	char *end;
+	long long ns = strtoll(seconds, &end, 10) * 1000000000, digit = 100000000;
+
+	if (*end == '.')
+		for (end++; *end >= '0' && *end <= '9'; end++, digit /= 10)
+			ns += (*end - '0') * digit;
+	return ns;
+}
+
+static void make_fresh(const struct plan *p, int random, int agent)
+{
+	size_t len = 0;
+	char *seed = read_whole(TOLD_DIR "/entropy", &len);
+
+	if (!seed || !fresh_entropy(random, seed))
+		agent_say(agent, "failed reseed");
+	else if (!p->clock || !fresh_clock(ns_of(p->clock)))
+		agent_say(agent, "failed clock");
+	if (seed)
+		explicit_bzero(seed, len);
+	free(seed);
+	fresh_identity(p->hostname);
+}
+
+/* What the waiting shell reads: its environment, and a seed for its own generator. */
+static void write_go(const struct plan *p, const struct plan *before)
+{
+	FILE *f = fopen(GO, "we");
+	uint32_t seed = 0;
+
+	if (!f) {
+		complain("write", GO);
+		return;
+	}
+	for (unsigned i = 0; i < p->launch.n_env; i++) {
+		const char *line = p->launch.env[i], *equals = strchr(line, '=');
+		const char *old;
+		char name[256];
+
+		snprintf(name, sizeof(name), "%.*s", (int)(equals - line), line);
+		old = launch_get(&before->launch, name);
+		if ((old && !strcmp(old, equals + 1)) ||
+		    strspn(name,
+		           "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789") !=
+		            strlen(name))
+			continue;
+		fprintf(f, "export %s='", name);
+		for (const char *c = equals + 1; *c; c++)
+			*c == '\'' ? fputs("'\\''", f) : fputc(*c, f);
+		fputs("'\n", f);
+	}
+	if (getrandom(&seed, sizeof(seed), 0) == sizeof(seed))
+		fprintf(f, "[ -n \"${RANDOM-}\" ] && RANDOM=%u\n", seed >> 1);
+	/* The status of the last command is the shell's first "$?". */
+	fputs("true\n", f);
+	if (fclose(f) || chmod(GO, 0644))
+		complain("write", GO);
+}
+
+static pid_t start_command(struct plan *p)
+{
+	char *argv[2 * WORDS_MAX] = {0};
+	pid_t child;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->entry.n_args; i++)
+		argv[n++] = p->entry.argv[i];
+	for (unsigned i = 0; i < p->launch.n_args; i++)
+		argv[n++] = p->launch.argv[i];
+	if (!n)
+		argv[n++] = "/bin/sh";
+	child = fork();
+	if (!child) {
+		launch_exec(&p->launch, argv);
+		_exit(errno == ENOENT ? 127 : 126);
+	}
+	return child;
+}
+
+int bake_run(char *image, int agent)
+{
+	static struct plan before, after;
+	const char *shell;
+	pid_t child = -1;
+	int gate = -1, status, random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+	char *info;
+
+	raise_loopback();
+	take_lines(&before, image);
+	/* A shell notes the name for its prompt when it starts. */
+	if (before.hostname && sethostname(before.hostname, strlen(before.hostname)))
+		complain("set", "hostname");
+	shell = shell_of(&before);
+	if (shell)
+		gate = start_shell(&before, shell, &child, agent);
+	/* What cannot start now would not later either. */
+	if (shell && gate < 0)
+		return 127;
+	agent_skip_one();
+	barrier();
+	after = before;
+	after.has_command = false;
+	info = read_whole(TOLD_DIR "/info", NULL);
+	if (info) {
+		char *copy = strdup(info);
+
+		take_lines(&after, copy);
+	}
+	make_fresh(&after, random, agent);
+	if (info)
+		shares_bind(info, "");
+	free(info);
+	fresh_hooks();
+	if (gate >= 0 && !after.has_command) {
+		write_go(&after, &before);
+		if (write(gate, "\n", 1) != 1)
+			complain("open", GATE);
+	} else {
+		if (child > 0) {
+			kill(child, SIGKILL);
+			waitpid(child, NULL, 0);
+			/* The end of a session hangs its terminal up. */
+			open_console();
+		}
+		child = start_command(&after);
+	}
+	if (gate >= 0)
+		close(gate);
+	status = child < 0 ? 127 : wait_for(child);
+	/* The kernel's farewell would stand on the user's terminal. */
+	write_whole("/proc/sys/kernel/printk", "0\n", 2, 0644);
+	return status;
+}
