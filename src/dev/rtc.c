@@ -149,8 +149,8 @@ static void adopt(struct rtc *r)
 
 	if (month < 1 || month > 12 || day < 1 || day > 31)
 		return;
-	then = days_of(year, month, day) * 86400 + hour_from_cmos(r, m[RTC_HOURS]) * 3600ll +
-	       from_cmos(r, m[RTC_MINUTES]) * 60ll + from_cmos(r, m[RTC_SECONDS]);
+	then = days_of(year, month, day) * 86400 + hour_from_cmos(r, m[RTC_HOURS]) * 3600LL +
+	       from_cmos(r, m[RTC_MINUTES]) * 60LL + from_cmos(r, m[RTC_SECONDS]);
 	r->state.offset_s += then - seconds_now(r);
 }
 

@@ -114,7 +114,7 @@ static bool read_option(const char *key, char *out, size_t size)
 	value = option(line, key);
 	if (!value || strlen(value) >= size)
 		return false;
-	strcpy(out, value);
+	memcpy(out, value, strlen(value) + 1);
 	return true;
 }
 

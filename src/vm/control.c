@@ -227,7 +227,7 @@ static int make_address(const char *path, struct sockaddr_un *out, struct err *e
 	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof(out->sun_path))
 		return err_say(e, -ENAMETOOLONG, "%s: longer than a socket's path may be", path);
-	strcpy(out->sun_path, path);
+	memcpy(out->sun_path, path, strlen(path));
 	return 0;
 }
 
