@@ -46,7 +46,7 @@ static void a_reference_is_taken_apart_as_docker_does(void)
 		"a_",
 		"x@",
 		"x@sha256:12",
-		"x@sha512:" DIGEST,
+		("x@sha512:" DIGEST),
 		"x:1:2",
 		"a b",
 		"a\nb",

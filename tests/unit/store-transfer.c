@@ -39,7 +39,6 @@ static void a_public_snapshot_is_not_encrypted_and_a_sealed_one_is(void)
 {
 	AUTO(text) char *root = make_folder();
 	AUTO(store) struct store *s = open_store(root);
-	AUTO(buf) struct buf noise = {0};
 	struct content c = {.state = "x"};
 	struct err e = {0};
 	uint64_t seed = 5;
