@@ -83,6 +83,8 @@ struct span {
 
 #define SPAN(ptr, n) ((struct span){.data = (const uint8_t *)(ptr), .len = (n)})
 bool span_equal(struct span a, struct span b);
+/* All of @from to @to: memcpy(3) must not be given the NULL of an empty span. */
+void span_copy(void *to, struct span from);
 struct span span_of_text(const char *text);
 
 /* Bytes that grow. All zero is an empty buffer. */

@@ -61,6 +61,12 @@ bool span_equal(struct span a, struct span b)
 	return a.len == b.len && (!a.len || !memcmp(a.data, b.data, a.len));
 }
 
+void span_copy(void *to, struct span from)
+{
+	if (from.len)
+		memcpy(to, from.data, from.len);
+}
+
 struct span span_of_text(const char *text)
 {
 	return SPAN(text, strlen(text));

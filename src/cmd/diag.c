@@ -42,7 +42,7 @@ static int run(struct args *args)
 		ready_add_json(&out, &report);
 	else
 		ready_add_text(&out, &report, arg_is_set(args, "all"));
-	fwrite(out.data, 1, out.len, stdout);
+	fputs(buf_text(&out), stdout);
 	return report.verdict == READY_NO ? EXIT_OBSTACLE : EXIT_DONE;
 }
 

@@ -23,7 +23,7 @@ static int run(struct args *args)
 				   &differences, &e);
 	if (r < 0)
 		return say_error(&e);
-	fwrite(out.data, 1, out.len, stdout);
+	fputs(buf_text(&out), stdout);
 	printf("%zu difference%s\n", differences, differences == 1 ? "" : "s");
 	return EXIT_DONE;
 }

@@ -66,7 +66,7 @@ static int run(struct args *args)
 		r = show(args, reader, &out, &e);
 	if (r < 0)
 		return say_error(&e);
-	fwrite(out.data, 1, out.len, stdout);
+	fputs(buf_text(&out), stdout);
 	return EXIT_DONE;
 }
 
@@ -91,7 +91,7 @@ static int run_formats(struct args *args)
 		buf_printf(&out, "## State of a snapshot of kind \"%s\"\n\n", types[i].kind);
 		rec_describe(&out, types[i].type);
 	}
-	fwrite(out.data, 1, out.len, stdout);
+	fputs(buf_text(&out), stdout);
 	return EXIT_DONE;
 }
 

@@ -81,7 +81,7 @@ static void list_json(const struct list *all)
 		buf_add_byte(&b, '}');
 	}
 	buf_add_text(&b, "]\n");
-	fwrite(b.data, 1, b.len, stdout);
+	fputs(buf_text(&b), stdout);
 }
 
 static int list_running(struct args *args)

@@ -375,15 +375,15 @@ static uint64_t lapic_deadline(const struct dev *d)
 static void lapic_expire(struct dev *d, uint64_t now)
 {
 	struct lapic *l = lapic_of(d);
+	uint64_t period = timer_period(l);
 
 	if (lapic_deadline(d) > now)
 		return;
 	if ((l->state.lvt_timer & LVT_TIMER_MODE) == TIMER_DEADLINE)
 		l->state.tsc_deadline = 0;
-	else if ((l->state.lvt_timer & LVT_TIMER_MODE) == TIMER_PERIODIC)
+	else if ((l->state.lvt_timer & LVT_TIMER_MODE) == TIMER_PERIODIC && period)
 		/* A slow host loses ticks; it does not get them all at once. */
-		l->state.timer_start +=
-			(now - l->state.timer_start) / timer_period(l) * timer_period(l);
+		l->state.timer_start += (now - l->state.timer_start) / period * period;
 	else
 		l->state.timer_start = UINT64_MAX;
 	fire_local(l, l->state.lvt_timer);

@@ -263,10 +263,10 @@ static uint64_t max_map_count(void)
 	AUTO(buf) struct buf text = {0};
 	uint64_t n = UINT64_MAX;
 
-	if (os_read_file_at(AT_FDCWD, "/proc/sys/vm/max_map_count", &text) < 0 ||
-	    text_to_u64(strtok((char *)buf_text(&text), "\n"), 10, UINT64_MAX, &n) < 0)
+	if (os_read_file_at(AT_FDCWD, "/proc/sys/vm/max_map_count", &text) < 0 || !text.len)
 		return UINT64_MAX;
-	return n;
+	text.len--; /* the newline */
+	return text_to_u64(buf_text(&text), 10, UINT64_MAX, &n) < 0 ? UINT64_MAX : n;
 }
 
 /* The effective capabilities of a thread, those of @without aside. */

@@ -282,8 +282,11 @@ static int add_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint
 	while (start < end) {
 		size_t pages = MIN((size_t)((end - start) / PAGE_BYTES), (size_t)CHUNK_PAGES);
 		uint8_t *to = sink->reserve ? sink->reserve(sink, &pages, e) : rd->chunk;
-		int r = to ? read_memory(rd, to, start, pages, e) : e->code;
+		int r;
 
+		if (!to)
+			return e->code;
+		r = read_memory(rd, to, start, pages, e);
 		if (r < 0)
 			return r;
 		/* What is zero needs no page, but in a file's mapping it hides the file. */
@@ -418,7 +421,7 @@ int dump_memory(struct dump *d, struct page_sink *sink, struct err *e)
 	struct reader rd = {.d = d, .sink = sink, .mem = -1, .pagemap = -1};
 	int r = 0;
 
-	rd.chunk = xalloc(CHUNK_PAGES * PAGE_BYTES);
+	rd.chunk = xalloc((size_t)CHUNK_PAGES * PAGE_BYTES);
 	for (size_t i = 0; !r && i < d->n_tasks; i++) {
 		struct dtask *t = d->tasks[i];
 

@@ -194,7 +194,7 @@ static int fill_slots(const struct pipe_rec *p, int end, struct err *e)
 /* Both ends of the pipe, with its bytes; the same for all descriptions of it. */
 static int pipe_make(struct restore *r, const struct pipe_rec *p, struct err *e)
 {
-	int *ends = &r->pipe_fds[2 * (p->id - 1)];
+	int *ends = &r->pipe_fds[2 * (size_t)(p->id - 1)];
 	const uint8_t *at = p->data.data;
 	int ret;
 

@@ -648,8 +648,8 @@ static int restore_queue(struct restore *r, const struct tty_rec *t, struct err 
 		return fd;
 	if (q.n_slave > TTY_QUEUE_MAX || q.n_master > TTY_QUEUE_MAX || q.n_ends > TTY_QUEUE_MAX)
 		return err_say(e, -EBADMSG, "terminal %s: more waits than it can hold", t->path);
-	memcpy(q.to_slave, t->to_slave.data, q.n_slave);
-	memcpy(q.to_master, t->to_master.data, q.n_master);
+	span_copy(q.to_slave, t->to_slave);
+	span_copy(q.to_master, t->to_master);
 	for (size_t i = 0; i < q.n_ends; i++) {
 		q.ends[i] = *LIST_AT(&t->line_ends, uint64_t, i);
 		if (q.ends[i] / 2 < last || q.ends[i] / 2 > q.n_slave)

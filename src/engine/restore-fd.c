@@ -26,7 +26,7 @@ static const struct kind *kind_for(uint8_t kind)
 
 static int set_flags(struct restore *r, const struct file_rec *f, int fd, struct err *e)
 {
-	struct f_owner_ex owner = {.type = (int)f->owner_type, .pid = f->owner};
+	struct f_owner_ex owner = {.type = f->owner_type, .pid = f->owner};
 
 	if (f->flags & O_PATH)
 		return 0;

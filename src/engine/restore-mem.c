@@ -463,7 +463,7 @@ static bool fill_some(struct filler *f, uint8_t *chunk)
 
 static void *fill_thread(void *arg)
 {
-	uint8_t *chunk = xalloc(CHUNK_PAGES * PAGE_BYTES);
+	uint8_t *chunk = xalloc((size_t)CHUNK_PAGES * PAGE_BYTES);
 	struct filler *f = arg;
 
 	pthread_mutex_lock(&f->lock);
@@ -483,7 +483,7 @@ static int wait_filled(struct filler *f, const struct job *job, struct err *e)
 	pthread_mutex_lock(&f->lock);
 	while (job->left && !f->result) {
 		if (!chunk)
-			chunk = xalloc(CHUNK_PAGES * PAGE_BYTES);
+			chunk = xalloc((size_t)CHUNK_PAGES * PAGE_BYTES);
 		if (!fill_some(f, chunk))
 			pthread_cond_wait(&f->filled, &f->lock);
 	}

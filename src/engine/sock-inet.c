@@ -31,7 +31,7 @@ static const char *address_text(struct span address, char out[ADDRESS_TEXT])
 	const struct sockaddr_in6 *v6 = (const void *)&any;
 	char host[INET6_ADDRSTRLEN] = "?";
 
-	memcpy(&any, address.data, MIN(address.len, sizeof(any)));
+	span_copy(&any, SPAN(address.data, MIN(address.len, sizeof(any))));
 	if (any.ss_family == AF_INET) {
 		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
 		snprintf(out, ADDRESS_TEXT, "%s:%u", host, ntohs(v4->sin_port));

@@ -183,7 +183,7 @@ static int reach(const struct sock_rec *s, struct sockaddr_un *out, socklen_t *l
 	if (!full_path(s, full)) {
 		if (s->local.len > sizeof(*out))
 			return err_say(e, -EBADMSG, "socket: its name is malformed");
-		memcpy(out, s->local.data, s->local.len);
+		span_copy(out, s->local);
 		*len = (socklen_t)s->local.len;
 		return 0;
 	}
@@ -604,8 +604,8 @@ static const struct sock_rec *find_sender(struct restore *r, struct span name)
 static int fill_datagrams(struct restore *r, const struct sock_rec *s, struct err *e)
 {
 	AUTO(fd) int nameless = -1;
-	struct sockaddr_un to;
-	socklen_t to_len;
+	struct sockaddr_un to = {0};
+	socklen_t to_len = 0;
 	int ret = reach(s, &to, &to_len, e);
 
 	LIST_EACH(&s->queue, struct message_rec, m) {
@@ -674,8 +674,8 @@ static int connect_to_nobody(int fd, struct err *e)
 
 static int connect_datagrams(struct restore *r, const struct sock_rec *s, int fd, struct err *e)
 {
-	struct sockaddr_un to;
-	socklen_t len;
+	struct sockaddr_un to = {0};
+	socklen_t len = 0;
 	char name[UNIX_NAME_TEXT];
 	int ret;
 

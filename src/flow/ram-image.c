@@ -217,7 +217,10 @@ int ram_image_open(struct store *store, struct store_reader *reader, struct span
 void ram_image_prepare(struct store *store, struct store_reader *reader, struct span machine,
                        uint64_t bytes)
 {
-	AUTO(fd) int fd = open_shared(store, reader, machine, bytes, true);
+	int fd = open_shared(store, reader, machine, bytes, true);
+
+	if (fd >= 0)
+		close(fd);
 }
 
 /* ---- sweeping ----------------------------------------------------------------------------- */

@@ -697,9 +697,14 @@ static bool is_unmounted(struct scan *s, const struct view_proc *p, const struct
 
 static bool is_own_namespace(struct scan *s, const struct view_proc *p, const char *link)
 {
-	const char *name = arena_printf(&s->report->arena, "ns/%.*s", (int)strcspn(link, ":"), link);
-	const char *own = strchr(link, '/') ? NULL : view_link(s->view, path_of(s, p, name));
+	struct arena *a = &s->report->arena;
+	char *name = arena_text(a, link); /* "net:[4026531840]" */
+	const char *own;
 
+	if (strchr(name, '/'))
+		return false;
+	name[strcspn(name, ":")] = '\0';
+	own = view_link(s->view, path_of(s, p, arena_printf(a, "ns/%s", name)));
 	return own && !strcmp(own, link);
 }
 

@@ -316,7 +316,7 @@ static int settle(struct store *store, const struct snap_vm *what, struct err *e
 {
 	AUTO(store_reader) struct store_reader *reader = NULL;
 	AUTO(arena) struct arena a = {0};
-	struct vm_snapshot snapshot;
+	struct vm_snapshot snapshot = {0};
 	uint64_t bytes, freed = 0;
 	int r;
 

@@ -174,7 +174,7 @@ static void put_field(struct buf *out, const struct field *f, const void *rec)
 		break;
 	}
 	default:
-		assert(!"a field kind without an encoder");
+		assert(false); /* a field kind without an encoder */
 	}
 }
 
@@ -429,8 +429,7 @@ static int get_field(struct reader *r, const struct field *f, void *rec)
 		if (memchr(s.data, 0, s.len))
 			return bad(r, "has a zero byte in its text");
 		text = arena_alloc(r->arena, s.len + 1);
-		if (s.len)
-			memcpy(text, s.data, s.len);
+		span_copy(text, s);
 		*(const char **)m = text;
 		return 0;
 	}

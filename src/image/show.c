@@ -64,7 +64,7 @@ static void add_scalar(struct buf *out, const struct field *f, const void *rec, 
 		break;
 	}
 	default:
-		assert(!"not a scalar");
+		assert(false); /* not a scalar */
 	}
 }
 

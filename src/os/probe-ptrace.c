@@ -100,7 +100,7 @@ void probe_peeksiginfo(int root, struct probe_result *r)
 {
 	struct __ptrace_peeksiginfo_args args = {.nr = 2};
 	pid_t pid = stopped_target(r, block_and_raise, 0);
-	siginfo_t info[2];
+	siginfo_t info[2] = {0};
 	long n;
 
 	if (pid < 0)

@@ -489,7 +489,7 @@ static uint8_t *packer_reserve(struct page_sink *sink, size_t *pages, struct err
 {
 	struct packer *p = packer_of(sink);
 
-	if (!p->filling && take_free_slot(p, e) < 0)
+	if (!p->filling && take_free_slot(p, e))
 		return NULL;
 	*pages = MIN(*pages, FRAME_PAGES - p->filling->n_pages);
 	return p->filling->pages + (size_t)p->filling->n_pages * PAGE_BYTES;

@@ -109,7 +109,8 @@ static void note_birth(struct remote *r)
 
 /* Resume with @request and wait for a stop that @want accepts. */
 enum want { WANT_SYSCALL, WANT_BREAKPOINT, WANT_EVENT };
-static int go_until(struct remote *r, int request, enum want want, struct err *e)
+static int go_until(struct remote *r, enum __ptrace_request request, enum want want,
+                    struct err *e)
 {
 	int late = 0;
 

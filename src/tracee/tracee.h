@@ -226,6 +226,6 @@ MUST_CHECK int remote_find_gate(pid_t pid, uint64_t vdso, uint64_t exec_start, u
 extern const uint8_t remote_code[];
 extern const size_t remote_code_bytes;
 #define REMOTE_GATE_AT 33 /* of the syscall instruction in it */
-#define REMOTE_PAGE_BYTES (128u * 1024) /* code, calls and data */
+#define REMOTE_PAGE_BYTES 0x20000u /* code, calls and data */
 
 #endif

@@ -53,7 +53,7 @@ static uint64_t get(const uint8_t *p, unsigned bytes)
 
 static void add_e820(uint8_t *bp, uint64_t from, uint64_t to, uint32_t type)
 {
-	uint8_t *entry = bp + BP_E820 + 20u * bp[BP_E820_COUNT];
+	uint8_t *entry = bp + BP_E820 + (size_t)20 * bp[BP_E820_COUNT];
 
 	if (from >= to)
 		return;
@@ -113,8 +113,7 @@ static int check_initrd(struct span in, struct err *e)
 	static const char *const magics[] = {"070701",
 	                                     "070702",
 	                                     "\x1f\x8b",
-	                                     "\xfd"
-	                                     "7zXZ",
+	                                     "\3757zXZ", /* octal: a hexadecimal one would take the 7 */
 	                                     "\x28\xb5\x2f\xfd",
 	                                     "\x02\x21\x4c\x18",
 	                                     "\x5d\0\0",

@@ -77,7 +77,7 @@ static struct x86_f80 pack(struct soft a)
 	if (exponent > 0)
 		return (struct x86_f80){a.mantissa,
 		                        (uint16_t)(sign | ((unsigned)exponent & 0x7fff))};
-	if (exponent < -63)
+	if (exponent < -62)
 		return (struct x86_f80){0, (uint16_t)sign};
 	/* soft_round() has cut off what is shifted out here; it may have rounded up to normal. */
 	return (struct x86_f80){a.mantissa >> (1 - exponent), (uint16_t)sign};

@@ -79,6 +79,16 @@ static void hexadecimal_goes_both_ways(void)
 	ok(text_unhex(bytes, "00ffgg", 3) == -EINVAL);
 }
 
+static void nothing_is_copied_from_an_empty_span(void)
+{
+	char to[4] = "abc";
+
+	span_copy(to, (struct span){0});
+	ok(!strcmp(to, "abc"));
+	span_copy(to, SPAN("xy", 2));
+	ok(!strcmp(to, "xyc"));
+}
+
 static void a_fault_fires_at_its_passage_only(void)
 {
 	fault_arm("here:3");
@@ -98,6 +108,7 @@ int main(void)
 	RUN(an_arena_keeps_what_it_gave);
 	RUN(what_steers_a_terminal_is_escaped);
 	RUN(hexadecimal_goes_both_ways);
+	RUN(nothing_is_copied_from_an_empty_span);
 	RUN(a_fault_fires_at_its_passage_only);
 	return tap_done();
 }

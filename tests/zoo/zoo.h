@@ -121,15 +121,16 @@ static ZOO_UNUSED void zoo_pass(void)
 			zoo_fail("%s is '%s', want '%s'", #got, g_, w_);                           \
 	} while (0)
 
+static inline intptr_t zoo_must(intptr_t value, const char *expr)
+{
+	if (value == -1)
+		zoo_fail("%s: %s", expr, strerror(errno));
+	return value;
+}
+
 /* The expression works, or the program ends: its value is handed on. -1 and MAP_FAILED are
  * failures. */
-#define must(expr)                                                                                 \
-	({                                                                                         \
-		__auto_type r_ = (expr);                                                           \
-		if (r_ == (__typeof__(r_))-1)                                                      \
-			zoo_fail("%s: %s", #expr, strerror(errno));                                \
-		r_;                                                                                \
-	})
+#define must(expr) ({ (__typeof__(expr))zoo_must((intptr_t)(expr), #expr); })
 
 /* As must(), for the pthread family, which returns its errno. */
 #define must_zero(expr)                                                                            \
