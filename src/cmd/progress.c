@@ -69,3 +69,14 @@ void progress_end(struct progress *p)
 		fprintf(stderr, "\r\033[K");
 	p->shown = false;
 }
+
+void say_offline(const struct pull_result *r)
+{
+	AUTO(buf) struct buf line = {0};
+	AUTO(buf) struct buf text = {0};
+
+	buf_printf(&line, "%s; %s is here as it was pulled before, %s", r->why_offline, r->name,
+	           r->digest);
+	text_add_printable(&text, (const char *)line.data, line.len);
+	fprintf(stderr, "wslx: %s\n", buf_text(&text));
+}

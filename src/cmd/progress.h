@@ -3,7 +3,7 @@
 #ifndef WSLX_CMD_PROGRESS_H
 #define WSLX_CMD_PROGRESS_H
 
-#include "oci/oci.h"
+#include "flow/registry.h"
 
 struct progress {
 	struct oci_progress oci; /* first, so that it is the progress */
@@ -18,5 +18,9 @@ struct progress {
 void progress_begin(struct progress *p, const char *what, bool quiet);
 /* Takes the bar away, before anything else is printed. */
 void progress_end(struct progress *p);
+
+/* That a registry could not be asked; also with --quiet: that something may be outdated is no
+ * detail. */
+void say_offline(const struct pull_result *r);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include "cmd/cmd.h"
 #include "cmd/progress.h"
-#include "flow/registry.h"
 
 #define LIMIT_BYTES (UINT64_C(64) << 30)
 
@@ -45,18 +44,6 @@ static void say_text(const struct pull_result *r)
 		       r->digest);
 	else if (r->state == PULL_CURRENT)
 		printf("%s is what %s has: %s\n", r->name, r->origin, r->digest);
-}
-
-/* Also with --quiet: that it may be outdated is no detail. */
-static void say_offline(const struct pull_result *r)
-{
-	AUTO(buf) struct buf line = {0};
-	AUTO(buf) struct buf text = {0};
-
-	buf_printf(&line, "%s; %s is here as it was pulled before, %s", r->why_offline, r->name,
-	           r->digest);
-	text_add_printable(&text, (const char *)line.data, line.len);
-	fprintf(stderr, "wslx: %s\n", buf_text(&text));
 }
 
 static int run(struct args *args)

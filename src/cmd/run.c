@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cmd/machine.h"
+#include "cmd/progress.h"
 #include "flow/vm.h"
 #include "os/os.h"
 
@@ -27,6 +28,7 @@ static const struct verb_option options[] = {
 	{"share", "HOSTDIR:GUESTDIR[:ro]", "a directory of the host; may repeat", false},
 	{"fresh", NULL, "start from the baked snapshot, and forget what was kept", false},
 	{"env", "NAME=VALUE", "for what runs there; may repeat", false},
+	{"insecure", NULL, "allow plain http and unknown certificates of a registry", false},
 	{"stats", NULL, "say at the end what the machine did", false},
 };
 
@@ -62,6 +64,7 @@ static void tell(struct args *args, struct shares *to, const char *distro)
 struct launch {
 	struct args *args;
 	char *distro;
+	char *pulled; /* the name of what came from a registry, or NULL */
 	bool resumes; /* what was kept, not what was baked */
 	struct session session;
 	struct vm_config config;
@@ -88,14 +91,43 @@ static int find_saved(struct launch *l, struct store *store, const char *saved, 
 	return 0;
 }
 
+/* What is no name here, and has a slash, is somewhere else; of that, what is missing is fetched. */
+static int find_snapshot(struct launch *l, struct store *store, const char **name, struct err *e)
+{
+	struct pull_snapshot what = {.ref = l->args->operands[0],
+	                             .insecure = arg_is_set(l->args, "insecure")};
+	struct pull_result result = {0};
+	struct progress progress;
+	bool is_here;
+	int r = store_has(store, what.ref, &is_here, e);
+
+	*name = what.ref;
+	if (r || is_here || !strchr(what.ref, '/'))
+		return r;
+	progress_begin(&progress, "pull", false);
+	what.progress = &progress.oci;
+	r = flow_pull(store, &what, &result, e);
+	progress_end(&progress);
+	if (!r && result.state == PULL_OFFLINE)
+		say_offline(&result);
+	if (!r)
+		*name = l->pulled = xstrdup(result.name);
+	pull_result_finish(&result);
+	return r;
+}
+
 static int open_machine(struct launch *l, struct err *e)
 {
-	const char *snapshot = l->args->operands[0], *given = arg_value(l->args, "distro");
+	const char *snapshot, *given = arg_value(l->args, "distro");
 	AUTO(store) struct store *store = NULL;
 	AUTO(arena) struct arena a = {0};
 	const char *saved;
 	int r = cmd_open_store(&store, e);
 
+	if (!r)
+		r = find_snapshot(l, store, &snapshot, e);
+	if (r)
+		return r;
 	l->distro = given ? xstrdup(given) : machine_name_of(snapshot);
 	saved = flow_saved_name(&a, l->distro);
 	if (!r)
@@ -180,6 +212,7 @@ static int watch_hangup(void)
 static int wait_for_machine(struct launch *l, pid_t child, int leave, int hangup)
 {
 	struct pollfd fds[2] = {{.fd = leave, .events = POLLIN}, {.fd = hangup, .events = POLLIN}};
+	struct signalfd_siginfo signal;
 	bool kept = false;
 	char what = 0;
 	int code;
@@ -192,6 +225,9 @@ static int wait_for_machine(struct launch *l, pid_t child, int leave, int hangup
 			break;
 		if (what == LEAVE_ENDED)
 			break;
+		/* One try for each signal: a machine that cannot be kept runs on. */
+		if (fds[1].revents && read(hangup, &signal, sizeof(signal)) < 0)
+			continue;
 		if (!kept)
 			kept = keep(l) == EXIT_DONE;
 		fds[1].fd = kept ? -1 : hangup;
@@ -244,15 +280,16 @@ static int run(struct args *args)
 	session_finish(&l.session);
 	opened_vm_finish(&l.from);
 	free(l.distro);
+	free(l.pulled);
 	return code;
 }
 
 const struct verb verb_run = {
 	.name = "run",
-	.operands = "NAME [-- COMMAND ARGUMENT...]",
+	.operands = "NAME|REF [-- COMMAND ARGUMENT...]",
 	.min_operands = 1,
 	.max_operands = 1000,
-	.summary = "Start a machine from a baked snapshot, at its prompt",
+	.summary = "Start a machine from a baked snapshot, here or in a registry, at its prompt",
 	.options = options,
 	.n_options = ARRAY_LEN(options),
 	.run = run,

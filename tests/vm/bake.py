@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,6 +19,8 @@ from machine import BUSYBOX, KERNELS, Machine, Skip, Work, kernel, restore, run,
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../oci"))
 from rootfs import Layer, write_layout  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../registry"))
+from servers import DockerRegistry  # noqa: E402
 
 RESTORES = int(os.environ.get("WSLX_RESTORES", "10"))
 TOOLS = ("sh", "ls", "cat", "sleep", "hostname", "id", "env", "pwd", "mount", "grep", "stty", "true",
@@ -167,6 +170,34 @@ def the_disk_travels_with_the_snapshot():
                               text=True).stdout.startswith(name)
         assert wslx("rm", "m").returncode == 0 and wslx("gc").returncode == 0
         assert os.listdir(disks) == []
+
+
+def a_registry_is_enough():
+    if not shutil.which("docker-registry"):
+        raise Skip("docker-registry is not installed")
+    registry = DockerRegistry()
+    ref = f"{registry.host}/demo/small:1"
+    try:
+        with Work() as w:
+            bake(busybox_image(w / "image"))
+            done = wslx("push", "m", ref)
+            assert done.returncode == 0, done.stderr
+        with Work():
+            out, status = output(ref, "sh", "-c", "hostname; exit 3")
+            assert status == 3 and "small" in out, (status, out)
+            before = wslx("list").stdout
+            registry.process.kill()
+            registry.process.wait()
+            # What is here is used, and said to be perhaps outdated.
+            out, status = output(ref, "sh", "-c", "exit 4")
+            assert status == 4 and "as it was pulled before" in out, (status, out)
+            assert wslx("list").stdout == before
+            done = wslx("run", f"{registry.host}/demo/other:1", "--", "true")
+            assert done.returncode == 1 and "other:1" in done.stderr, done.stderr
+            done = wslx("run", "other", "--", "true")
+            assert done.returncode == 1 and "no snapshot other" in done.stderr, done.stderr
+    finally:
+        registry.stop()
 
 
 # ---- fresh, not a twin ----------------------------------------------------------------------
@@ -319,6 +350,7 @@ if __name__ == "__main__":
         an_image_says_who_runs_what_where,
         shares_are_there_and_lead_nowhere_else,
         the_disk_travels_with_the_snapshot,
+        a_registry_is_enough,
         a_machine_is_kept_when_its_terminal_goes_and_goes_on,
         fresh_forgets_what_was_kept,
         pauses_between_steps_are_not_the_end,
