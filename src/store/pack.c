@@ -491,6 +491,7 @@ static uint8_t *packer_reserve(struct page_sink *sink, size_t *pages, struct err
 
 	if (!p->filling && take_free_slot(p, e))
 		return NULL;
+	assert(p->filling);
 	*pages = MIN(*pages, FRAME_PAGES - p->filling->n_pages);
 	return p->filling->pages + (size_t)p->filling->n_pages * PAGE_BYTES;
 }
