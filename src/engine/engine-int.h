@@ -22,6 +22,7 @@
 #ifndef WSLX_ENGINE_INT_H
 #define WSLX_ENGINE_INT_H
 
+#include <sched.h>
 #include <sys/stat.h>
 
 #include "engine/engine.h"
@@ -233,6 +234,7 @@ struct restore {
 	uint64_t vdso_start, vvar_start, vclock_start; /* parked addresses, 0: there is none */
 	uint64_t vdso_bytes, vvar_bytes, vclock_bytes;
 	struct filler *filler; /* restore-mem.c */
+	cpu_set_t cpus; /* that we may use; none: not known */
 	int *files;  /* by file id - 1: our descriptor, -1 */
 	int *inodes; /* by inode id - 1: our descriptor (memfd, ghost, O_PATH), -1 */
 	int *tty_masters, *tty_slaves; /* by tty id - 1 */
@@ -249,6 +251,11 @@ struct restore {
 	uint64_t pids_until_ns; /* numbers that are taken are waited for until then; 0: none was */
 	bool root_founded;   /* the root got a new session, because its own is not in the tree */
 };
+
+/* restore.c */
+/* Whoever inherits that we stay on one CPU, and need not, leaves it. */
+void restore_use_all_cpus(const struct restore *r);
+void restore_use_one_cpu(struct restore *r);
 
 /* restore-stub.c */
 MUST_CHECK int stub_choose_place(struct restore *r, struct err *e);

@@ -689,11 +689,16 @@ static int restore_tty(struct restore *r, const struct tty_rec *t, struct err *e
 	if (!t->external)
 		return 0;
 	/* The caller's terminal is behind one of them, which has its size then. */
-	if (r->options->tty < 0 || r->tty_holder)
-		return tty_hold(*master, -1, NULL, e);
-	if (ioctl(r->options->tty, TIOCGWINSZ, &size) == 0)
-		ioctl(*master, TIOCSWINSZ, &size);
-	return tty_hold(*master, r->options->tty, &r->tty_holder, e);
+	restore_use_all_cpus(r);
+	if (r->options->tty < 0 || r->tty_holder) {
+		ret = tty_hold(*master, -1, NULL, e);
+	} else {
+		if (ioctl(r->options->tty, TIOCGWINSZ, &size) == 0)
+			ioctl(*master, TIOCSWINSZ, &size);
+		ret = tty_hold(*master, r->options->tty, &r->tty_holder, e);
+	}
+	restore_use_one_cpu(r);
+	return ret;
 }
 
 int restore_ttys(struct restore *r, struct err *e)

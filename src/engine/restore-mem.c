@@ -466,6 +466,7 @@ static void *fill_thread(void *arg)
 	uint8_t *chunk = xalloc((size_t)CHUNK_PAGES * PAGE_BYTES);
 	struct filler *f = arg;
 
+	restore_use_all_cpus(f->r);
 	pthread_mutex_lock(&f->lock);
 	while (!f->end)
 		if (!fill_some(f, chunk))

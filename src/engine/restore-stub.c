@@ -231,6 +231,7 @@ static int spawn_init(struct restore *r, uint32_t root, int transport, struct er
 			      "user.max_user_namespaces)");
 	} else if (!pid) {
 		close(control[1]);
+		restore_use_all_cpus(r);
 		init_main(r, transport, control[0], root);
 	}
 	close(control[0]);

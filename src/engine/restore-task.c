@@ -294,8 +294,20 @@ static void queue_speculation(struct steps *s, const struct thread_rec *rec)
 	}
 }
 
+/* What it had; or, if this machine has none of these CPUs, what we have. */
+static struct span affinity_here(const struct restore *r, const struct thread_rec *rec)
+{
+	const struct span ours = SPAN((const uint8_t *)&r->cpus, sizeof(r->cpus));
+
+	for (size_t i = 0; i < MIN(rec->affinity.len, ours.len); i++)
+		if (rec->affinity.data[i] & ours.data[i])
+			return rec->affinity;
+	return CPU_COUNT(&r->cpus) ? ours : rec->affinity;
+}
+
 static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
 {
+	struct span affinity;
 	struct sched_request sched = {.size = sizeof(sched),
 				      .policy = rec->sched.policy,
 				      .flags = rec->sched.flags,
@@ -327,9 +339,10 @@ static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
 	     remote_in(&s->in, rec->comm, strlen(rec->comm) + 1));
 	STEP(s, "timer slack", SYS_prctl, U(PR_SET_TIMERSLACK), rec->timer_slack_ns);
 	STEP(s, "personality", SYS_personality, U(rec->personality));
-	if (rec->affinity.len)
-		STEP_OR(s, "affinity", EINVAL, SYS_sched_setaffinity, U(0), U(rec->affinity.len),
-			remote_in(&s->in, rec->affinity.data, rec->affinity.len));
+	affinity = affinity_here(s->r, rec);
+	if (affinity.len)
+		STEP_OR(s, "affinity", EINVAL, SYS_sched_setaffinity, U(0), U(affinity.len),
+			remote_in(&s->in, affinity.data, affinity.len));
 	STEP(s, "scheduling", SYS_sched_setattr, U(0), remote_in(&s->in, &sched, sizeof(sched)),
 	     U(0));
 	/* A real-time thread has a niceness too, for when it is one no more. */
