@@ -256,6 +256,8 @@ struct restore {
 /* Whoever inherits that we stay on one CPU, and need not, leaves it. */
 void restore_use_all_cpus(const struct restore *r);
 void restore_use_one_cpu(struct restore *r);
+/* Return: whether there are others than that one. */
+bool restore_other_cpus(const struct restore *r, cpu_set_t *out);
 
 /* restore-stub.c */
 MUST_CHECK int stub_choose_place(struct restore *r, struct err *e);

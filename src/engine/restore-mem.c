@@ -461,12 +461,28 @@ static bool fill_some(struct filler *f, uint8_t *chunk)
 	return true;
 }
 
+static void *fill_thread(void *arg);
+
+/* On the CPUs that building leaves free. */
+static int start_thread(struct filler *f)
+{
+	pthread_attr_t attr;
+	cpu_set_t others;
+	int r;
+
+	pthread_attr_init(&attr);
+	if (restore_other_cpus(f->r, &others))
+		pthread_attr_setaffinity_np(&attr, sizeof(others), &others);
+	r = pthread_create(&f->threads[f->n_threads], &attr, fill_thread, f);
+	pthread_attr_destroy(&attr);
+	return r;
+}
+
 static void *fill_thread(void *arg)
 {
 	uint8_t *chunk = xalloc((size_t)CHUNK_PAGES * PAGE_BYTES);
 	struct filler *f = arg;
 
-	restore_use_all_cpus(f->r);
 	pthread_mutex_lock(&f->lock);
 	while (!f->end)
 		if (!fill_some(f, chunk))
@@ -541,8 +557,7 @@ static void add_job(struct filler *f, struct job *job)
 	pthread_cond_broadcast(&f->more);
 	pthread_mutex_unlock(&f->lock);
 	/* Without a thread we fill it ourselves, when we wait for it. */
-	while (more && f->n_threads < f->max_threads &&
-	       !pthread_create(&f->threads[f->n_threads], NULL, fill_thread, f))
+	while (more && f->n_threads < f->max_threads && !start_thread(f))
 		f->n_threads++;
 }
 

@@ -91,6 +91,16 @@ void restore_use_one_cpu(struct restore *r)
 	sched_setaffinity(0, sizeof(one), &one);
 }
 
+bool restore_other_cpus(const struct restore *r, cpu_set_t *out)
+{
+	cpu_set_t ours;
+
+	if (sched_getaffinity(0, sizeof(ours), &ours) < 0)
+		return false;
+	CPU_XOR(out, &r->cpus, &ours);
+	return CPU_COUNT(out) > 0;
+}
+
 void restore_use_all_cpus(const struct restore *r)
 {
 	if (CPU_COUNT(&r->cpus))
