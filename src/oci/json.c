@@ -6,39 +6,20 @@
  */
 #include "oci/oci-int.h"
 
-#include <jansson.h>
 #include <string.h>
+
+#include "os/json.h"
 
 #define LAYERS_MAX 65536
 
-static inline void auto_json_t(json_t **j)
-{
-	json_decref(*j);
-}
-
 static json_t *parse(struct span in, const char *what, struct err *e)
 {
-	json_error_t where;
-	json_t *json = json_loadb((const char *)in.data, in.len, JSON_REJECT_DUPLICATES, &where);
-
-	/* jansson's own text quotes what it found there, which may be anything. */
-	if (!json)
-		err_say(e, -EBADMSG, "%s: not JSON at line %d, column %d", what, where.line,
-		        where.column);
-	return json;
-}
-
-/* Text without a zero byte in it; else NULL. */
-static const char *text_of(const json_t *json)
-{
-	const char *value = json_string_value(json);
-
-	return value && strlen(value) == json_string_length(json) ? value : NULL;
+	return os_json_parse(in, JSON_REJECT_DUPLICATES, what, e);
 }
 
 static const char *get_text(const json_t *object, const char *key)
 {
-	return text_of(json_object_get(object, key));
+	return os_json_text(json_object_get(object, key));
 }
 
 static const char *copy_text(const json_t *object, const char *key, struct arena *a)
@@ -347,7 +328,7 @@ static int texts_of(const json_t *json, const char *what, struct arena *a, struc
 	if (!json_is_array(json))
 		return err_say(e, -EBADMSG, "%s is not a list", what);
 	for (size_t i = 0; i < json_array_size(json); i++) {
-		const char *text = text_of(json_array_get(json, i));
+		const char *text = os_json_text(json_array_get(json, i));
 
 		if (!text || !*text)
 			return err_say(e, -EBADMSG, "%s: item %zu is not a text", what, i);
@@ -372,8 +353,8 @@ static int registry_of(const char *match, const json_t *json, struct arena *a,
 			r = texts_of(value, "mirrors", a, &out->mirrors, e);
 		else if (!strcmp(key, "signed-by"))
 			r = texts_of(value, "signed-by", a, &out->keys, e);
-		else if (!strcmp(key, "ca") && text_of(value))
-			out->ca = arena_text(a, text_of(value));
+		else if (!strcmp(key, "ca") && os_json_text(value))
+			out->ca = arena_text(a, os_json_text(value));
 		else if (!strcmp(key, "insecure") && json_is_boolean(value))
 			out->insecure = json_is_true(value);
 		else if (!strcmp(key, "stall-seconds") && json_integer_value(value) > 0)

@@ -8,12 +8,12 @@
 #include "oci/layout.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "os/json.h"
 #include "os/os.h"
 
 #define JSON_BYTES_MAX (8u << 20)
@@ -157,7 +157,6 @@ static int read_json(struct image_files *b, const char *name, const char *digest
 	AUTO(buf) struct buf text = {0};
 	AUTO(fd) int fd = -1;
 	struct stretch in;
-	json_error_t where;
 	int r = image_file_open(b, name, &fd, &in, e);
 
 	if (!r && in.bytes > JSON_BYTES_MAX)
@@ -170,10 +169,8 @@ static int read_json(struct image_files *b, const char *name, const char *digest
 	r = os_pread_all(fd, text.data, text.len, in.at);
 	if (r)
 		return err_set(e, r, "%s", name);
-	*out = json_loadb((const char *)text.data, text.len, 0, &where);
-	if (!*out)
-		return err_say(e, -EBADMSG, "%s: not JSON at line %d", name, where.line);
-	return 0;
+	*out = os_json_parse(buf_span(&text), 0, name, e);
+	return *out ? 0 : -EBADMSG;
 }
 
 /* ---- the configuration ------------------------------------------------------------------ */
@@ -181,9 +178,9 @@ static int read_json(struct image_files *b, const char *name, const char *digest
 /* Text without NUL in it; NULL if it is none. */
 static const char *text_of(const json_t *json, struct arena *a)
 {
-	const char *text = json_string_value(json);
+	const char *text = os_json_text(json);
 
-	return text && strlen(text) == json_string_length(json) ? arena_text(a, text) : NULL;
+	return text ? arena_text(a, text) : NULL;
 }
 
 static int words_of(const json_t *json, struct arena *a, struct list *out, const char *what,
@@ -231,16 +228,9 @@ static int config_of(const json_t *json, struct arena *a, struct rootfs_config *
 
 int image_config_parse(struct span in, struct arena *a, struct rootfs_config *out, struct err *e)
 {
-	json_error_t where;
-	json_t *json = json_loadb((const char *)in.data, in.len, 0, &where);
-	int r;
+	AUTO(json_t) json_t *json = os_json_parse(in, 0, "the image's configuration", e);
 
-	if (!json)
-		return err_say(e, -EBADMSG, "the image's configuration: not JSON at line %d",
-		               where.line);
-	r = config_of(json, a, out, e);
-	json_decref(json);
-	return r;
+	return json ? config_of(json, a, out, e) : -EBADMSG;
 }
 
 static int read_config(struct image_files *b, const char *name, const char *digest, struct arena *a,

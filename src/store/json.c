@@ -28,18 +28,6 @@
 #define NOTE_PUBLIC "vnd.wslx.public"
 #define NOTE_LABEL "vnd.wslx.label."
 
-static json_t *json_of(struct span in, const char *what, struct err *e)
-{
-	json_error_t where;
-	json_t *json = json_loadb((const char *)in.data, in.len, JSON_REJECT_DUPLICATES, &where);
-
-	/* jansson's own text quotes what it found there, which may be anything. */
-	if (!json)
-		err_say(e, -EBADMSG, "%s: not JSON at line %d, column %d", what, where.line,
-		        where.column);
-	return json;
-}
-
 static bool text_is(const json_t *json, const char *text)
 {
 	const char *value = json_string_value(json);
@@ -50,10 +38,9 @@ static bool text_is(const json_t *json, const char *text)
 /* Text without a zero byte in it, at most @max bytes long; else NULL. */
 static const char *text_of(const json_t *json, size_t max)
 {
-	const char *value = json_string_value(json);
-	size_t len = json_string_length(json);
+	const char *value = os_json_text(json);
 
-	return value && len <= max && strlen(value) == len ? value : NULL;
+	return value && strlen(value) <= max ? value : NULL;
 }
 
 /* Also of one that has no digest yet. */
@@ -134,7 +121,7 @@ static bool layer_of(const json_t *layers, size_t i, const char *media, struct b
 
 int manifest_parse(struct span in, struct manifest *out, struct err *e)
 {
-	AUTO(json_t) json_t *json = json_of(in, "manifest", e);
+	AUTO(json_t) json_t *json = os_json_parse(in, JSON_REJECT_DUPLICATES, "manifest", e);
 	const json_t *layers = json_object_get(json, "layers");
 	const json_t *config = json_object_get(json, "config");
 	struct manifest m = {0};
@@ -197,7 +184,7 @@ static void entry_parse(const json_t *descriptor, struct arena *a, struct entry 
 
 int index_parse(struct span in, struct arena *a, struct index *out, struct err *e)
 {
-	AUTO(json_t) json_t *json = json_of(in, "index.json", e);
+	AUTO(json_t) json_t *json = os_json_parse(in, JSON_REJECT_DUPLICATES, "index.json", e);
 	const json_t *manifests = json_object_get(json, "manifests");
 	struct index x = {0};
 	bool numbered;
@@ -349,7 +336,7 @@ static void json_digests(json_t *json, struct arena *a, struct list *out)
 int json_children(struct span in, struct arena *a, struct list *digests, struct list *manifests,
                   struct err *e)
 {
-	AUTO(json_t) json_t *json = json_of(in, "manifest", e);
+	AUTO(json_t) json_t *json = os_json_parse(in, JSON_REJECT_DUPLICATES, "manifest", e);
 	const json_t *list = json_object_get(json, "manifests");
 
 	if (!json)

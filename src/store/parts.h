@@ -19,12 +19,12 @@
 #ifndef WSLX_STORE_PARTS_H
 #define WSLX_STORE_PARTS_H
 
+#include "os/json.h"
 #include "os/os.h"
 #include "store/store.h"
 #include "store/transfer.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 
 #define DIGEST_BYTES 32
 #define ID_BYTES 16
@@ -48,10 +48,6 @@
 #define STATE_MAX_BYTES (1ull << 30)
 #define TABLE_MAX_BYTES (1ull << 30)
 
-static inline void auto_json_t(json_t **j)
-{
-	json_decref(*j);
-}
 
 /* fault_point() as a failing step: returns from the caller like a failed system call. */
 #define FAULT_STEP(name, e)                                                                        \
