@@ -14,6 +14,15 @@
  *	pull.c         blobs that come
  *	push.c         blobs that go
  *	sign.c         signatures
+ *
+ * And beside them, for container images (oci/rootfs.h):
+ *
+ *	tarball.c      archives: the only file that knows libarchive
+ *	tree.c         a file system in memory, to which layers are applied
+ *	layers.c       layers to trees
+ *	layout.c       where an image keeps its manifest, configuration and layers
+ *	erofs.c        a tree to a disk
+ *	rootfs.c       an image to a disk
  */
 #ifndef WSLX_OCI_INT_H
 #define WSLX_OCI_INT_H

@@ -191,6 +191,7 @@ int rootfs_build(const char *image, int out, const struct rootfs_options *option
                  struct rootfs_report *report, struct err *e)
 {
 	struct building b = {.options = options, .arena = a, .report = report};
+	char digest[OCI_DIGEST_TEXT];
 	struct image i = {.fd = -1};
 	int r = spool_open(&b.spool, e);
 
@@ -207,10 +208,11 @@ int rootfs_build(const char *image, int out, const struct rootfs_options *option
 		r = erofs_write(&b.tree, b.spool.fd, out, &report->disk_bytes, e);
 	}
 	if (!r) {
-		r = stretch_digest((struct stretch){out, 0, report->disk_bytes},
-		                   report->disk_digest);
+		r = stretch_digest((struct stretch){out, 0, report->disk_bytes}, digest);
 		if (r)
 			err_set(e, r, "reading the disk");
+		else
+			strcpy(report->disk_digest, digest + strlen("sha256:"));
 	}
 	image_finish(&i);
 	tree_finish_memory(&b.tree);

@@ -9,11 +9,11 @@
 #include <archive_entry.h>
 #include <dlfcn.h>
 #include <limits.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "oci/oci-int.h"
 #include "os/os.h"
 
 #define READ_BYTES (256u << 10)
@@ -69,47 +69,32 @@ static int load_library(struct err *e)
 
 /* ---- digests ---------------------------------------------------------------------------- */
 
-static void finish_hex(EVP_MD_CTX *hash, char hex[65])
+int stretch_digest(struct stretch in, char out[OCI_DIGEST_TEXT])
 {
-	uint8_t got[EVP_MAX_MD_SIZE];
-
-	EVP_DigestFinal_ex(hash, got, NULL);
-	text_hex(hex, got, 32);
-}
-
-static bool digest_is(const char hex[65], const char *digest)
-{
-	return text_starts(digest, "sha256:") && !strcmp(digest + 7, hex);
-}
-
-int stretch_digest(struct stretch in, char hex[65])
-{
-	EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	AUTO(sha256) struct sha256 hash = {0};
 	uint8_t *buffer = xalloc(READ_BYTES);
-	int r = 0;
+	int r = sha256_begin(&hash, NULL);
 
-	EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
 	for (uint64_t done = 0; !r && done < in.bytes;) {
 		size_t n = (size_t)MIN(in.bytes - done, READ_BYTES);
 
 		r = os_pread_all(in.fd, buffer, n, in.at + done);
-		EVP_DigestUpdate(hash, buffer, n);
+		if (!r)
+			r = sha256_add(&hash, buffer, n, NULL);
 		done += n;
 	}
-	finish_hex(hash, hex);
-	EVP_MD_CTX_free(hash);
 	free(buffer);
-	return r;
+	return r ? r : sha256_text(&hash, out, NULL);
 }
 
 int stretch_check(struct stretch in, const char *digest, struct err *e)
 {
-	char hex[65];
-	int r = stretch_digest(in, hex);
+	char got[OCI_DIGEST_TEXT];
+	int r = stretch_digest(in, got);
 
 	if (r)
 		return err_set(e, r, "blob %s", digest);
-	return digest_is(hex, digest)
+	return !strcmp(got, digest)
 	               ? 0
 	               : err_say(e, -EBADMSG, "blob %s does not have that digest: it is damaged",
 	                         digest);
@@ -121,8 +106,8 @@ struct archive_member {
 	struct archive *archive;
 	struct stretch in;
 	uint64_t done;
-	EVP_MD_CTX *hash; /* NULL: nobody asked */
-	int error;        /* of reading the file */
+	struct sha256 hash; /* without a context: nobody asked */
+	int error;          /* of reading the file */
 	uint8_t buffer[READ_BYTES];
 };
 
@@ -132,10 +117,10 @@ static la_ssize_t read_some(struct archive *archive, void *arg, const void **out
 	size_t n = (size_t)MIN(m->in.bytes - m->done, sizeof(m->buffer));
 
 	m->error = os_pread_all(m->in.fd, m->buffer, n, m->in.at + m->done);
+	if (!m->error && m->hash.ctx)
+		m->error = sha256_add(&m->hash, m->buffer, n, NULL);
 	if (m->error)
 		return -1;
-	if (m->hash)
-		EVP_DigestUpdate(m->hash, m->buffer, n);
 	m->done += n;
 	*out = m->buffer;
 	return (la_ssize_t)n;
@@ -242,7 +227,7 @@ int archive_each(struct stretch in, const char *digest,
                  void *arg, struct err *e)
 {
 	struct archive_member *m;
-	char hex[65];
+	char got[OCI_DIGEST_TEXT];
 	int r = load_library(e);
 
 	if (r)
@@ -250,11 +235,9 @@ int archive_each(struct stretch in, const char *digest,
 	m = xalloc(sizeof(*m));
 	m->in = in;
 	m->archive = la.archive_read_new();
-	if (digest) {
-		m->hash = EVP_MD_CTX_new();
-		EVP_DigestInit_ex(m->hash, EVP_sha256(), NULL);
-	}
-	r = each(m, member, arg, e);
+	r = digest ? sha256_begin(&m->hash, e) : 0;
+	if (!r)
+		r = each(m, member, arg, e);
 	/* What follows the archive's end is part of the blob too. */
 	while (!r && digest && m->done < in.bytes) {
 		const void *unused;
@@ -263,12 +246,12 @@ int archive_each(struct stretch in, const char *digest,
 			r = broken(m, e);
 	}
 	if (!r && digest)
-		finish_hex(m->hash, hex);
-	if (!r && digest && !digest_is(hex, digest))
+		r = sha256_text(&m->hash, got, e);
+	if (!r && digest && strcmp(got, digest))
 		r = err_say(e, -EBADMSG, "layer %s does not have that digest: it is damaged",
 		            digest);
 	la.archive_read_free(m->archive);
-	EVP_MD_CTX_free(m->hash);
+	sha256_finish(&m->hash);
 	free(m);
 	return r;
 }

@@ -3,6 +3,7 @@
 #ifndef WSLX_OCI_TARBALL_H
 #define WSLX_OCI_TARBALL_H
 
+#include "oci/oci.h"
 #include "oci/tree.h"
 
 /* Bytes of a file: an archive, or a blob. */
@@ -32,8 +33,8 @@ MUST_CHECK int archive_each(struct stretch in, const char *digest,
 MUST_CHECK int archive_spool(struct archive_member *m, const struct tree_item *item, int spool,
                              uint64_t *end, struct err *e);
 
-/* SHA-256 of a stretch, hexadecimal. */
-MUST_CHECK int stretch_digest(struct stretch in, char hex[65]);
+/* "sha256:..." of a stretch. */
+MUST_CHECK int stretch_digest(struct stretch in, char out[OCI_DIGEST_TEXT]);
 /* Compare the digest of a stretch. Return: 0; -EBADMSG. */
 MUST_CHECK int stretch_check(struct stretch in, const char *digest, struct err *e);
 
