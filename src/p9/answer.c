@@ -220,6 +220,26 @@ int answer_lopen(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 	return 0;
 }
 
+/* What reads of files and of directories ask for. */
+static int get_reading(struct p9_server *s, struct p9_in *in, const struct p9_out *out,
+                       struct fid **f, uint64_t *offset, uint32_t *count)
+{
+	int r = get_fid(s, in, f);
+
+	*offset = p9_get(in, 8);
+	*count = room_for(s, out, (uint32_t)p9_get(in, 4));
+	if (in->bad)
+		return -EPROTO;
+	return r || (*f)->is_open ? r : -EBADF;
+}
+
+/* The count in front of @n bytes, which was not known when they were put there. */
+static void set_count(uint8_t *at, size_t n)
+{
+	for (unsigned i = 0; i < 4; i++)
+		at[i] = (uint8_t)(n >> (8 * i));
+}
+
 int answer_read(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 {
 	struct p9_export *x;
@@ -228,14 +248,8 @@ int answer_read(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 	uint8_t *at;
 	struct fid *f;
 	ssize_t n = 0;
-	int r = get_fid(s, in, &f);
+	int r = get_reading(s, in, out, &f, &offset, &count);
 
-	offset = p9_get(in, 8);
-	count = room_for(s, out, (uint32_t)p9_get(in, 4));
-	if (in->bad)
-		return -EPROTO;
-	if (!r && !f->is_open)
-		r = -EBADF;
 	if (!r && f->export == EXPORT_NONE)
 		r = -EISDIR;
 	if (r)
@@ -260,9 +274,7 @@ int answer_read(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 	if (n < 0)
 		return -errno;
 	out->len -= count - (size_t)n;
-	at -= 4;
-	for (unsigned i = 0; i < 4; i++)
-		at[i] = (uint8_t)((size_t)n >> (8 * i));
+	set_count(at - 4, (size_t)n);
 	return 0;
 }
 
@@ -370,14 +382,8 @@ int answer_readdir(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 	uint64_t offset;
 	uint32_t count;
 	struct fid *f;
-	int r = get_fid(s, in, &f);
+	int r = get_reading(s, in, out, &f, &offset, &count);
 
-	offset = p9_get(in, 8);
-	count = room_for(s, out, (uint32_t)p9_get(in, 4));
-	if (in->bad)
-		return -EPROTO;
-	if (!r && !f->is_open)
-		r = -EBADF;
 	if (r)
 		return r;
 	p9_put(out, 0, 4);
@@ -387,8 +393,7 @@ int answer_readdir(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 		r = f->fd < 0 ? -ENOTDIR : list_host(s, f, offset, out, header + 4 + count);
 	if (r || out->full)
 		return r ? r : -EMSGSIZE;
-	for (unsigned i = 0; i < 4; i++)
-		out->data[header + i] = (uint8_t)((out->len - header - 4) >> (8 * i));
+	set_count(out->data + header, out->len - header - 4);
 	return 0;
 }
 
