@@ -130,8 +130,7 @@ static int open_machine(struct launch *l, struct err *e)
 		return r;
 	l->distro = given ? xstrdup(given) : machine_name_of(snapshot);
 	saved = flow_saved_name(&a, l->distro);
-	if (!r)
-		r = session_name(&l->session, store, l->distro, NULL, e);
+	r = session_name(&l->session, store, l->distro, NULL, e);
 	if (!r)
 		r = find_saved(l, store, saved, e);
 	if (!r)

@@ -461,7 +461,19 @@ static bool fill_some(struct filler *f, uint8_t *chunk)
 	return true;
 }
 
-static void *fill_thread(void *arg);
+static void *fill_thread(void *arg)
+{
+	uint8_t *chunk = xalloc((size_t)CHUNK_PAGES * PAGE_BYTES);
+	struct filler *f = arg;
+
+	pthread_mutex_lock(&f->lock);
+	while (!f->end)
+		if (!fill_some(f, chunk))
+			pthread_cond_wait(&f->more, &f->lock);
+	pthread_mutex_unlock(&f->lock);
+	free(chunk);
+	return NULL;
+}
 
 /* On the CPUs that building leaves free. */
 static int start_thread(struct filler *f)
@@ -476,20 +488,6 @@ static int start_thread(struct filler *f)
 	r = pthread_create(&f->threads[f->n_threads], &attr, fill_thread, f);
 	pthread_attr_destroy(&attr);
 	return r;
-}
-
-static void *fill_thread(void *arg)
-{
-	uint8_t *chunk = xalloc((size_t)CHUNK_PAGES * PAGE_BYTES);
-	struct filler *f = arg;
-
-	pthread_mutex_lock(&f->lock);
-	while (!f->end)
-		if (!fill_some(f, chunk))
-			pthread_cond_wait(&f->more, &f->lock);
-	pthread_mutex_unlock(&f->lock);
-	free(chunk);
-	return NULL;
 }
 
 static int wait_filled(struct filler *f, const struct job *job, struct err *e)

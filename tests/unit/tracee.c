@@ -186,12 +186,17 @@ static void count_signal(int sig)
 	shared->handled++;
 }
 
-static int64_t live_handling(int in)
+static int64_t handle_and_read(int sig, int in)
 {
 	struct sigaction act = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
 
-	sigaction(SIGUSR1, &act, NULL);
+	sigaction(sig, &act, NULL);
 	return live_reading(in);
+}
+
+static int64_t live_handling(int in)
+{
+	return handle_and_read(SIGUSR1, in);
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */
@@ -380,10 +385,7 @@ static void a_pending_sigtrap_stays_pending(void)
 
 static int64_t live_handling_sigtrap(int in)
 {
-	struct sigaction act = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
-
-	sigaction(SIGTRAP, &act, NULL);
-	return live_reading(in);
+	return handle_and_read(SIGTRAP, in);
 }
 
 /* It is neither taken for our breakpoint nor lost. */
