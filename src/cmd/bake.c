@@ -10,6 +10,7 @@
 #include "cmd/bake-machine.h"
 #include "cmd/kernel.h"
 #include "cmd/machine.h"
+#include "cmd/rehearse.h"
 #include "flow/own-disk.h"
 #include "flow/vm.h"
 #include "oci/rootfs.h"
@@ -208,6 +209,7 @@ static int gather(struct bake *b, struct err *e)
 static int take_snapshot(struct bake *b, struct err *e)
 {
 	const char *name = arg_value(b->args, "name"), *digest = b->image.config.digest;
+	AUTO(text) char *hostname = machine_name_of(name);
 	const char *kernel = strrchr(b->kernel, '/');
 	const struct store_label labels[] = {
 		{"machine.state", "barrier"},
@@ -224,15 +226,19 @@ static int take_snapshot(struct bake *b, struct err *e)
 		.is_public = !arg_is_set(b->args, "sealed"),
 		.labels = labels,
 		.n_labels = ARRAY_LEN(labels),
+		.rehearse = rehearse,
+		.rehearse_arg = hostname,
 	};
 	struct snap_vm_result result = {0};
 	struct control_message answer;
-	char size[16];
+	char size[16], start[16];
 	int r = flow_snap_vm(b->store, &what, &result, e);
 
 	if (r)
 		return r;
-	say(b, "%s: %s of memory and disk", name, text_of_bytes(size, result.pages * PAGE_BYTES));
+	say(b, "%s: %s of memory and disk, %s of which a start uses", name,
+	    text_of_bytes(size, result.pages * PAGE_BYTES),
+	    text_of_bytes(start, result.start_pages * PAGE_BYTES));
 	/* It has done what it was for; that it ends is not worth an error. */
 	if (!control_call(b->socket, "stop", NULL, 0, &answer, NULL))
 		control_message_close(&answer);

@@ -4,16 +4,28 @@
 
 #include <string.h>
 
-uint8_t *ram_at(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes)
+/* Offset in host memory; UINT64_MAX if that is not all RAM. */
+static uint64_t offset_of(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes)
 {
 	uint64_t high = ram->bytes - ram->low_bytes;
 
 	if (gpa < ram->low_bytes)
-		return bytes <= ram->low_bytes - gpa ? ram->host + gpa : NULL;
+		return bytes <= ram->low_bytes - gpa ? gpa : UINT64_MAX;
 	if (gpa < RAM_HIGH_GPA || gpa - RAM_HIGH_GPA >= high)
-		return NULL;
+		return UINT64_MAX;
 	gpa -= RAM_HIGH_GPA;
-	return bytes <= high - gpa ? ram->host + ram->low_bytes + gpa : NULL;
+	return bytes <= high - gpa ? ram->low_bytes + gpa : UINT64_MAX;
+}
+
+uint8_t *ram_at(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes)
+{
+	uint64_t offset = offset_of(ram, gpa, bytes);
+
+	if (offset == UINT64_MAX)
+		return NULL;
+	if (ram->need)
+		ram->need(ram->arg, offset, bytes);
+	return ram->host + offset;
 }
 
 void ram_wrote(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes)

@@ -38,6 +38,8 @@ struct dev_ram {
 	void (*wrote)(void *arg, uint64_t gpa, uint64_t bytes);
 	/* The guest does not need the content of these pages; they must read as zero after. */
 	void (*discard)(void *arg, uint64_t gpa, uint64_t bytes);
+	/* Returns when these bytes of host may be used. NULL: all of them may. */
+	void (*need)(void *arg, uint64_t offset, uint64_t bytes);
 	void *arg;
 };
 

@@ -9,32 +9,17 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "flow/flow.h"
 #include "flow/own-disk.h"
 #include "flow/ram-image.h"
+#include "flow/vm-snapshot.h"
 #include "os/os.h"
 
-#define DISK_PAGES_MAX (UINT64_C(1) << 40)
 #define BATCH_PAGES 64u
-
-struct disk_run {
-	uint64_t page, count, first;
-};
-
-struct disk_rec {
-	const char *kind; /* "ro", "cow" or "own" */
-	const char *base;
-	uint64_t bytes;
-	struct list runs; /* struct disk_run */
-};
-
-struct vm_snapshot {
-	struct span machine;
-	struct list disks; /* struct disk_rec */
-};
 
 static const struct field disk_run_fields[] = {
 	FIELD(struct disk_run, page, 1, DISK_PAGES_MAX, "first page of the disk"),
@@ -84,6 +69,8 @@ static const struct field snapshot_fields[] = {
 	FIELD(struct vm_snapshot, machine, 1, 1 << 30, "the machine's own record",
               .inner = machine_record),
 	FIELD_LIST(struct vm_snapshot, disks, 2, &disk_type, VM_DISKS_MAX, "disks"),
+	FIELD(struct vm_snapshot, start_pages, REC_OPTIONAL, DISK_PAGES_MAX,
+              "so many of the first pages are what a start uses, in that order; 0: not known"),
 };
 const struct rec_type vm_snapshot_type =
 	REC_TYPE(vm_snapshot, snapshot_fields, .doc = "machine snapshot");
@@ -191,24 +178,23 @@ static struct disk *open_frozen(const char *base_path, int *fds, unsigned n, str
 	return NULL;
 }
 
-/* One line of the machine's answer: "KIND LAYERS PATH". */
-static int add_disk(struct store *store, bool local, const char *line,
-                    struct control_message *answer, unsigned *next, struct vm_snapshot *snapshot,
-                    struct arena *a, struct pages *p, struct err *e)
+/* One line of the machine's answer: "KIND LAYERS PATH". The caller closes @disk. */
+static int open_line(struct store *store, const char *line, struct control_message *answer,
+                     unsigned *next, struct vm_snapshot *snapshot, struct arena *a,
+                     struct disk **disk, struct err *e)
 {
 	const char *own;
 	struct disk_rec *rec;
 	unsigned layers;
 	char kind[8];
-	int path = 0, r;
-	struct disk *d;
+	int path = 0;
 
 	if (sscanf(line, "%7s %u %n", kind, &layers, &path) != 2 || !path ||
-	    layers > answer->n_fds - *next)
+	    layers > answer->n_fds - *next || snapshot->disks.count == VM_DISKS_MAX)
 		return err_say(e, -EBADMSG, "the machine answers nonsense");
-	d = open_frozen(line + path, answer->fds + *next, layers, e);
+	*disk = open_frozen(line + path, answer->fds + *next, layers, e);
 	*next += layers;
-	if (!d)
+	if (!*disk)
 		return e->code;
 	rec = LIST_ADD(&snapshot->disks, a, struct disk_rec);
 	rec->kind = arena_text(a, kind);
@@ -218,10 +204,8 @@ static int add_disk(struct store *store, bool local, const char *line,
 		rec->kind = "own";
 		rec->base = own;
 	}
-	rec->bytes = d->bytes;
-	r = local && !strcmp(rec->kind, "own") ? 0 : add_disk_pages(d, rec, a, p, e);
-	disk_close(d);
-	return r;
+	rec->bytes = (*disk)->bytes;
+	return 0;
 }
 
 static int ask_for_snapshot(const char *socket, int stream, struct control_message *answer,
@@ -255,8 +239,7 @@ static int ask_for_snapshot(const char *socket, int stream, struct control_messa
 }
 
 static int commit(struct store_writer *writer, const struct snap_vm *what,
-                  const struct buf *machine, const struct vm_snapshot *snapshot, struct span state,
-                  struct err *e)
+                  const struct vm_snapshot *snapshot, struct span state, struct err *e)
 {
 	char ram[16] = "";
 	struct store_label labels[8 + SNAP_LABELS_MAX] = {
@@ -267,7 +250,7 @@ static int commit(struct store_writer *writer, const struct snap_vm *what,
 	struct store_meta meta = {.labels = labels, .n_labels = 3};
 	uint64_t bytes;
 	/* It comes from a process that runs untrusted code: what cannot be restored is not kept. */
-	int r = vm_peek(buf_span(machine), &bytes, NULL, e);
+	int r = vm_peek(snapshot->machine, &bytes, NULL, e);
 
 	if (r)
 		return r;
@@ -281,30 +264,145 @@ static int commit(struct store_writer *writer, const struct snap_vm *what,
 	return store_writer_commit(writer, what->name, state, &meta, e);
 }
 
+/* What arrives from a machine, and is open while it is stored. */
+struct incoming {
+	struct arena arena;
+	struct buf machine;
+	struct vm_snapshot snapshot;
+	struct disk *disk[VM_DISKS_MAX]; /* of snapshot.disks */
+};
+
+static void auto_incoming(struct incoming *m)
+{
+	for (unsigned i = 0; i < VM_DISKS_MAX; i++)
+		disk_close(m->disk[i]);
+	buf_finish(&m->machine);
+	arena_finish(&m->arena);
+}
+
+static int open_lines(struct store *store, struct control_message *answer, struct incoming *m,
+                      uint64_t *pause_ns, struct err *e)
+{
+	char *save = NULL, *line = strtok_r(answer->text, "\n", &save);
+	unsigned next = 0;
+	int r = 0;
+
+	*pause_ns = line ? strtoull(line, NULL, 10) : 0;
+	while (!r && (line = strtok_r(NULL, "\n", &save))) {
+		size_t n = m->snapshot.disks.count;
+
+		r = open_line(store, line, answer, &next, &m->snapshot, &m->arena,
+		              &m->disk[MIN(n, VM_DISKS_MAX - 1)], e);
+	}
+	return r;
+}
+
+/* Pages in the order of their places, as they arrive. */
+static int store_by_place(const struct snap_vm *what, struct page_sink *sink, int stream,
+                          struct incoming *m, uint64_t *n_pages, struct err *e)
+{
+	struct pages p = {.sink = sink};
+	const struct vm_page_writer w = {add_pages, &p};
+	int r = vm_stream_read(stream, &w, &m->machine, e);
+
+	for (size_t i = 0; !r && i < m->snapshot.disks.count; i++) {
+		struct disk_rec *rec = LIST_AT(&m->snapshot.disks, struct disk_rec, i);
+
+		if (!what->local || strcmp(rec->kind, "own"))
+			r = add_disk_pages(m->disk[i], rec, &m->arena, &p, e);
+	}
+	m->snapshot.machine = buf_span(&m->machine);
+	*n_pages = p.count;
+	return r;
+}
+
+static int to_image(void *arg, uint64_t page, const uint8_t *data, uint64_t count, struct err *e)
+{
+	int r = os_pwrite_all(*(const int *)arg, data, (size_t)count * PAGE_BYTES,
+	                      page * PAGE_BYTES);
+
+	return r ? err_set(e, r, "image of RAM") : 0;
+}
+
+/* Has the machine started once from what will be stored. What that tells is only a favour. */
+static int rehearse(struct store *store, const struct snap_vm *what, const struct incoming *m,
+                    int ram_fd, struct rehearsed *out, struct arena *a, struct err *e)
+{
+	struct opened_vm from = {.state = buf_span(&m->machine),
+	                         .ram_fd = ram_fd,
+	                         .ram_bytes = out->ram_bytes,
+	                         .at_barrier = true};
+	uint64_t bytes;
+	int r = vm_peek(from.state, &bytes, &from.n_shares, e);
+
+	LIST_EACH(&m->snapshot.disks, const struct disk_rec, rec) {
+		AUTO(text) char *path = own_disk_path(store, rec->base);
+		struct control_disk *d = &from.disk[from.n_disks];
+
+		if (r)
+			break;
+		d->base = rec->base;
+		d->disk = open_frozen(path, NULL, 0, e);
+		from.n_disks += d->disk != NULL;
+		r = d->disk ? 0 : e->code;
+	}
+	if (!r)
+		r = what->rehearse(what->rehearse_arg, &from, a, &out->touches, &out->n_start, e);
+	from.ram_fd = -1; /* the caller's */
+	opened_vm_finish(&from);
+	return r;
+}
+
+static int store_rehearsed(struct store *store, const struct snap_vm *what, struct page_sink *sink,
+                           int stream, struct incoming *m, uint64_t *n_pages, struct err *e)
+{
+	AUTO(fd) int image = memfd_create("wslx-ram", MFD_CLOEXEC);
+	const struct vm_page_writer w = {to_image, &image};
+	struct rehearsed from = {0};
+	void *ram;
+	int r = image < 0 ? err_set(e, -errno, "image of RAM")
+	                  : vm_stream_read(stream, &w, &m->machine, e);
+
+	if (!r)
+		r = vm_peek(buf_span(&m->machine), &from.ram_bytes, NULL, e);
+	if (!r && ftruncate(image, (off_t)from.ram_bytes))
+		r = err_set(e, -errno, "image of RAM");
+	LIST_EACH(&m->snapshot.disks, const struct disk_rec, rec)
+		if (!r && strcmp(rec->kind, "own"))
+			r = err_say(e, -EINVAL, "disk %s is not the store's", rec->base);
+	if (!r)
+		r = rehearse(store, what, m, image, &from, &m->arena, e);
+	if (r)
+		return r;
+	ram = mmap(NULL, from.ram_bytes, PROT_READ, MAP_SHARED, image, 0);
+	if (ram == MAP_FAILED)
+		return err_set(e, -errno, "image of RAM");
+	from.machine = buf_span(&m->machine);
+	from.ram = ram;
+	memcpy(from.disk, m->disk, sizeof(from.disk));
+	r = rehearsed_store(&from, sink, &m->snapshot, &m->arena, n_pages, e);
+	munmap(ram, from.ram_bytes);
+	return r;
+}
+
 static int store_machine(struct store *store, const struct snap_vm *what,
                          struct store_writer *writer, int stream, struct control_message *answer,
                          struct snap_vm_result *result, struct err *e)
 {
-	struct pages p = {.sink = store_writer_sink(writer)};
-	const struct vm_page_writer w = {add_pages, &p};
-	AUTO(arena) struct arena a = {0};
-	AUTO(buf) struct buf machine = {0};
+	struct page_sink *sink = store_writer_sink(writer);
+	AUTO(incoming) struct incoming m = {0};
 	AUTO(buf) struct buf state = {0};
-	struct vm_snapshot snapshot = {0};
-	char *save = NULL, *line;
-	unsigned next = 0;
-	int r = vm_stream_read(stream, &w, &machine, e);
+	int r = open_lines(store, answer, &m, &result->pause_ns, e);
 
-	line = strtok_r(answer->text, "\n", &save);
-	result->pause_ns = line ? strtoull(line, NULL, 10) : 0;
-	while (!r && (line = strtok_r(NULL, "\n", &save)))
-		r = add_disk(store, what->local, line, answer, &next, &snapshot, &a, &p, e);
+	if (!r)
+		r = what->rehearse
+		            ? store_rehearsed(store, what, sink, stream, &m, &result->pages, e)
+		            : store_by_place(what, sink, stream, &m, &result->pages, e);
 	if (r)
 		return r;
-	snapshot.machine = buf_span(&machine);
-	rec_encode(&state, &vm_snapshot_type, &snapshot);
-	result->pages = p.count;
-	return commit(writer, what, &machine, &snapshot, buf_span(&state), e);
+	result->start_pages = m.snapshot.start_pages;
+	rec_encode(&state, &vm_snapshot_type, &m.snapshot);
+	return commit(writer, what, &m.snapshot, buf_span(&state), e);
 }
 
 /*
@@ -368,14 +466,24 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
+static int by_first(const void *a, const void *b)
+{
+	const struct disk_run *x = a, *y = b;
+
+	return (x->first > y->first) - (x->first < y->first);
+}
+
 /* The pages of a disk's record, where @write takes them. */
-static int unpack_disk(const struct disk_rec *rec, struct page_source *pages,
+static int unpack_disk(struct disk_rec *rec, struct page_source *pages,
                        int (*write)(void *arg, uint64_t at, const uint8_t *data, size_t len),
                        void *arg, struct err *e)
 {
 	uint8_t data[BATCH_PAGES * PAGE_BYTES];
 	int r = 0;
 
+	/* In the order in which the pages are stored: each frame is opened once. */
+	if (rec->runs.count)
+		qsort(rec->runs.items, rec->runs.count, sizeof(struct disk_run), by_first);
 	LIST_EACH(&rec->runs, const struct disk_run, run) {
 		if (run->first > pages->n_pages || run->count > pages->n_pages - run->first)
 			return err_say(e, -EBADMSG, "pages of disk %s are missing", rec->base);
@@ -408,7 +516,7 @@ static int to_file(void *arg, uint64_t at, const uint8_t *data, size_t len)
 }
 
 /* The file of the store's own disk, made from the snapshot's pages if it is not there. */
-static int restore_own(struct store *store, const struct disk_rec *rec, struct page_source *pages,
+static int restore_own(struct store *store, struct disk_rec *rec, struct page_source *pages,
                        struct arena *a, const char **path, struct err *e)
 {
 	AUTO(text) char *file = own_disk_path(store, rec->base);
@@ -429,7 +537,7 @@ static int restore_own(struct store *store, const struct disk_rec *rec, struct p
 	return r ? r : own_disk_commit(store, fd, rec->base, e);
 }
 
-static int restore_disk(struct store *store, const struct disk_rec *rec, struct arena *a,
+static int restore_disk(struct store *store, struct disk_rec *rec, struct arena *a,
                         struct page_source *pages, struct control_disk *out, struct err *e)
 {
 	int fd, r = 0;
@@ -476,7 +584,7 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 	if (r)
 		return r;
 	o->state = snapshot.machine;
-	LIST_EACH(&snapshot.disks, const struct disk_rec, d) {
+	LIST_EACH(&snapshot.disks, struct disk_rec, d) {
 		r = restore_disk(store, d, &o->arena, store_reader_source(reader),
 		                 &o->disk[o->n_disks++], e);
 		if (r)

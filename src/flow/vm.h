@@ -11,6 +11,14 @@ extern const struct rec_type vm_snapshot_type;
 
 #define SNAP_LABELS_MAX 16
 
+/* A page that a machine has used. */
+struct vm_touch {
+	uint64_t page;
+	uint32_t target; /* 0: of RAM; n: of disk n - 1 */
+};
+
+struct opened_vm;
+
 struct snap_vm {
 	const char *socket;  /* where the machine listens */
 	const char *machine; /* its name, for the snapshot's label; NULL: it has none */
@@ -21,11 +29,23 @@ struct snap_vm {
 	bool local;     /* for this store only: its own disks are named, and not copied */
 	const struct store_label *labels; /* more of them, at most SNAP_LABELS_MAX */
 	unsigned n_labels;
+	/**
+	 * rehearse() - start the machine that is about to be stored, and see what it uses
+	 * @touches: gains struct vm_touch, in the order of first use
+	 * @n_start: how many of them come until it is of use
+	 *
+	 * The snapshot is then stored in that order, equal pages once. For machines all of whose
+	 * disks are the store's own. NULL: in the order of places.
+	 */
+	int (*rehearse)(void *arg, const struct opened_vm *from, struct arena *a,
+	                struct list *touches, size_t *n_start, struct err *e);
+	void *rehearse_arg;
 };
 
 struct snap_vm_result {
 	uint64_t pause_ns; /* for which the machine stood still */
 	uint64_t pages;    /* of RAM and of overlays; zero ones are not among them */
+	uint64_t start_pages; /* of which a start uses so many; 0: nobody has looked */
 	uint64_t total_ns;
 };
 

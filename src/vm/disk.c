@@ -39,6 +39,7 @@ struct overlay {
 struct file_disk {
 	struct disk disk;
 	int fd;
+	struct vm_need need;
 };
 
 struct overlay_disk {
@@ -89,7 +90,11 @@ static int write_all(int fd, uint64_t at, const uint8_t *data, size_t len)
 
 static int raw_read(struct disk *d, uint64_t at, uint8_t *out, size_t len)
 {
-	return read_all(((struct file_disk *)d)->fd, at, out, len);
+	struct file_disk *f = (struct file_disk *)d;
+
+	if (f->need.need)
+		f->need.need(f->need.arg, at, len);
+	return read_all(f->fd, at, out, len);
 }
 
 static int raw_write(struct disk *d, uint64_t at, const uint8_t *data, size_t len)
@@ -128,6 +133,12 @@ struct disk *disk_open_raw(int fd, bool read_only, struct err *e)
 	}
 	close(fd);
 	return NULL;
+}
+
+void disk_watch(struct disk *d, struct vm_need need)
+{
+	assert(d->read == raw_read);
+	((struct file_disk *)d)->need = need;
 }
 
 /* ---- overlays --------------------------------------------------------------------------- */

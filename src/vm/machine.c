@@ -102,6 +102,11 @@ static void lapic_nmi(void *arg)
 		x86_nmi(vm->cpu);
 }
 
+static void cpu_needs(void *ctx, uint64_t offset)
+{
+	ram_need(ctx, offset & ~(uint64_t)(PAGE_BYTES - 1), PAGE_BYTES);
+}
+
 static int create_cpu(struct vm *vm, struct err *e)
 {
 	struct x86_config config = {.level = X86_LEVEL_V2, .tsc_hz = VM_TSC_HZ};
@@ -111,6 +116,7 @@ static int create_cpu(struct vm *vm, struct err *e)
 		.ram_bytes = vm->ram.bytes,
 		.ranges = {{0, vm->ram.low_bytes, 0}},
 		.n_ranges = 1,
+		.need = vm->config.ram_need.need ? cpu_needs : NULL,
 		.mmio_read = cpu_mmio_read,
 		.mmio_write = cpu_mmio_write,
 		.port_in = cpu_port_in,
@@ -255,6 +261,7 @@ struct vm *vm_create(const struct vm_config *config, struct err *e)
 	create_devices(vm);
 	if (create_cpu(vm, e) || run_create(vm, e))
 		goto fail;
+	ram_need(vm, GENERATION_GPA, 16);
 	host_random(vm->ram.host + GENERATION_GPA, 16);
 	return vm;
 fail:

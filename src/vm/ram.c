@@ -50,6 +50,19 @@ static void discard(void *arg, uint64_t gpa, uint64_t bytes)
 		memset(at, 0, bytes);
 }
 
+void ram_need(struct vm *vm, uint64_t at, uint64_t bytes)
+{
+	const struct vm_need *n = &vm->config.ram_need;
+
+	if (n->need)
+		n->need(n->arg, at, bytes);
+}
+
+static void device_needs(void *arg, uint64_t at, uint64_t bytes)
+{
+	ram_need(arg, at, bytes);
+}
+
 int ram_create(struct vm *vm, int fd, struct err *e)
 {
 	uint64_t bytes = vm->config.ram_bytes;
@@ -84,6 +97,7 @@ int ram_create(struct vm *vm, int fd, struct err *e)
 		.low_bytes = MIN(bytes, RAM_LOW_MAX),
 		.wrote = wrote,
 		.discard = discard,
+		.need = vm->config.ram_need.need ? device_needs : NULL,
 		.arg = vm,
 	};
 	return 0;

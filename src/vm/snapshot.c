@@ -13,11 +13,6 @@
 
 #define FORMAT_VERSION 1
 
-/* From page @page of RAM on, @count pages are pages @first and so on of the snapshot. */
-struct vm_run_rec {
-	uint64_t page, count, first;
-};
-
 struct vm_device_rec {
 	const char *name;
 	struct span state; /* the device's own record */
@@ -31,17 +26,17 @@ struct vm_rec {
 	uint64_t n_pages;
 	struct x86_state cpu;
 	struct list devices; /* struct vm_device_rec */
-	struct list runs;    /* struct vm_run_rec */
+	struct list runs;    /* struct vm_run */
 };
 
-#define F(m, n, lim, ...) FIELD(struct vm_run_rec, m, n, lim, __VA_ARGS__)
+#define F(m, n, lim, ...) FIELD(struct vm_run, m, n, lim, __VA_ARGS__)
 static const struct field run_fields[] = {
 	F(page, 1, VM_RAM_MAX / PAGE_BYTES, "first page of RAM, without the hole below 4 GiB"),
 	F(count, 2, VM_RAM_MAX / PAGE_BYTES, "pages"),
 	F(first, 3, VM_RAM_MAX / PAGE_BYTES, "number of the first one in the snapshot"),
 };
 #undef F
-static const struct rec_type run_type = REC_TYPE(vm_run_rec, run_fields, .doc = "pages of RAM");
+static const struct rec_type run_type = REC_TYPE(vm_run, run_fields, .doc = "pages of RAM");
 
 /* Devices have the names that create_devices() gives them; those of several end in a number. */
 static const struct {
@@ -99,7 +94,7 @@ static int check_vm(const void *rec, struct err *e)
 		               v->version, FORMAT_VERSION);
 	if (v->ram_bytes < VM_RAM_MIN || v->ram_bytes % (1u << 20))
 		return err_say(e, -EBADMSG, "a machine with RAM of an impossible size");
-	LIST_EACH(&v->runs, const struct vm_run_rec, r) {
+	LIST_EACH(&v->runs, const struct vm_run, r) {
 		if (!r->count || r->page < page || r->page + r->count > v->ram_bytes / PAGE_BYTES)
 			return err_say(e, -EBADMSG,
 			               "pages of RAM that are not in RAM or not in "
@@ -124,9 +119,10 @@ static int save_ram(struct vm *vm, struct vm_rec *rec, struct arena *a,
 {
 	uint64_t n = vm->ram.bytes / PAGE_BYTES;
 
+	ram_need(vm, 0, vm->ram.bytes);
 	for (uint64_t page = 0; page < n;) {
 		const uint8_t *at = vm->ram.host + page * PAGE_BYTES;
-		struct vm_run_rec *last = NULL;
+		struct vm_run *last = NULL;
 		uint64_t count = 0;
 		int r;
 
@@ -141,12 +137,12 @@ static int save_ram(struct vm *vm, struct vm_rec *rec, struct arena *a,
 		if (r)
 			return r;
 		if (rec->runs.count)
-			last = LIST_AT(&rec->runs, struct vm_run_rec, rec->runs.count - 1);
+			last = LIST_AT(&rec->runs, struct vm_run, rec->runs.count - 1);
 		if (last && last->page + last->count == page)
 			last->count += count;
 		else
-			*LIST_ADD(&rec->runs, a, struct vm_run_rec) =
-				(struct vm_run_rec){page, count, rec->n_pages};
+			*LIST_ADD(&rec->runs, a, struct vm_run) =
+				(struct vm_run){page, count, rec->n_pages};
 		rec->n_pages += count;
 		page += count;
 	}
@@ -213,6 +209,13 @@ int vm_peek(struct span state, uint64_t *ram_bytes, unsigned *n_shares, struct e
 	return 0;
 }
 
+static int by_first(const void *a, const void *b)
+{
+	const struct vm_run *x = a, *y = b;
+
+	return (x->first > y->first) - (x->first < y->first);
+}
+
 int vm_unpack_ram(struct span state, struct page_source *pages, const struct vm_page_writer *w,
                   struct err *e)
 {
@@ -226,7 +229,10 @@ int vm_unpack_ram(struct span state, struct page_source *pages, const struct vm_
 	if (rec.n_pages > pages->n_pages)
 		return err_say(e, -EBADMSG, "machine: pages of RAM are missing");
 	buf_reserve(&b, RUN_PAGES * PAGE_BYTES);
-	LIST_EACH(&rec.runs, const struct vm_run_rec, run) {
+	/* In the order in which they are stored, which need not be that of RAM. */
+	if (rec.runs.count)
+		qsort(rec.runs.items, rec.runs.count, sizeof(struct vm_run), by_first);
+	LIST_EACH(&rec.runs, const struct vm_run, run) {
 		for (uint64_t done = 0; done < run->count;) {
 			size_t n = (size_t)MIN(run->count - done, RUN_PAGES);
 
@@ -238,6 +244,32 @@ int vm_unpack_ram(struct span state, struct page_source *pages, const struct vm_
 			done += n;
 		}
 	}
+	return 0;
+}
+
+int vm_get_runs(struct span state, struct arena *a, struct list *out, struct err *e)
+{
+	struct vm_rec rec;
+	int r = rec_decode(state, &vm_record_type, a, &rec, e);
+
+	if (r)
+		return err_wrap(e, r, "machine");
+	*out = rec.runs;
+	return 0;
+}
+
+int vm_set_runs(struct span state, const struct list *runs, uint64_t n_pages, struct buf *out,
+                struct err *e)
+{
+	AUTO(arena) struct arena a = {0};
+	struct vm_rec rec;
+	int r = rec_decode(state, &vm_record_type, &a, &rec, e);
+
+	if (r)
+		return err_wrap(e, r, "machine");
+	rec.runs = *runs;
+	rec.n_pages = n_pages;
+	rec_encode(out, &vm_record_type, &rec);
 	return 0;
 }
 
@@ -278,6 +310,7 @@ static void tell_guest(struct vm *vm)
 	AUTO(buf) struct buf line = {0};
 	ssize_t n;
 
+	ram_need(vm, GENERATION_GPA, 16);
 	n = getrandom(id, 16, 0);
 	assert(n == 16);
 	n = getrandom(seed, sizeof(seed), 0);
@@ -302,7 +335,7 @@ int vm_load(struct vm *vm, struct span state, struct page_source *pages, struct 
 	if (pages) {
 		if (rec.n_pages > pages->n_pages)
 			return err_say(e, -EBADMSG, "machine: pages of RAM are missing");
-		LIST_EACH(&rec.runs, const struct vm_run_rec, run) {
+		LIST_EACH(&rec.runs, const struct vm_run, run) {
 			r = pages->read(pages, run->first, run->count,
 			                vm->ram.host + run->page * PAGE_BYTES, e);
 			if (r)

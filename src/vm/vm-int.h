@@ -121,6 +121,8 @@ int64_t host_wall_ns(void);
 /* ram.c */
 int ram_create(struct vm *vm, int fd, struct err *e);
 void ram_destroy(struct vm *vm);
+/* Before bytes of RAM are used, by their place in host memory. */
+void ram_need(struct vm *vm, uint64_t at, uint64_t bytes);
 bool page_is_zero(const uint8_t *page);
 /* X86_MEMORY_BYTES, in huge pages where there are any; NULL with a reason. */
 void *cpu_memory_create(struct err *e);

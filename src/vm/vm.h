@@ -27,9 +27,20 @@ struct vm;
 
 /* ---- making one ------------------------------------------------------------------------- */
 
+/*
+ * Who wants to know what a machine uses: told before bytes of RAM, by their place in a flat image,
+ * or of a disk are looked at or changed for the first time (or again). When it returns they are
+ * what they have to be.
+ */
+struct vm_need {
+	void (*need)(void *arg, uint64_t at, uint64_t bytes); /* NULL: everything is there */
+	void *arg;
+};
+
 struct vm_config {
 	uint64_t ram_bytes;              /* multiple of 1 MiB */
 	int ram_fd;                      /* -1, or a flat image of RAM, mapped privately */
+	struct vm_need ram_need;
 	struct disk *disk[VM_DISKS_MAX]; /* borrowed for the machine's life */
 	unsigned n_disks;
 	struct share *share[VM_SHARES_MAX]; /* likewise */
@@ -173,6 +184,21 @@ MUST_CHECK int vm_load(struct vm *vm, struct span state, struct page_source *pag
 MUST_CHECK int vm_unpack_ram(struct span state, struct page_source *pages,
                              const struct vm_page_writer *w, struct err *e);
 
+/* From page @page of RAM on, @count pages are pages @first and so on of the snapshot. */
+struct vm_run {
+	uint64_t page, count, first;
+};
+
+/* Where the pages of RAM are: struct vm_run, ascending by .page; what is in none is zero. */
+MUST_CHECK int vm_get_runs(struct span state, struct arena *a, struct list *out, struct err *e);
+/**
+ * vm_set_runs() - the same machine, whose pages are at other places of its snapshot
+ * @n_pages: of the snapshot
+ * @out:     the record is appended
+ */
+MUST_CHECK int vm_set_runs(struct span state, const struct list *runs, uint64_t n_pages,
+                           struct buf *out, struct err *e);
+
 /**
  * vm_stream_live() - fork a copy of the machine that writes itself to @fd and ends
  * @fd:       a pipe or file; the caller closes its own end afterwards
@@ -212,6 +238,8 @@ MUST_CHECK int vm_sandbox(bool with_shares, struct err *e);
  * @fd: the disk's own from now on, also on failure
  */
 struct disk *disk_open_raw(int fd, bool read_only, struct err *e);
+/* Have somebody told before a raw disk is read. */
+void disk_watch(struct disk *d, struct vm_need need);
 /**
  * disk_open_overlay() - a base that is never written, and what was written since
  * @base: owned; the disk that is seen where nothing was written

@@ -70,8 +70,13 @@ uint64_t x86_ram_offset(const struct x86_cpu *cpu, uint64_t gpa)
 	for (size_t i = 0; i < cpu->platform.n_ranges; i++) {
 		const struct x86_ram_range *r = &cpu->platform.ranges[i];
 
-		if (gpa - r->gpa < r->bytes)
-			return r->offset + (gpa - r->gpa);
+		if (gpa - r->gpa < r->bytes) {
+			uint64_t offset = r->offset + (gpa - r->gpa);
+
+			if (UNLIKELY(cpu->platform.need != NULL))
+				cpu->platform.need(cpu->platform.ctx, offset);
+			return offset;
+		}
 	}
 	return UINT64_MAX;
 }

@@ -187,6 +187,11 @@ struct x86_platform {
 	uint64_t ram_bytes;
 	struct x86_ram_range ranges[X86_RAM_RANGES_MAX]; /* ascending, not overlapping */
 	size_t n_ranges;
+	/*
+	 * Told before the CPU looks at or changes a page of RAM of which it did not know where it
+	 * is, with an offset into ram; returns when what is there may be used. NULL: all of it may.
+	 */
+	void (*need)(void *ctx, uint64_t offset);
 
 	/* Addresses that are not RAM. Nothing there: read all ones, ignore writes. */
 	uint64_t (*mmio_read)(void *ctx, uint64_t gpa, unsigned bytes);
