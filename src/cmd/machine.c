@@ -191,11 +191,48 @@ int session_share(struct session *s, const struct args *args, struct err *e)
 	return r;
 }
 
+/* A page will not come: what runs there can neither go on nor be kept. */
+static void lost(void *arg, const char *why)
+{
+	struct err e = {0};
+
+	restore_terminal();
+	err_say(&e, -EIO, "%s; the machine cannot go on", why);
+	_exit(say_error(&e));
+}
+
+static int await_pages(struct session *s, struct vm_config *config, const struct opened_vm *from,
+                       struct err *e)
+{
+	uint64_t pages[ARRIVAL_TARGETS_MAX] = {from->ram_bytes / PAGE_BYTES};
+	int board, line, r;
+
+	for (unsigned i = 0; i < from->n_disks; i++)
+		pages[i + 1] = (from->disk[i].disk->bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	board = dup(from->board_fd);
+	line = dup(from->line);
+	if (board < 0 || line < 0)
+		return err_set(e, -errno, "files of the machine");
+	r = arrival_open(pages, from->n_disks + 1, board, line, lost, NULL, &s->control.arrival, e);
+	if (r)
+		return r;
+	config->ram_need = arrival_need(s->control.arrival, 0);
+	for (unsigned i = 0; i < from->n_disks; i++)
+		disk_watch(from->disk[i].disk, arrival_need(s->control.arrival, i + 1));
+	return 0;
+}
+
 int session_restore(struct session *s, struct vm_config *config, const struct opened_vm *from,
                     struct err *e)
 {
 	config->ram_bytes = from->ram_bytes;
 	config->ram_fd = from->ram_fd;
+	if (from->arrives) {
+		int r = await_pages(s, config, from, e);
+
+		if (r)
+			return r;
+	}
 	for (unsigned i = 0; i < from->n_disks; i++) {
 		s->control.disk[i] = from->disk[i];
 		config->disk[i] = from->disk[i].disk;
@@ -208,6 +245,7 @@ int session_restore(struct session *s, struct vm_config *config, const struct op
 void session_finish(struct session *s)
 {
 	vm_destroy(s->vm);
+	arrival_close(s->control.arrival);
 	shares_finish(&s->shares);
 	free(s->socket);
 	if (s->lock >= 0)

@@ -18,6 +18,7 @@
 
 #include "cmd/machine.h"
 #include "cmd/progress.h"
+#include "flow/arrive.h"
 #include "flow/vm.h"
 #include "os/os.h"
 
@@ -64,7 +65,7 @@ static void tell(struct args *args, struct shares *to, const char *distro)
 struct launch {
 	struct args *args;
 	char *distro;
-	char *pulled; /* the name of what came from a registry, or NULL */
+	struct arrived_vm arrived; /* what came from a registry, or is coming */
 	bool resumes; /* what was kept, not what was baked */
 	struct session session;
 	struct vm_config config;
@@ -91,29 +92,46 @@ static int find_saved(struct launch *l, struct store *store, const char *saved, 
 	return 0;
 }
 
-/* What is no name here, and has a slash, is somewhere else; of that, what is missing is fetched. */
+static void end_progress(struct oci_progress *p)
+{
+	progress_end((struct progress *)p);
+}
+
+/*
+ * What is no name here, and has a slash, is somewhere else; of that, what is missing is fetched, or
+ * as much of it as a start needs.
+ */
 static int find_snapshot(struct launch *l, struct store *store, const char **name, struct err *e)
 {
-	struct pull_snapshot what = {.ref = l->args->operands[0],
-	                             .insecure = arg_is_set(l->args, "insecure")};
-	struct pull_result result = {0};
+	struct arrive_vm what = {.pull = {.ref = l->args->operands[0],
+	                                  .insecure = arg_is_set(l->args, "insecure")},
+	                         .pulled = end_progress};
 	struct progress progress;
 	bool is_here;
-	int r = store_has(store, what.ref, &is_here, e);
+	int r = store_has(store, what.pull.ref, &is_here, e);
 
-	*name = what.ref;
-	if (r || is_here || !strchr(what.ref, '/'))
+	*name = what.pull.ref;
+	if (r || is_here || !strchr(what.pull.ref, '/'))
 		return r;
 	progress_begin(&progress, "pull", false);
-	what.progress = &progress.oci;
-	r = flow_pull(store, &what, &result, e);
-	progress_end(&progress);
-	if (!r && result.state == PULL_OFFLINE)
-		say_offline(&result);
-	if (!r)
-		*name = l->pulled = xstrdup(result.name);
-	pull_result_finish(&result);
-	return r;
+	what.pull.progress = &progress.oci;
+	r = flow_arrive_vm(store, &what, &l->arrived, e);
+	if (r)
+		return r;
+	if (l->arrived.pull.state == PULL_OFFLINE)
+		say_offline(&l->arrived.pull);
+	*name = l->arrived.pull.name;
+	return 0;
+}
+
+/* What was kept, what is coming, or what the store has. */
+static int open_vm(struct launch *l, struct store *store, const char *name, struct err *e)
+{
+	if (l->resumes || l->arrived.pull.state != PULL_BEGUN)
+		return flow_open_vm(store, name, &l->from, e);
+	l->from = l->arrived.vm;
+	l->arrived.vm = (struct opened_vm){.ram_fd = -1};
+	return 0;
 }
 
 static int open_machine(struct launch *l, struct err *e)
@@ -134,7 +152,7 @@ static int open_machine(struct launch *l, struct err *e)
 	if (!r)
 		r = find_saved(l, store, saved, e);
 	if (!r)
-		r = flow_open_vm(store, l->resumes ? saved : snapshot, &l->from, e);
+		r = open_vm(l, store, l->resumes ? saved : snapshot, e);
 	if (!r && !l->resumes && !l->from.at_barrier)
 		r = err_say(e, OBSTACLE,
 		            "%s was not baked; wslx restore vm --name %s goes on with it", snapshot,
@@ -262,6 +280,8 @@ static int start(struct launch *l)
 		_exit(code);
 	}
 	close(ends[1]);
+	/* The machine alone has its line, so that its end is heard there. */
+	opened_vm_finish(&l->from);
 	code = wait_for_machine(l, child, ends[0], hangup);
 	close(ends[0]);
 	close(hangup);
@@ -270,7 +290,7 @@ static int start(struct launch *l)
 
 static int run(struct args *args)
 {
-	struct launch l = {.args = args, .from.ram_fd = -1};
+	struct launch l = {.args = args, .from.ram_fd = -1, .arrived.vm.ram_fd = -1};
 	struct err e = {0};
 	int code;
 
@@ -278,8 +298,8 @@ static int run(struct args *args)
 	code = open_machine(&l, &e) ? say_error(&e) : start(&l);
 	session_finish(&l.session);
 	opened_vm_finish(&l.from);
+	arrived_vm_finish(&l.arrived);
 	free(l.distro);
-	free(l.pulled);
 	return code;
 }
 

@@ -3,7 +3,11 @@
  * From a registry to the store, in two ways that begin alike: the manifest is fetched and chosen,
  * its signature verified, its sizes looked at, and its records fetched. Then flow_pull() fetches
  * the pages, and flow_remote_open() leaves them to whoever reads them.
+ *
+ * Blobs are fetched several at a time, since much of the time of a small one is the way there.
  */
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include "flow/registry.h"
@@ -12,10 +16,19 @@
 
 #define ARTIFACT_TYPE "application/vnd.wslx.snapshot.v1"
 #define COMMITS_MAX 3u
+#define FETCHERS_MAX 4u
+
+/* Progress that several threads make. */
+struct shared_progress {
+	struct oci_progress progress; /* first, so that the progress is this */
+	struct oci_progress *to;
+	pthread_mutex_t lock;
+};
 
 struct source {
 	struct arena arena;
 	struct oci_policy policy;
+	struct shared_progress progress;
 	struct oci_client *client;
 	struct oci_ref ref;
 	const char *name;
@@ -23,16 +36,32 @@ struct source {
 	struct oci_manifest manifest;
 };
 
+static void moved(struct oci_progress *p, uint64_t bytes)
+{
+	struct shared_progress *s = (struct shared_progress *)p;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->to && s->to->moved)
+		s->to->moved(s->to, bytes);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void waits(struct oci_progress *p, const char *why, uint64_t wait_ms)
+{
+	struct shared_progress *s = (struct shared_progress *)p;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->to && s->to->waits)
+		s->to->waits(s->to, why, wait_ms);
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void source_finish(struct source *s)
 {
 	oci_client_close(s->client);
 	oci_manifest_finish(&s->manifest);
 	oci_policy_finish(&s->policy);
 	arena_finish(&s->arena);
-}
-static inline void auto_source(struct source *s)
-{
-	source_finish(s);
 }
 
 const char *flow_pull_name(const struct oci_ref *ref, struct arena *a)
@@ -47,10 +76,14 @@ const char *flow_pull_name(const struct oci_ref *ref, struct arena *a)
 
 static int source_open(struct source *s, const struct pull_snapshot *what, struct err *e)
 {
-	struct oci_options options = {
-		.policy = &s->policy, .progress = what->progress, .insecure = what->insecure};
+	struct oci_options options = {.policy = &s->policy,
+	                              .progress = &s->progress.progress,
+	                              .insecure = what->insecure};
 	int r = oci_ref_parse(what->ref, &s->arena, &s->ref, e);
 
+	s->progress = (struct shared_progress){.progress = {.moved = moved, .waits = waits},
+	                                       .to = what->progress,
+	                                       .lock = PTHREAD_MUTEX_INITIALIZER};
 	if (!r)
 		r = oci_policy_load(&s->policy, e);
 	if (r < 0)
@@ -177,16 +210,87 @@ static int check_size(const struct store_import *import, const struct pull_snaps
 	return store_import_room(import, missing, e);
 }
 
+/* Blobs that are to be fetched, by threads that take the next one. */
+struct fetching {
+	const struct store_parcel_blob *blob[4 + 64];
+	unsigned n, next;
+	struct oci_client *client;
+	bool probe;  /* first of all, ask whether the registry knows ranges */
+	bool ranged; /* told */
+	pthread_mutex_t lock;
+	int failed;
+	struct err first;
+};
+
+static int probe_ranges(struct fetching *f, const struct store_parcel_blob *b, struct err *e)
+{
+	uint8_t byte;
+
+	return oci_blob_read(f->client, b->digest, b->bytes, 0, &byte, 1, &f->ranged, e);
+}
+
+static void *fetch_blobs(void *arg)
+{
+	struct fetching *f = arg;
+
+	for (;;) {
+		unsigned i = __atomic_fetch_add(&f->next, 1, __ATOMIC_RELAXED);
+		struct err e = {0};
+		int r;
+
+		if (i >= f->n || __atomic_load_n(&f->failed, __ATOMIC_RELAXED))
+			return NULL;
+		r = f->probe && !i ? probe_ranges(f, f->blob[i], &e)
+		                   : oci_blob_pull(f->client, f->blob[i]->digest, f->blob[i]->bytes,
+		                                   f->blob[i]->fd, &e);
+		if (!r)
+			continue;
+		pthread_mutex_lock(&f->lock);
+		if (!f->failed)
+			f->first = e;
+		__atomic_store_n(&f->failed, r, __ATOMIC_RELAXED);
+		pthread_mutex_unlock(&f->lock);
+	}
+}
+
+static int fetch_all(struct fetching *f, struct err *e)
+{
+	pthread_t thread[FETCHERS_MAX];
+	sigset_t all, before;
+	unsigned n = 0;
+
+	pthread_mutex_init(&f->lock, NULL);
+	/* Signals are the caller's business. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	/* We are one of them; what cannot be started is done by the others. */
+	while (n + 1 < MIN(f->n, FETCHERS_MAX) && !pthread_create(&thread[n], NULL, fetch_blobs, f))
+		n++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	fetch_blobs(f);
+	while (n)
+		pthread_join(thread[--n], NULL);
+	pthread_mutex_destroy(&f->lock);
+	if (f->failed && e)
+		*e = f->first;
+	return f->failed;
+}
+
+static void add_blobs(struct fetching *f, const struct store_import *import, bool pages)
+{
+	LIST_EACH(&store_import_parcel(import)->blobs, const struct store_parcel_blob, b) {
+		if (b->fd >= 0 && (b->role == STORE_PAGES) == pages && f->n < ARRAY_LEN(f->blob))
+			f->blob[f->n++] = b;
+	}
+}
+
 static int pull_blobs(struct source *s, const struct store_import *import, bool pages,
                       struct err *e)
 {
-	int r = 0;
+	struct fetching f = {.client = s->client};
 
-	LIST_EACH(&store_import_parcel(import)->blobs, const struct store_parcel_blob, b) {
-		if (!r && b->fd >= 0 && (b->role == STORE_PAGES) == pages)
-			r = oci_blob_pull(s->client, b->digest, b->bytes, b->fd, e);
-	}
-	return r;
+	add_blobs(&f, import, pages);
+	return f.n ? fetch_all(&f, e) : 0;
 }
 
 /* Config, table and state; and whether we could use them. */
@@ -218,69 +322,6 @@ static int import_once(struct store *store, struct source *s, const struct pull_
 	return r < 0 ? r : store_import_commit(import, &options, e);
 }
 
-/* ---- pull ------------------------------------------------------------------------------ */
-
-static bool is_offline(int code)
-{
-	return code == -EHOSTUNREACH || code == -ETIMEDOUT || code == -ECONNRESET;
-}
-
-static int pull(struct store *store, struct source *s, const struct pull_snapshot *what,
-                struct pull_result *result, struct err *e)
-{
-	struct store_meta kept;
-	int r = find_kept(store, s->name, &result->arena, &kept, e);
-	unsigned tries = 0;
-
-	if (!r)
-		r = may_take_name(&kept, s, what, e);
-	if (r < 0)
-		return r;
-	r = get_snapshot_manifest(s, e);
-	/* What was pulled from there before will do, unless it has to be vouched for now. */
-	if (is_offline(r) && kept.name && !kept.damage && !strcmp(kept.origin, s->origin) &&
-	    !needs_signature(s, what)) {
-		result->state = PULL_OFFLINE;
-		result->why_offline = arena_text(&result->arena, e ? e->text : "");
-		result->digest = kept.digest;
-		return 0;
-	}
-	if (!r)
-		r = verify_signature(s, what, e);
-	if (r < 0)
-		return r;
-	result->digest = arena_text(&result->arena, s->manifest.digest);
-	if (is_kept_as(&kept, s->manifest.digest)) {
-		result->state = PULL_CURRENT;
-		return 0;
-	}
-	/* A blob that was here may be removed while others arrive: then it is fetched, too. */
-	do
-		r = import_once(store, s, what, result, e);
-	while (r == -ESTALE && ++tries < COMMITS_MAX);
-	return r;
-}
-
-int flow_pull(struct store *store, const struct pull_snapshot *what, struct pull_result *result,
-              struct err *e)
-{
-	AUTO(source) struct source s = {0};
-	int r = source_open(&s, what, e);
-
-	*result = (struct pull_result){0};
-	if (r < 0)
-		return r;
-	result->name = arena_text(&result->arena, s.name);
-	result->origin = arena_text(&result->arena, s.origin);
-	r = pull(store, &s, what, result, e);
-	return r < 0 ? err_wrap(e, r, "pull %s", s.origin) : 0;
-}
-
-void pull_result_finish(struct pull_result *r)
-{
-	arena_finish(&r->arena);
-}
-
 /* ---- use before it has all arrived ----------------------------------------------------- */
 
 struct remote {
@@ -308,23 +349,48 @@ static int remote_fetch(struct store_fetcher *f, const char *digest, uint64_t of
 	return err_say(e, -ENOENT, "blob %s is not of this snapshot", digest);
 }
 
-/* Whether the registry knows ranges: the first byte of a blob that is missing is asked for. */
-static int knows_ranges(struct remote *r, bool *out, struct err *e)
+/*
+ * The records, and at the same time a byte of a page blob that is missing, which tells whether the
+ * registry knows ranges.
+ */
+static int fetch_records(struct remote *r, bool *ranged, struct err *e)
 {
-	uint8_t byte;
+	struct fetching f = {.client = r->source.client, .ranged = true};
 
-	*out = true;
-	LIST_EACH(&store_import_parcel(r->import)->blobs, const struct store_parcel_blob, b)
-		if (b->role == STORE_PAGES && b->fd >= 0 && b->bytes > 1)
-			return oci_blob_read(r->source.client, b->digest, b->bytes, 0, &byte, 1,
-			                     out, e);
-	return 0;
+	LIST_EACH(&store_import_parcel(r->import)->blobs, const struct store_parcel_blob, b) {
+		if (b->role != STORE_PAGES || b->fd < 0 || b->bytes < 2)
+			continue;
+		f.probe = true;
+		f.blob[f.n++] = b;
+		break;
+	}
+	add_blobs(&f, r->import, false);
+	*ranged = true;
+	if (f.n && fetch_all(&f, e))
+		return f.failed;
+	*ranged = f.ranged;
+	return store_import_check(r->import, e);
+}
+
+/* From the manifest on. */
+static int remote_begin(struct store *store, struct remote *r, const struct pull_snapshot *what,
+                        bool *ranged, struct err *e)
+{
+	uint64_t missing;
+	int ret = store_import_begin(store, buf_span(&r->source.manifest.bytes), &r->import, e);
+
+	if (!ret)
+		ret = check_size(r->import, what, &missing, e);
+	if (!ret)
+		ret = fetch_records(r, ranged, e);
+	r->fetcher.fetch = remote_fetch;
+	r->replace = what->replace;
+	return ret;
 }
 
 static int remote_open(struct store *store, struct remote *r, const struct pull_snapshot *what,
                        struct err *e)
 {
-	uint64_t missing;
 	bool ranged;
 	int ret = source_open(&r->source, what, e);
 
@@ -333,17 +399,9 @@ static int remote_open(struct store *store, struct remote *r, const struct pull_
 	if (!ret)
 		ret = verify_signature(&r->source, what, e);
 	if (!ret)
-		ret = store_import_begin(store, buf_span(&r->source.manifest.bytes), &r->import, e);
-	if (!ret)
-		ret = check_size(r->import, what, &missing, e);
-	if (!ret)
-		ret = pull_records(&r->source, r->import, e);
-	if (!ret)
-		ret = knows_ranges(r, &ranged, e);
+		ret = remote_begin(store, r, what, &ranged, e);
 	if (!ret && !ranged)
 		ret = pull_blobs(&r->source, r->import, true, e);
-	r->fetcher.fetch = remote_fetch;
-	r->replace = what->replace;
 	return ret < 0 ? ret : store_import_reader(r->import, &r->fetcher, &r->reader, e);
 }
 
@@ -366,6 +424,13 @@ struct store_reader *flow_remote_reader(struct remote *r)
 	return r->reader;
 }
 
+void flow_remote_silence(struct remote *r)
+{
+	pthread_mutex_lock(&r->source.progress.lock);
+	r->source.progress.to = NULL;
+	pthread_mutex_unlock(&r->source.progress.lock);
+}
+
 uint64_t flow_remote_fetched(struct remote *r)
 {
 	return __atomic_load_n(&r->fetched, __ATOMIC_RELAXED);
@@ -382,12 +447,143 @@ int flow_remote_keep(struct remote *r, bool (*stop)(void *arg), void *arg, struc
 	return ret < 0 ? ret : store_import_commit(r->import, &options, e);
 }
 
+static void remote_finish(struct remote *r)
+{
+	store_reader_close(r->reader);
+	store_import_close(r->import);
+	source_finish(&r->source);
+}
+
 void flow_remote_close(struct remote *r)
 {
 	if (!r)
 		return;
-	store_reader_close(r->reader);
-	store_import_close(r->import);
-	source_finish(&r->source);
+	remote_finish(r);
 	free(r);
+}
+
+/* ---- pull ------------------------------------------------------------------------------ */
+
+static bool is_offline(int code)
+{
+	return code == -EHOSTUNREACH || code == -ETIMEDOUT || code == -ECONNRESET;
+}
+
+/*
+ * Whether it can be used before it has all arrived; if so, @remote is ready for that. If not it is
+ * as it was before.
+ */
+static int try_remote(struct store *store, struct remote *remote, const struct pull_snapshot *what,
+                      bool *can, struct err *e)
+{
+	bool ranged;
+	int r = remote_begin(store, remote, what, &ranged, e);
+
+	*can = false;
+	if (r)
+		return r;
+	/* A sealed one cannot. */
+	if (ranged)
+		r = store_import_reader(remote->import, &remote->fetcher, &remote->reader, e);
+	*can = ranged && !r && what->may_begin(store_reader_meta(remote->reader),
+	                                       store_reader_state(remote->reader));
+	if (*can || (r && r != -ENOTSUP))
+		return r;
+	store_reader_close(remote->reader);
+	store_import_close(remote->import);
+	remote->reader = NULL;
+	remote->import = NULL;
+	return 0;
+}
+
+static int pull(struct store *store, struct remote *remote, const struct pull_snapshot *what,
+                struct pull_result *result, struct err *e)
+{
+	struct source *s = &remote->source;
+	struct store_meta kept;
+	bool can;
+	int r = find_kept(store, s->name, &result->arena, &kept, e);
+	unsigned tries = 0;
+
+	if (!r)
+		r = may_take_name(&kept, s, what, e);
+	if (r < 0)
+		return r;
+	r = get_snapshot_manifest(s, e);
+	/* What was pulled from there before will do, unless it has to be vouched for now. */
+	if (is_offline(r) && kept.name && !kept.damage && !strcmp(kept.origin, s->origin) &&
+	    !needs_signature(s, what)) {
+		result->state = PULL_OFFLINE;
+		result->why_offline = arena_text(&result->arena, e ? e->text : "");
+		result->digest = kept.digest;
+		return 0;
+	}
+	if (!r)
+		r = verify_signature(s, what, e);
+	if (r < 0)
+		return r;
+	result->digest = arena_text(&result->arena, s->manifest.digest);
+	if (is_kept_as(&kept, s->manifest.digest)) {
+		result->state = PULL_CURRENT;
+		return 0;
+	}
+	if (what->may_begin) {
+		r = try_remote(store, remote, what, &can, e);
+		if (!r && can)
+			result->state = PULL_BEGUN;
+		if (r || can)
+			return r;
+	}
+	/* A blob that was here may be removed while others arrive: then it is fetched, too. */
+	do
+		r = import_once(store, s, what, result, e);
+	while (r == -ESTALE && ++tries < COMMITS_MAX);
+	return r;
+}
+
+static int flow_pull_into(struct store *store, const struct pull_snapshot *what,
+                          struct remote *remote, struct pull_result *result, struct err *e)
+{
+	struct source *s = &remote->source;
+	int r = source_open(s, what, e);
+
+	*result = (struct pull_result){0};
+	if (r < 0)
+		return r;
+	result->name = arena_text(&result->arena, s->name);
+	result->origin = arena_text(&result->arena, s->origin);
+	r = pull(store, remote, what, result, e);
+	return r < 0 ? err_wrap(e, r, "pull %s", s->origin) : 0;
+}
+
+int flow_pull(struct store *store, const struct pull_snapshot *what, struct pull_result *result,
+              struct err *e)
+{
+	struct remote remote = {0};
+	int r;
+
+	assert(!what->may_begin);
+	r = flow_pull_into(store, what, &remote, result, e);
+	remote_finish(&remote);
+	return r;
+}
+
+int flow_pull_begin(struct store *store, const struct pull_snapshot *what,
+                    struct pull_result *result, struct remote **out, struct err *e)
+{
+	struct remote *remote = xalloc(sizeof(*remote));
+	int r = flow_pull_into(store, what, remote, result, e);
+
+	if (!r && result->state == PULL_BEGUN) {
+		*out = remote;
+		return 0;
+	}
+	flow_remote_close(remote);
+	*out = NULL;
+	return r;
+}
+
+void pull_result_finish(struct pull_result *r)
+{
+	arena_finish(&r->arena);
 }

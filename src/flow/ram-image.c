@@ -223,6 +223,38 @@ void ram_image_prepare(struct store *store, struct store_reader *reader, struct 
 		close(fd);
 }
 
+int ram_image_begin(struct store *store, uint64_t bytes, int *out, int *readable, struct err *e)
+{
+	AUTO(fd) int dir = fallback_forced("no-ram-image") ? -1 : open_images_of(store, true);
+	AUTO(fd) int fd = dir < 0 ? -1 : openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
+	AUTO(text) char *self = NULL;
+
+	if (fd < 0 || !has_room_for_holes(fd, bytes)) {
+		os_close(&fd);
+		fd = memfd_create("wslx-ram", MFD_CLOEXEC);
+	}
+	if (fd < 0 || ftruncate(fd, (off_t)bytes))
+		return err_set(e, -errno, "image of RAM");
+	self = xprintf("/proc/self/fd/%d", fd);
+	*readable = open(self, O_RDONLY | O_CLOEXEC);
+	if (*readable < 0)
+		return err_set(e, -errno, "image of RAM");
+	*out = take_fd(&fd);
+	return 0;
+}
+
+void ram_image_name(struct store *store, const char *digest, int fd)
+{
+	const char *colon = strchr(digest, ':');
+	AUTO(text) char *name = xprintf("%s" SUFFIX, colon ? colon + 1 : digest);
+	AUTO(text) char *self = xprintf("/proc/self/fd/%d", fd);
+	AUTO(fd) int dir = fallback_forced("no-ram-image") ? -1 : open_images_of(store, true);
+
+	/* Without it the next restore makes one. */
+	if (dir >= 0)
+		(void)!linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW);
+}
+
 /* ---- sweeping ----------------------------------------------------------------------------- */
 
 static bool is_digest_of(const char *name, const struct list *snapshots)

@@ -26,4 +26,14 @@ MUST_CHECK int ram_image_open(struct store *store, struct store_reader *reader, 
 void ram_image_prepare(struct store *store, struct store_reader *reader, struct span machine,
                        uint64_t bytes);
 
+/**
+ * ram_image_begin() - an image that the caller fills, of which all pages are zero yet
+ * @out:      to write to
+ * @readable: the same, which cannot be written through
+ */
+MUST_CHECK int ram_image_begin(struct store *store, uint64_t bytes, int *out, int *readable,
+                               struct err *e);
+/* It is the whole image of the snapshot of that digest, and others may use it. A favour. */
+void ram_image_name(struct store *store, const char *digest, int fd);
+
 #endif

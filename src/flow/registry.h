@@ -51,12 +51,18 @@ struct pull_snapshot {
 	bool replace;       /* a snapshot of that name from elsewhere gives way */
 	bool insecure;
 	struct oci_progress *progress; /* or NULL */
+	/*
+	 * Of flow_pull_begin(): whether a public snapshot is worth being used before it has all
+	 * arrived; its records are here.
+	 */
+	bool (*may_begin)(const struct store_meta *meta, struct span state);
 };
 
 enum pull_state {
 	PULL_DONE,    /* it has arrived */
 	PULL_CURRENT, /* it was here already, as the registry has it now */
 	PULL_OFFLINE, /* the registry cannot be reached; an earlier one is here */
+	PULL_BEGUN,   /* by flow_pull_begin() alone: its records are here */
 };
 
 struct pull_result {
@@ -82,12 +88,22 @@ MUST_CHECK int flow_pull(struct store *store, const struct pull_snapshot *what,
                          struct pull_result *result, struct err *e);
 void pull_result_finish(struct pull_result *r);
 
+struct remote;
+
+/**
+ * flow_pull_begin() - as flow_pull(), but what can be used before it has all arrived is only begun
+ * @out: with PULL_BEGUN; else NULL
+ *
+ * A snapshot that is sealed, one that .may_begin() refuses, and a registry that knows no ranges
+ * are pulled as by flow_pull().
+ */
+MUST_CHECK int flow_pull_begin(struct store *store, const struct pull_snapshot *what,
+                               struct pull_result *result, struct remote **out, struct err *e);
+
 /* The name that a reference suggests: the last part of its repository, and its tag. */
 const char *flow_pull_name(const struct oci_ref *ref, struct arena *a);
 
 /* ---- use before it has all arrived ----------------------------------------------------- */
-
-struct remote;
 
 /**
  * flow_remote_open() - open a public snapshot of a registry of which nothing need be here
@@ -99,6 +115,7 @@ struct remote;
 MUST_CHECK int flow_remote_open(struct store *store, const struct pull_snapshot *what,
                                 struct remote **out, struct err *e);
 struct store_reader *flow_remote_reader(struct remote *r);
+void flow_remote_silence(struct remote *r); /* progress is told no more */
 uint64_t flow_remote_fetched(struct remote *r); /* bytes of pages that came from the registry */
 /**
  * flow_remote_keep() - fetch what is missing, then keep the snapshot under its name

@@ -617,5 +617,10 @@ void opened_vm_finish(struct opened_vm *o)
 	if (o->ram_fd >= 0)
 		close(o->ram_fd);
 	o->ram_fd = -1;
+	if (o->arrives) {
+		os_close(&o->board_fd);
+		os_close(&o->line);
+		o->arrives = false;
+	}
 	arena_finish(&o->arena);
 }

@@ -70,6 +70,9 @@ struct opened_vm {
 	unsigned n_disks;
 	bool at_barrier;   /* it was baked, and waits there */
 	unsigned n_shares; /* that the machine was started with; the caller brings as many */
+	/* Its pages are still on their way (vm/arrival.h): */
+	bool arrives;
+	int board_fd, line;
 };
 
 /**

@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 
 #define REQUEST_BYTES (1u << 20)
+#define NO_LIMIT UINT64_MAX
 
 enum frame_place { FRAME_MISSING = 0, FRAME_HERE = 1, FRAME_COMING = 2 };
 
@@ -62,13 +63,13 @@ static bool has_digest(const struct frame_rec *f, const uint8_t *data)
 
 /* ---- fetching -------------------------------------------------------------------------- */
 
-/* Marks a run of missing frames that begins with @frame, as one request. The lock is held. */
-static uint64_t mark_run(struct lazy *l, uint64_t frame, uint64_t *last)
+/* Marks missing frames from @frame on, before @limit, as one request. The lock is held. */
+static uint64_t mark_run(struct lazy *l, uint64_t frame, uint64_t limit, uint64_t *last)
 {
 	uint8_t blob = frame_at(l, frame)->blob;
 	uint64_t bytes = 0, i;
 
-	for (i = frame; i < l->table->frames.count; i++) {
+	for (i = frame; i < MIN(limit, l->table->frames.count); i++) {
 		const struct frame_rec *f = frame_at(l, i);
 
 		if (!f->present || f->blob != blob)
@@ -138,8 +139,8 @@ static int fetch_run(struct lazy *l, uint64_t first, uint64_t last, uint64_t byt
 	return kept > first ? 0 : r;
 }
 
-/* Returns when the frame is here. */
-static int ensure(struct lazy *l, uint64_t frame, struct err *e)
+/* Returns when the frame is here; others before @limit may come with it. */
+static int ensure(struct lazy *l, uint64_t frame, uint64_t limit, struct err *e)
 {
 	int r = 0;
 
@@ -151,7 +152,7 @@ static int ensure(struct lazy *l, uint64_t frame, struct err *e)
 			pthread_cond_wait(&l->arrived, &l->lock);
 			continue;
 		}
-		bytes = mark_run(l, frame, &last);
+		bytes = mark_run(l, frame, limit, &last);
 		pthread_mutex_unlock(&l->lock);
 		r = fetch_run(l, frame, last, bytes, e);
 		pthread_mutex_lock(&l->lock);
@@ -165,7 +166,7 @@ int lazy_read(struct lazy *l, uint64_t frame, uint8_t *out, struct err *e)
 	const struct frame_rec *f = frame_at(l, frame);
 
 	for (int tries = 0;; tries++) {
-		int r = ensure(l, frame, e);
+		int r = ensure(l, frame, NO_LIMIT, e);
 
 		if (!r)
 			r = read_at(l->blobs[f->blob].fd, out, f->bytes, l->offsets[frame], e,
@@ -179,6 +180,16 @@ int lazy_read(struct lazy *l, uint64_t frame, uint8_t *out, struct err *e)
 			l->place[frame] = FRAME_MISSING;
 		pthread_mutex_unlock(&l->lock);
 	}
+}
+
+int lazy_fetch(struct lazy *l, uint64_t first, uint64_t last, struct err *e)
+{
+	int r = 0;
+
+	for (uint64_t i = first; !r && i < MIN(last, l->table->frames.count); i++)
+		if (frame_at(l, i)->present)
+			r = ensure(l, i, last, e);
+	return r;
 }
 
 /* ---- filling --------------------------------------------------------------------------- */

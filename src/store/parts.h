@@ -37,7 +37,7 @@
 
 #define GENERATION_MAX (1ull << 53) /* what every JSON reader can hold */
 
-#define FRAME_PAGES 32u /* 128 KiB: one bit a page in a uint32_t */
+#define FRAME_PAGES STORE_FRAME_PAGES /* 128 KiB: one bit a page in a uint32_t */
 #define FRAME_BYTES (FRAME_PAGES * PAGE_BYTES)
 #define BLOBS_MAX 64u          /* page blobs of a snapshot */
 #define PAGES_MAX (1ull << 30) /* 4 TiB: its frame table is still sealed in one piece */
@@ -406,6 +406,8 @@ MUST_CHECK int lazy_open(struct store_import *x, const struct table_rec *table,
                          struct err *e);
 /* The bytes of a frame, fetched if they are not here; they have their digest. */
 MUST_CHECK int lazy_read(struct lazy *l, uint64_t frame, uint8_t *out, struct err *e);
+/* Has frames of [@first, @last) here; whether they are right is found out when they are read. */
+MUST_CHECK int lazy_fetch(struct lazy *l, uint64_t first, uint64_t last, struct err *e);
 MUST_CHECK int lazy_fill(struct lazy *l, bool (*stop)(void *arg), void *arg, struct err *e);
 void lazy_close(struct lazy *l); /* accepts NULL */
 

@@ -541,6 +541,13 @@ int store_import_reader(struct store_import *x, struct store_fetcher *fetcher,
 	return 0;
 }
 
+int store_reader_fetch(struct store_reader *r, uint64_t first, uint64_t n, struct err *e)
+{
+	return r->lazy && n ? lazy_fetch(r->lazy, first / FRAME_PAGES,
+	                                 (first + n - 1) / FRAME_PAGES + 1, e)
+	                    : 0;
+}
+
 int store_reader_fill(struct store_reader *r, bool (*stop)(void *arg), void *arg, struct err *e)
 {
 	return r->lazy ? lazy_fill(r->lazy, stop, arg, e) : 0;

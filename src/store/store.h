@@ -170,6 +170,9 @@ static inline void auto_store_writer(struct store_writer **w)
 
 struct store_reader;
 
+/* Pages are read cheapest by so many, from a multiple of it on. */
+#define STORE_FRAME_PAGES 32u
+
 /**
  * store_reader_open() - open a snapshot; name, manifest, config, state and frame table are
  *                       authenticated before this returns, pages when they are read

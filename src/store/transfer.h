@@ -127,6 +127,10 @@ struct store_fetcher {
 MUST_CHECK int store_import_reader(struct store_import *x, struct store_fetcher *fetcher,
                                    struct store_reader **out, struct err *e);
 
+/* Have @n pages from @first on here, in as few requests as may be, without reading them. */
+MUST_CHECK int store_reader_fetch(struct store_reader *r, uint64_t first, uint64_t n,
+                                  struct err *e);
+
 /**
  * store_reader_fill() - fetch all frames that are missing
  * @stop: asked before each request, from this thread; NULL: never

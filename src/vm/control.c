@@ -154,7 +154,11 @@ static void answer(struct control *c, int sock, struct control_message *request)
 	struct err e = {0};
 	int r = 0;
 
-	if (!strcmp(request->text, "snap")) {
+	if (c->arrival && (!strcmp(request->text, "snap") || !strcmp(request->text, "disks")))
+		r = arrival_wait_for_all(c->arrival, &e);
+	if (r) {
+		/* It is said below. */
+	} else if (!strcmp(request->text, "snap")) {
 		r = snap(c, request, &text, fds, &n_fds, &e);
 	} else if (!strcmp(request->text, "disks")) {
 		buf_add_text(&text, "ok");

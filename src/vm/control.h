@@ -11,13 +11,14 @@
  * | button  | -                                   | "ok"                                      |
  * | stop    | -                                   | "ok"; the machine is switched off         |
  *
+ * A machine that has not all arrived stands still until it has, before it answers the first two.
  * A disk's line is "KIND LAYERS PATH": KIND is ro, raw or cow, LAYERS the number of frozen
  * overlays (of a "snap"), PATH its base. Anything that fails is answered "error SENTENCE".
  */
 #ifndef WSLX_VM_CONTROL_H
 #define WSLX_VM_CONTROL_H
 
-#include "vm/vm.h"
+#include "vm/arrival.h"
 
 #define CONTROL_FDS_MAX 64
 #define CONTROL_TEXT_MAX 8192
@@ -38,6 +39,7 @@ struct control {
 	struct vm *vm;
 	struct control_disk disk[VM_DISKS_MAX];
 	unsigned n_disks;
+	struct arrival *arrival; /* NULL: all of the machine is here */
 	int listener;
 	uid_t owner;  /* who may ask, beside root */
 	bool stopped; /* by request */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Machines that start before they have arrived (arrive.c has the theory, vm/arrival.h what the
+ * machine sees of it).
+ */
+#ifndef WSLX_FLOW_ARRIVE_H
+#define WSLX_FLOW_ARRIVE_H
+
+#include <sys/types.h>
+
+#include "flow/registry.h"
+#include "flow/vm.h"
+
+struct arrive_vm {
+	struct pull_snapshot pull; /* .may_begin is ours */
+	/* Called by the process that pulls when .pull.progress will not be told any more; or NULL */
+	void (*pulled)(struct oci_progress *p);
+};
+
+struct arrived_vm {
+	struct pull_result pull; /* .bytes and .fetched_bytes are not told */
+	struct opened_vm vm;     /* with PULL_BEGUN: what flow_open_vm() gives */
+	pid_t carrier;           /* with PULL_BEGUN; else 0 */
+};
+
+/**
+ * flow_arrive_vm() - have a machine of a registry, all of it or enough of it to start
+ * @out: finish it always
+ *
+ * The network is another process's business, so that neither connections nor credentials are in the
+ * memory of the machine that the caller will fork(). With PULL_BEGUN the machine can be made
+ * at once; its pages arrive while it runs, and when all have the snapshot is in the store.
+ * Otherwise it is there already. Call it while there is one thread only.
+ */
+MUST_CHECK int flow_arrive_vm(struct store *store, const struct arrive_vm *what,
+                              struct arrived_vm *out, struct err *e);
+/* The machine has ended, and nobody has its line any more: waits for the carrier. */
+void arrived_vm_finish(struct arrived_vm *a);
+
+#endif
