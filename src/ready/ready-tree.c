@@ -5,10 +5,10 @@
  * Two steps. First everything is given a *sign*: a short word in a regular form, made from the
  * link in /proc/PID/fd, the name of the mapping, fdinfo and the socket tables, with the facts
  * that matter written out ("socket:TCP:LISTEN", "fd:pipe:outside"). Then one table says what
- * each sign means. Nothing else in this file judges.
+ * each sign means (ready-signs.c). Nothing else judges.
  */
 #include "kinds/options.h"
-#include "ready/ready.h"
+#include "ready/scan.h"
 
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -19,265 +19,39 @@
 #include <sys/stat.h>
 
 #define PF_KTHREAD 0x00200000 /* linux/sched.h */
-#define OUTSIDE_HINT "; snapshot a tree that holds both ends"
-
-/*
- * The first row that matches decides. A backslash before '[' keeps fnmatch(3) from reading it as
- * a set; '*' matches slashes too.
- */
-static const struct ready_kind {
-	const char *sign;
-	const char *kind;
-	enum ready_class class;
-	const char *sentence;
-} kinds[] = {
-	/* Processes */
-	{"task:ok", "process", READY_RESTORABLE, NULL},
-	{"task:zombie", "zombie", READY_RESTORABLE, NULL},
-	{"task:asker", "wslx itself", READY_RESTORABLE,
-         "it stands below the program now: start the snapshot from another session"},
-	{"task:leader-ended", "process without its first thread", READY_NOT,
-         "its first thread has ended and others run on, which cannot be built again"},
-	{"task:cpu-timer", "CPU time clock of a timer", READY_NOT,
-         "a timer counts the CPU time of one process or thread: that clock cannot be carried over"},
-	{"task:wsl", "process of WSL", READY_NOT,
-         "it keeps the distribution or its terminal alive and must never be frozen; name the "
-         "program itself instead"},
-	{"task:kernel", "kernel thread", READY_NOT, "the kernel's own threads are no programs"},
-	{"task:init", "init", READY_NOT,
-         "it is the first process of its netns; name the program itself, or snapshot the "
-         "whole machine"},
-	{"task:32-bit", "32-bit program", READY_NOT, "run the 64-bit build of it"},
-	{"task:traced", "traced process", READY_NOT,
-         "a debugger is attached, and only one can be; detach it"},
-	{"task:unreadable", "process of another user", READY_NOT,
-         "what it holds may not be read; run this as root, or as its user"},
-	{"task:other-user", "process of another user", READY_RESTORABLE,
-         "it comes back with its own ids only if root restores it"},
-	{"task:seccomp:equal", "inherited seccomp filters", READY_RESTORABLE,
-         "the restored program inherits the same number of filters from whoever restores it"},
-	{"task:seccomp:fewer", "fewer seccomp filters than ours", READY_RESTORABLE,
-         "a restore from here would add a filter to it; restore from an unfiltered session"},
-	{"task:seccomp:own", "seccomp filters of its own", READY_NOT,
-         "we are filtered ourselves and may not read filters; run this unfiltered, or the program "
-         "without its sandbox"},
-	{"task:seccomp:readable", "seccomp filters of its own", READY_FULL,
-         "filters are to be read and installed again; run the program without its sandbox"},
-	{"task:seccomp:strict", "strict seccomp", READY_NOT,
-         "a program in this mode cannot answer a single question"},
-	{"task:namespace:user", "user namespace of its own", READY_NOT,
-         "nested user namespaces are not built again; run wslx inside of it (nsenter --target PID "
-         "--all)"},
-	{"task:namespace:*", "namespace of its own", READY_FULL,
-         "namespaces are to be built again; run wslx inside of it (nsenter --target PID --all)"},
-	{"task:shadow-stack", "shadow stack", READY_NOT,
-         "user shadow stacks are not rebuilt; start it with "
-         "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off"},
-	{"task:terminal:outside", "controlling terminal", READY_RESTORABLE,
-         "it is the terminal of somebody outside of the tree: a restore attaches the caller's "
-         "with --tty"},
-
-	/* Sockets */
-	{"socket:TCP*:LISTEN", "listening TCP socket", READY_RESTORABLE, NULL},
-	{"socket:TCP*:CLOSE", "unconnected TCP socket", READY_RESTORABLE, NULL},
-	{"socket:TCP*:LISTEN-queued", "listening TCP socket", READY_COOPERATIVE,
-         "connections that the program has not accepted yet wait in its queue; let it accept them"},
-	{"socket:TCP*", "TCP connection", READY_NET,
-         "connections are to be resumed where their address comes back too, or closed cleanly; "
-         "close it before the snapshot"},
-	{"socket:UDP*:queued", "UDP socket", READY_COOPERATIVE,
-         "datagrams that the program has not read yet wait in it; let it read them"},
-	{"socket:UDP*", "UDP socket", READY_RESTORABLE, NULL},
-	{"socket:PING*", "ICMP socket", READY_FULL,
-         "it is to be opened again; close it before the snapshot"},
-	{"socket:RAW*", "raw socket", READY_FULL,
-         "it is to be opened again with CAP_NET_RAW; close it before the snapshot"},
-	{"socket:UNIX*:descriptors", "UNIX socket", READY_COOPERATIVE,
-         "descriptors are on their way in it (SCM_RIGHTS); let the program receive them"},
-	{"socket:UNIX*:pair", "UNIX socket with its peer", READY_RESTORABLE, NULL},
-	{"socket:UNIX*:listen", "listening UNIX socket", READY_RESTORABLE, NULL},
-	{"socket:UNIX*:loose", "UNIX socket without a peer", READY_RESTORABLE, NULL},
-	{"socket:UNIX*:wslg", "WSLg display or sound", READY_NOT,
-         "the windows live in another distribution; only programs that reconnect survive that"},
-	{"socket:UNIX*:interop", "WSL interop", READY_COOPERATIVE,
-         "the line to a Windows program is cut; WSL_INTEROP is set to a live session's socket"},
-	{"socket:UNIX*:dbus", "D-Bus connection", READY_COOPERATIVE,
-         "the bus sees us leave; the program must connect again"},
-	{"socket:UNIX*:outside", "UNIX socket to another program", READY_COOPERATIVE,
-         "its peer is not in the tree and reads end of file" OUTSIDE_HINT},
-	{"socket:UNIX*:unknown", "UNIX socket", READY_COOPERATIVE,
-         "its peer cannot be found out without unix_diag"},
-	{"socket:NETLINK:queued", "netlink socket", READY_COOPERATIVE,
-         "messages of the kernel that the program has not read yet wait in it; let it read them"},
-	{"socket:NETLINK", "netlink socket", READY_RESTORABLE, NULL},
-	{"socket:PACKET", "packet socket", READY_FULL,
-         "it is to be opened again with CAP_NET_RAW; close it before the snapshot"},
-	{"socket:AF_VSOCK:service", "vsock of the WSL service", READY_NOT,
-         "the host keeps the distribution alive by this line; it can never be part of a snapshot"},
-	{"socket:AF_VSOCK:*", "vsock", READY_COOPERATIVE,
-         "both ends must connect again: the other one is outside of this machine"},
-	{"socket:MPTCP*", "multipath TCP socket", READY_NOT,
-         "the kernel has no way to take such a connection apart; use plain TCP"},
-	{"socket:unknown:*", "socket", READY_NOT,
-         "what kind it is cannot be found out; run this as root"},
-	{"socket:*", "socket of a rare family", READY_NOT,
-         "the kernel does not tell its state; close it before the snapshot"},
-
-	/* Pipes and what has no name */
-	{"fd:pipe:inside", "pipe", READY_RESTORABLE, NULL},
-	{"fd:pipe:outside", "pipe to another program", READY_NOT,
-         "its other end is not in the tree" OUTSIDE_HINT},
-	{"fd:anon_inode:\\[eventfd]", "eventfd", READY_RESTORABLE, NULL},
-	{"fd:anon_inode:\\[eventpoll]", "epoll", READY_RESTORABLE, NULL},
-	{"fd:anon_inode:\\[timerfd]", "timerfd", READY_RESTORABLE, NULL},
-	{"fd:anon_inode:\\[signalfd]", "signalfd", READY_RESTORABLE, NULL},
-	{"fd:anon_inode:inotify", "inotify", READY_RESTORABLE, NULL},
-	{"fd:anon_inode:\\[pidfd]:inside", "pidfd", READY_RESTORABLE, NULL},
-	{"fd:anon_inode:\\[pidfd]:ended", "pidfd of what has ended", READY_RESTORABLE, NULL},
-	{"fd:anon_inode:\\[pidfd]:outside", "pidfd of another program", READY_NOT,
-         "it names a process that is not in the tree; snapshot a tree that holds both"},
-	{"fd:anon_inode:\\[io_uring]", "io_uring", READY_NOT,
-         "requests in flight cannot be taken out of the kernel; have the program use epoll"},
-	{"fd:anon_inode:\\[userfaultfd]", "userfaultfd", READY_NOT,
-         "who serves the faults of whom is not told by the kernel"},
-	{"fd:anon_inode:\\[perf_event]", "perf event", READY_NOT,
-         "counters cannot be set; stop profiling it"},
-	{"fd:anon_inode:bpf*", "BPF object", READY_NOT,
-         "BPF maps and programs stay in the kernel they were loaded into"},
-	{"fd:anon_inode:\\[fanotify]", "fanotify", READY_NOT,
-         "its pending permissions cannot be read; stop the watcher"},
-	{"fd:anon_inode:\\[landlock-ruleset]", "Landlock rules", READY_NOT,
-         "rules that are not enforced yet cannot be read"},
-	{"fd:anon_inode:seccomp notify", "seccomp listener", READY_NOT,
-         "it answers for other programs, which would wait for ever"},
-	{"fd:anon_inode:kvm*", "virtual machine", READY_NOT,
-         "its state is in the kernel; snapshot it with its own tool"},
-	{"fd:anon_inode:*", "kernel object", READY_NOT,
-         "the kernel does not tell its state; close it before the snapshot"},
-	{"fd:namespace:own", "namespace", READY_RESTORABLE, NULL},
-	{"fd:*:\\[*]", "namespace", READY_FULL,
-         "the program is not in it; close it before the snapshot"},
-	{"fd:/memfd:*", "memfd", READY_RESTORABLE, NULL},
-	{"fd:/secretmem*", "secret memory", READY_NOT,
-         "the kernel keeps it from everybody but the program itself"},
-
-	/* Files with a name */
-	{"fd:lease", "lease on a file", READY_NOT,
-         "who breaks a lease must wait for its holder; give it back (F_UNLCK) before the snapshot"},
-	{"fd:unmounted", "message queue or other file of the kernel", READY_FULL,
-         "it lies in a file system that is mounted nowhere; close it before the snapshot"},
-	{"fd:/dev/null", "device", READY_RESTORABLE, NULL},
-	{"fd:/dev/zero", "device", READY_RESTORABLE, NULL},
-	{"fd:/dev/full", "device", READY_RESTORABLE, NULL},
-	{"fd:/dev/random", "device", READY_RESTORABLE, NULL},
-	{"fd:/dev/urandom", "device", READY_RESTORABLE, NULL},
-	{"fd:/dev/tty", "terminal", READY_RESTORABLE, NULL},
-	{"fd:/dev/ptmx:used", "pty master", READY_NOT,
-         "somebody outside of the tree uses the terminal that it makes" OUTSIDE_HINT},
-	{"fd:/dev/ptmx", "pty master", READY_RESTORABLE, NULL},
-
-	{"fd:/dev/pts/* (deleted)", "pty whose master is gone", READY_RESTORABLE, NULL},
-	{"fd:/dev/pts/*:inside", "pty", READY_RESTORABLE, NULL},
-	{"fd:/dev/pts/*:outside", "terminal", READY_RESTORABLE,
-         "somebody outside of the tree holds its other side: a restore attaches the caller's "
-         "terminal with --tty"},
-	{"fd:/dev/shm/* (deleted)", "deleted file", READY_RESTORABLE, NULL},
-	{"fd:/dev/shm/*", "shared memory file", READY_RESTORABLE, NULL},
-	{"fd:/dev/mqueue/*", "message queue", READY_FULL,
-         "its messages are to be read and sent again; close it before the snapshot"},
-	{"fd:/dev/dxg", "GPU", READY_NOT,
-         "its state is on the Windows side; the program must end its GPU work first"},
-	{"fd:/dev/nvidia*", "GPU", READY_NOT, "its state is in the driver; end the GPU work first"},
-	{"fd:/dev/dri/*", "GPU", READY_NOT, "its state is in the driver; end the GPU work first"},
-	{"fd:/dev/kfd", "GPU", READY_NOT, "its state is in the driver; end the GPU work first"},
-	{"fd:/dev/fuse", "FUSE server", READY_NOT,
-         "the file systems it serves would hang; unmount them"},
-	{"fd:/dev/kvm", "virtual machine monitor", READY_NOT,
-         "its state is in the kernel; snapshot it with its own tool"},
-	{"fd:/dev/net/tun", "tun interface", READY_FULL,
-         "the interface is to be made again; close it before the snapshot"},
-	{"fd:/dev/hvc*", "console", READY_RESTORABLE,
-         "a restore attaches the caller's terminal with --tty"},
-	{"fd:/dev/console", "console", READY_RESTORABLE,
-         "a restore attaches the caller's terminal with --tty"},
-	{"fd:/dev/tty*", "terminal", READY_RESTORABLE,
-         "a restore attaches the caller's terminal with --tty"},
-	{"fd:/dev/*", "device", READY_NOT,
-         "the kernel does not tell the state of this device; close it before the snapshot"},
-	{"fd:/proc/*:outside", "file of another process in /proc", READY_NOT,
-         "that process is not in the tree; close it, or snapshot a tree that holds both"},
-	{"fd:/proc/* (deleted)", "file of an ended process in /proc", READY_NOT,
-         "that process is gone; close it before the snapshot"},
-	{"fd:/proc/*", "file of /proc", READY_RESTORABLE, NULL},
-	{"fd:/sys/*", "file of /sys", READY_RESTORABLE, NULL},
-	{"fd:/* (deleted)", "deleted file", READY_RESTORABLE, NULL},
-	{"fd:/*:windows", "file on a Windows drive", READY_RESTORABLE,
-         "it is found again by its path: it has no stable inode number"},
-	{"fd:/*", "file", READY_RESTORABLE, NULL},
-	{"fd:*", "file of an unknown kind", READY_NOT,
-         "it is not known how to bring this back; close it before the snapshot"},
-
-	/* Memory that is more than bytes */
-	{"map:ok", "memory", READY_RESTORABLE, NULL},
-	{"map:unreadable", "memory", READY_NOT, "its mappings may not be read; run this as root"},
-	{"map:/SYSV*", "SysV shared memory", READY_FULL,
-         "it is to be built again with its IPC netns; POSIX shared memory (shm_open) works"},
-	{"map:/dev/dxg*", "GPU memory", READY_NOT,
-         "its state is on the Windows side; the program must end its GPU work first"},
-	{"map:/\\[aio]*", "asynchronous I/O", READY_NOT,
-         "requests in flight cannot be taken out of the kernel"},
-	{"map:/secretmem*", "secret memory", READY_NOT,
-         "the kernel keeps it from everybody but the program itself"},
-	{"map:anon_inode:\\[io_uring]", "io_uring", READY_NOT,
-         "requests in flight cannot be taken out of the kernel; have the program use epoll"},
-	{"map:anon_inode:*", "kernel memory", READY_NOT,
-         "it belongs to a kernel object that cannot be rebuilt"},
-	{"map:socket:*", "packet ring", READY_NOT, "the ring is shared with the kernel"},
-	{"map:device:*", "device memory", READY_NOT, "the state of the device is not in it"},
-	{"map:shadow-stack", "shadow stack", READY_NOT, "user shadow stacks are not rebuilt"},
-	{"map:userfaultfd", "memory under userfaultfd", READY_NOT,
-         "who serves its faults is not told by the kernel"},
-	{"map:hugetlb", "reserved huge pages", READY_NOT,
-         "use transparent huge pages (madvise) instead"},
-	{"map:flag:*", "memory with an unknown property", READY_NOT,
-         "this kernel has a property of memory that wslx does not know; a newer wslx may"},
-};
-
-static const struct ready_kind *find_kind(const char *sign)
-{
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (!fnmatch(kinds[i].sign, sign, 0))
-			return &kinds[i];
-	}
-	/* Every family of signs ends with a row that takes all of it. */
-	assert(false);
-	return NULL;
-}
-
-enum ready_class ready_class_of(const char *sign, const char **kind, const char **sentence)
-{
-	const struct ready_kind *k = find_kind(sign);
-
-	*kind = k->kind;
-	*sentence = k->sentence;
-	return k->class;
-}
 
 /* ---- collecting ------------------------------------------------------------------------ */
 
-struct scan {
-	struct ready_report *report;
-	const struct view *view;
-	const struct view_proc *self; /* us, or who made the recording; may be NULL */
-	struct list inet;            /* struct inet_seen, of the network namespaces seen so far */
-	struct list netlink;         /* struct proc_netlink, of the same */
-	struct list inet_namespaces; /* const char * */
-};
+const char *scan_path(struct scan *s, const struct view_proc *p, const char *file)
+{
+	return arena_printf(&s->report->arena, "proc/%d/%s", p->stat.pid, file);
+}
 
-struct inet_seen {
-	const char *table; /* "tcp", "udp", ... */
-	struct proc_inet sock;
-};
+bool scan_in_tree(const struct view *v, pid_t pid)
+{
+	const struct view_proc *p = view_find(v, pid);
+
+	return p && p->in_tree;
+}
+
+bool scan_fdinfo(const struct view *v, const struct view_fd *f, struct arena *a,
+                        struct proc_fdinfo *out)
+{
+	AUTO(buf) struct buf text = {0};
+	char path[64];
+
+	snprintf(path, sizeof(path), "proc/%d/fdinfo/%u", f->pid, f->fd);
+	return view_read(v, path, &text) == 0 && !proc_parse_fdinfo(buf_span(&text), a, out, NULL);
+}
+
+bool scan_holds(const struct view *v, uint64_t inode)
+{
+	LIST_EACH(&v->fds, struct view_fd, f) {
+		if (f->inode == inode && scan_in_tree(v, f->pid))
+			return true;
+	}
+	return false;
+}
 
 static void add(struct scan *s, const struct view_proc *p, const char *where, const char *sign,
                 const char *shows)
@@ -287,11 +61,6 @@ static void add(struct scan *s, const struct view_proc *p, const char *where, co
 
 	r.class = ready_class_of(sign, &r.kind, &r.sentence);
 	*LIST_ADD(&s->report->resources, &s->report->arena, struct ready_resource) = r;
-}
-
-static const char *path_of(struct scan *s, const struct view_proc *p, const char *file)
-{
-	return arena_printf(&s->report->arena, "proc/%d/%s", p->stat.pid, file);
 }
 
 /* ---- tasks ----------------------------------------------------------------------------- */
@@ -324,7 +93,7 @@ static void scan_seccomp(struct scan *s, const struct view_proc *p, const char *
 static void scan_threads(struct scan *s, const struct view_proc *p)
 {
 	struct arena *a = &s->report->arena;
-	struct list tids = view_numbers(s->view, path_of(s, p, "task"));
+	struct list tids = view_numbers(s->view, scan_path(s, p, "task"));
 
 	LIST_EACH(&tids, uint64_t, tid) {
 		AUTO(buf) struct buf text = {0};
@@ -332,7 +101,7 @@ static void scan_threads(struct scan *s, const struct view_proc *p)
 		const char *file = arena_printf(a, "task/%u/status", (unsigned)*tid);
 
 		if (*tid == (uint64_t)p->stat.pid ||
-		    view_read(s->view, path_of(s, p, file), &text) < 0 ||
+		    view_read(s->view, scan_path(s, p, file), &text) < 0 ||
 		    proc_parse_status(buf_span(&text), a, &status, NULL))
 			continue;
 		if (status.seccomp != p->status.seccomp ||
@@ -352,30 +121,13 @@ static void scan_namespaces(struct scan *s, const struct view_proc *p)
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct arena *a = &s->report->arena;
 		const char *file = arena_printf(a, "ns/%s", names[i]);
-		const char *theirs = view_link(s->view, path_of(s, p, file));
-		const char *ours = view_link(s->view, path_of(s, s->self, file));
+		const char *theirs = view_link(s->view, scan_path(s, p, file));
+		const char *ours = view_link(s->view, scan_path(s, s->self, file));
 
 		if (theirs && ours && strcmp(theirs, ours) != 0)
 			add(s, p, "process", arena_printf(a, "task:namespace:%s", names[i]),
 			    theirs);
 	}
-}
-
-static bool is_in_tree(const struct view *v, pid_t pid)
-{
-	const struct view_proc *p = view_find(v, pid);
-
-	return p && p->in_tree;
-}
-
-static bool read_fdinfo(const struct view *v, const struct view_fd *f, struct arena *a,
-                        struct proc_fdinfo *out)
-{
-	AUTO(buf) struct buf text = {0};
-	char path[64];
-
-	snprintf(path, sizeof(path), "proc/%d/fdinfo/%u", f->pid, f->fd);
-	return view_read(v, path, &text) == 0 && !proc_parse_fdinfo(buf_span(&text), a, out, NULL);
 }
 
 /* Is the master of pty @index held by nobody in the tree? */
@@ -385,9 +137,9 @@ static bool master_is_outside(struct scan *s, int index)
 		AUTO(arena) struct arena a = {0};
 		struct proc_fdinfo info;
 
-		if (is_in_tree(s->view, f->pid) &&
+		if (scan_in_tree(s->view, f->pid) &&
 		    (!strcmp(f->link, "/dev/ptmx") || !strcmp(f->link, "/dev/pts/ptmx")) &&
-		    read_fdinfo(s->view, f, &a, &info) && info.tty_index == index)
+		    scan_fdinfo(s->view, f, &a, &info) && info.tty_index == index)
 			return false;
 	}
 	return true;
@@ -400,7 +152,7 @@ static bool slave_is_outside(const struct view *v, int index)
 
 	snprintf(path, sizeof(path), "/dev/pts/%d", index);
 	LIST_EACH(&v->fds, struct view_fd, f) {
-		if (!is_in_tree(v, f->pid) && !strcmp(f->link, path))
+		if (!scan_in_tree(v, f->pid) && !strcmp(f->link, path))
 			return true;
 	}
 	return false;
@@ -417,7 +169,7 @@ static bool is_gone_by_now(struct scan *s, const struct view_proc *p)
 	AUTO(buf) struct buf text = {0};
 	struct view_proc now = *p;
 
-	return view_read(s->view, path_of(s, p, "stat"), &text) < 0 ||
+	return view_read(s->view, scan_path(s, p, "stat"), &text) < 0 ||
 	       proc_parse_stat(buf_span(&text), &now.stat, NULL) < 0 || is_gone(&now);
 }
 
@@ -427,7 +179,7 @@ static void scan_timers(struct scan *s, const struct view_proc *p)
 	AUTO(buf) struct buf text = {0};
 	struct list timers = {0};
 
-	if (view_read(s->view, path_of(s, p, "timers"), &text) < 0 ||
+	if (view_read(s->view, scan_path(s, p, "timers"), &text) < 0 ||
 	    proc_parse_timers(buf_span(&text), a, &timers, NULL))
 		return;
 	LIST_EACH(&timers, struct proc_timer, t) {
@@ -480,154 +232,6 @@ static void scan_task(struct scan *s, const struct view_proc *p)
 	}
 }
 
-/* ---- sockets --------------------------------------------------------------------------- */
-
-/* The sockets of @p's network namespace, once for each namespace. */
-static void read_sockets(struct scan *s, const struct view_proc *p)
-{
-	static const char *const tables[] = {"tcp", "tcp6", "udp", "udp6", "raw", "raw6", "icmp"};
-	struct arena *a = &s->report->arena;
-	const char *netns = view_link(s->view, path_of(s, p, "ns/net"));
-	AUTO(buf) struct buf netlink = {0};
-	struct list netlinks = {0};
-
-	if (!netns)
-		netns = "?";
-	LIST_EACH(&s->inet_namespaces, const char *, seen) {
-		if (!strcmp(*seen, netns))
-			return;
-	}
-	*LIST_ADD(&s->inet_namespaces, a, const char *) = netns;
-	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
-		AUTO(buf) struct buf text = {0};
-		struct list socks = {0};
-
-		if (view_read(s->view, path_of(s, p, arena_printf(a, "net/%s", tables[i])),
-		              &text) ||
-		    proc_parse_net_inet(buf_span(&text), a, &socks, NULL))
-			continue;
-		LIST_EACH(&socks, struct proc_inet, sock)
-			*LIST_ADD(&s->inet, a, struct inet_seen) =
-				(struct inet_seen){tables[i], *sock};
-	}
-	if (view_read(s->view, path_of(s, p, "net/netlink"), &netlink) == 0 &&
-	    !proc_parse_net_netlink(buf_span(&netlink), a, &netlinks, NULL)) {
-		LIST_EACH(&netlinks, struct proc_netlink, n)
-			*LIST_ADD(&s->netlink, a, struct proc_netlink) = *n;
-	}
-}
-
-static bool netlink_is_queued(const struct scan *s, uint64_t inode)
-{
-	LIST_EACH(&s->netlink, struct proc_netlink, n) {
-		if (n->inode == inode)
-			return n->receive_queue;
-	}
-	return false;
-}
-
-static const struct inet_seen *find_inet(const struct scan *s, uint64_t inode)
-{
-	LIST_EACH(&s->inet, struct inet_seen, i) {
-		if (i->sock.inode == inode)
-			return i;
-	}
-	return NULL;
-}
-
-/* Does a process of the tree hold this socket or pipe? */
-static bool in_tree(const struct view *v, uint64_t inode)
-{
-	LIST_EACH(&v->fds, struct view_fd, f) {
-		if (f->inode == inode && is_in_tree(v, f->pid))
-			return true;
-	}
-	return false;
-}
-
-static const char *unix_state(struct scan *s, uint64_t inode)
-{
-	static const struct {
-		const char *path, *state;
-	} known[] = {
-		{"/mnt/wslg/*", "wslg"},           {"@/tmp/.X11-unix/*", "wslg"},
-		{"/tmp/.X11-unix/*", "wslg"},      {"/run/WSL/*_interop", "interop"},
-		{"/run/user/*/bus", "dbus"},       {"/run/dbus/*", "dbus"},
-		{"/var/run/dbus/*", "dbus"},       {"@*dbus*", "dbus"},
-		{"/run/user/*/systemd/*", "dbus"},
-	};
-	const struct proc_unix *self = view_unix(s->view, inode), *other;
-	uint64_t peer = view_unix_peer(s->view, inode);
-
-	if (self && self->flags & 0x10000)
-		return "listen";
-	if (peer == UINT64_MAX)
-		return self && self->state == 1 ? "loose" : "unknown";
-	if (!peer)
-		return "loose";
-	if (in_tree(s->view, peer))
-		return "pair";
-	other = view_unix(s->view, peer);
-	for (size_t i = 0; other && i < ARRAY_LEN(known); i++) {
-		/* Windows exist in WSL only; elsewhere X11 is a program like any other. */
-		if (!fnmatch(known[i].path, other->path, 0) &&
-		    (s->report->wsl.version || strcmp(known[i].state, "wslg") != 0))
-			return known[i].state;
-	}
-	return "outside";
-}
-
-static const char *inet_state(const struct inet_seen *i)
-{
-	if (!text_starts(i->table, "tcp"))
-		return i->sock.receive_queue ? "queued" : "open";
-	switch (i->sock.state) {
-	case TCP_LISTEN:
-		return i->sock.receive_queue ? "LISTEN-queued" : "LISTEN";
-	case TCP_CLOSE:
-		return "CLOSE";
-	default:
-		return "connection";
-	}
-}
-
-static const char *socket_sign(struct scan *s, const struct view_proc *p, const struct view_fd *f)
-{
-	struct arena *a = &s->report->arena;
-	const char *name = view_socket_name(s->view, f->pid, f->fd);
-	const struct inet_seen *inet;
-	struct proc_fdinfo info;
-	uint32_t cid, port;
-
-	read_sockets(s, p);
-	inet = find_inet(s, f->inode);
-	/* Without the attribute, the tables tell at least the common families. */
-	if (!name && inet)
-		name = text_starts(inet->table, "tcp")   ? "TCP"
-		       : text_starts(inet->table, "udp") ? "UDP"
-		       : text_starts(inet->table, "raw") ? "RAW"
-		                                         : "PING";
-	if (!name && view_unix(s->view, f->inode))
-		name = "UNIX";
-	if (!name)
-		return "socket:unknown:";
-	if (!strcmp(name, "NETLINK"))
-		return netlink_is_queued(s, f->inode) ? "socket:NETLINK:queued" : "socket:NETLINK";
-	if (text_starts(name, "UNIX") && read_fdinfo(s->view, f, a, &info) && info.scm_fds)
-		return arena_printf(a, "socket:%s:descriptors", name);
-	if (text_starts(name, "UNIX"))
-		return arena_printf(a, "socket:%s:%s", name, unix_state(s, f->inode));
-	if (!strcmp(name, "AF_VSOCK"))
-		return view_vsock_peer(s->view, f->pid, f->fd, &cid, &port) &&
-		                       wsl_is_service(cid, port)
-		               ? "socket:AF_VSOCK:service"
-		               : "socket:AF_VSOCK:user";
-	/* A socket that was never bound is in no table. */
-	if (text_starts(name, "TCP") || text_starts(name, "UDP"))
-		return arena_printf(a, "socket:%s:%s", name, inet ? inet_state(inet) : "CLOSE");
-	return arena_printf(a, "socket:%s", name);
-}
-
 /* ---- descriptors ----------------------------------------------------------------------- */
 
 /*
@@ -644,9 +248,9 @@ static const char *pipe_sign(const struct view *v, uint64_t inode)
 
 		if (f->inode != inode || !text_starts(f->link, "pipe:"))
 			continue;
-		if (!is_in_tree(v, f->pid)) {
+		if (!scan_in_tree(v, f->pid)) {
 			outside = true;
-		} else if (read_fdinfo(v, f, &a, &info)) {
+		} else if (scan_fdinfo(v, f, &a, &info)) {
 			reader |= (info.flags & O_ACCMODE) != O_WRONLY;
 			writer |= (info.flags & O_ACCMODE) != O_RDONLY;
 		}
@@ -680,13 +284,13 @@ static bool on_windows_drive(const struct view *v, const char *path)
 static bool is_unmounted(struct scan *s, const struct view_proc *p, const struct view_fd *f)
 {
 	struct arena *a = &s->report->arena;
-	const char *theirs = view_link(s->view, path_of(s, p, "ns/mnt"));
-	const char *ours = s->self ? view_link(s->view, path_of(s, s->self, "ns/mnt")) : NULL;
+	const char *theirs = view_link(s->view, scan_path(s, p, "ns/mnt"));
+	const char *ours = s->self ? view_link(s->view, scan_path(s, s->self, "ns/mnt")) : NULL;
 	struct proc_fdinfo info;
 
 	if (*f->link != '/' || text_starts(f->link, "/memfd:") ||
 	    text_starts(f->link, "/secretmem") || !theirs || !ours || strcmp(theirs, ours) != 0 ||
-	    !s->view->mounts.count || !read_fdinfo(s->view, f, a, &info))
+	    !s->view->mounts.count || !scan_fdinfo(s->view, f, a, &info))
 		return false;
 	LIST_EACH(&s->view->mounts, struct proc_mount, m) {
 		if (m->id == info.mount_id)
@@ -704,7 +308,7 @@ static bool is_own_namespace(struct scan *s, const struct view_proc *p, const ch
 	if (strchr(name, '/'))
 		return false;
 	name[strcspn(name, ":")] = '\0';
-	own = view_link(s->view, path_of(s, p, arena_printf(a, "ns/%s", name)));
+	own = view_link(s->view, scan_path(s, p, arena_printf(a, "ns/%s", name)));
 	return own && !strcmp(own, link);
 }
 
@@ -714,14 +318,14 @@ static const char *pidfd_sign(struct scan *s, const struct view_fd *f)
 	struct arena *a = &s->report->arena;
 	struct proc_fdinfo info;
 
-	if (!read_fdinfo(s->view, f, a, &info) || !info.has_pidfd)
+	if (!scan_fdinfo(s->view, f, a, &info) || !info.has_pidfd)
 		return "fd:anon_inode:[pidfd]:outside";
 	if (info.pidfd_pid < 0)
 		return "fd:anon_inode:[pidfd]:ended";
 	LIST_EACH(&s->view->procs, struct view_proc, p) {
 		const char *file = arena_printf(a, "task/%d", info.pidfd_pid);
 
-		if (p->in_tree && view_exists(s->view, path_of(s, p, file)))
+		if (p->in_tree && view_exists(s->view, scan_path(s, p, file)))
 			return "fd:anon_inode:[pidfd]:inside";
 	}
 	return "fd:anon_inode:[pidfd]:outside";
@@ -735,16 +339,16 @@ static const char *fd_sign(struct scan *s, const struct view_proc *p, const stru
 	size_t digits;
 
 	if (text_starts(f->link, "socket:"))
-		return socket_sign(s, p, f);
+		return scan_socket_sign(s, p, f);
 	if (text_starts(f->link, "pipe:"))
 		return pipe_sign(s->view, f->inode);
 	if (text_starts(f->link, "anon_inode:[pidfd]"))
 		return pidfd_sign(s, f);
 	digits = text_starts(f->link, "/proc/") ? strspn(f->link + 6, "0123456789") : 0;
-	if (digits && !is_in_tree(s->view, (pid_t)strtol(f->link + 6, NULL, 10)))
+	if (digits && !scan_in_tree(s->view, (pid_t)strtol(f->link + 6, NULL, 10)))
 		return arena_printf(a, "fd:%s:outside", f->link);
 	if (!strcmp(f->link, "/dev/ptmx") || !strcmp(f->link, "/dev/pts/ptmx"))
-		return read_fdinfo(s->view, f, a, &info) &&
+		return scan_fdinfo(s->view, f, a, &info) &&
 		                       slave_is_outside(s->view, info.tty_index)
 		               ? "fd:/dev/ptmx:used"
 		               : "fd:/dev/ptmx";
@@ -767,7 +371,7 @@ static void scan_leases(struct scan *s, const struct view_proc *p, const struct 
 	struct proc_fdinfo info;
 
 	/* Only files with a name can be leased. */
-	if (*f->link != '/' || !read_fdinfo(s->view, f, a, &info))
+	if (*f->link != '/' || !scan_fdinfo(s->view, f, a, &info))
 		return;
 	LIST_EACH(&info.locks, struct proc_lock, l) {
 		if (l->kind == 'L')
@@ -822,7 +426,7 @@ static void scan_memory(struct scan *s, const struct view_proc *p)
 	size_t plain = 0;
 	char size[16];
 
-	if (view_read(s->view, path_of(s, p, "smaps"), &text) < 0 ||
+	if (view_read(s->view, scan_path(s, p, "smaps"), &text) < 0 ||
 	    proc_parse_maps(buf_span(&text), a, &vmas, NULL)) {
 		add(s, p, "memory", "map:unreadable", p->stat.comm);
 		return;
@@ -918,7 +522,7 @@ void ready_classify_tree(struct ready_report *r, const struct view *v,
 		scan_task(&s, p);
 		if (is_gone(p) || p->stat.flags & PF_KTHREAD)
 			continue;
-		if (!view_link(v, path_of(&s, p, "root"))) {
+		if (!view_link(v, scan_path(&s, p, "root"))) {
 			if (is_gone_by_now(&s, p))
 				continue;
 			add(&s, p, "process", "task:unreadable", p->stat.comm);

@@ -84,25 +84,4 @@ X87_SOFT_CONSTANT(lg2)
 X87_SOFT_CONSTANT(ln2)
 X87_SOFT_CONSTANT(zero)
 
-/* ---- between the files of this ---------------------------------------------------------- */
-
-#include "simd/softfp.h"
-
-/* A number of 128 bits: mantissa / 2^127 * 2^exponent, zero when the mantissa is. */
-struct x87_wide {
-	bool sign;
-	int32_t exponent;
-	unsigned __int128 mantissa;
-};
-
-/* The true functions of finite arguments, in x87-wide.c. */
-struct x87_wide x87_wide_of(struct soft a);
-struct x87_wide x87_wide_exp2m1(struct x87_wide x);                   /* |x| <= 1 */
-struct x87_wide x87_wide_log2(struct x87_wide x);                     /* x > 0 */
-struct x87_wide x87_wide_log2p1(struct x87_wide x);                   /* |x| < 1 */
-struct x87_wide x87_wide_atan2(struct x87_wide y, struct x87_wide x); /* not both zero */
-void x87_wide_sincos(struct soft x, struct x87_wide *sine, struct x87_wide *cosine);
-struct x87_wide x87_wide_mul(struct x87_wide a, struct x87_wide b);
-struct x87_wide x87_wide_div(struct x87_wide a, struct x87_wide b);
-
 #endif

@@ -3,7 +3,7 @@
  * Transcendental functions with mantissas of 128 bits, by their series: slow and simple. A few
  * bits at the end are lost to truncation, which leaves more than 100 right ones.
  */
-#include "x87/x87-soft.h"
+#include "x87/x87-soft-int.h"
 
 typedef unsigned __int128 u128;
 

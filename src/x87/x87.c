@@ -10,10 +10,7 @@
  * division by zero) leaves registers and TOP as they are, one that is found after it (overflow,
  * underflow, inexact) does not, if the result goes to a register.
  */
-#include "x87/x87.h"
-#include "simd/simd.h" /* X86_HOST_FP */
-
-#include <string.h>
+#include "x87/x87-stack.h"
 
 #if X86_HOST_FP
 #include "x87/x87-host.h"
@@ -27,75 +24,6 @@
 
 static const struct x86_f80 indefinite = {0xc000000000000000u, 0xffff};
 
-/* ---- the stack ------------------------------------------------------------------------- */
-
-static inline unsigned physical(const struct x87 *f, unsigned i)
-{
-	return ((unsigned)(f->sw >> X87_TOP_SHIFT) + i) & 7;
-}
-
-static inline struct x86_f80 *st(struct x87 *f, unsigned i)
-{
-	return &f->r[physical(f, i)];
-}
-
-static inline bool is_empty(const struct x87 *f, unsigned i)
-{
-	return !(f->tag >> physical(f, i) & 1);
-}
-
-static inline void set_valid(struct x87 *f, unsigned i)
-{
-	f->tag = (uint8_t)(f->tag | 1u << physical(f, i));
-}
-
-static inline void set_empty(struct x87 *f, unsigned i)
-{
-	f->tag = (uint8_t)(f->tag & ~(1u << physical(f, i)));
-}
-
-static inline void move_top(struct x87 *f, unsigned by)
-{
-	const unsigned top = (physical(f, by)) << X87_TOP_SHIFT;
-
-	f->sw = (uint16_t)((f->sw & ~X87_TOP) | top);
-}
-
-static inline void pop(struct x87 *f)
-{
-	set_empty(f, 0);
-	move_top(f, 1);
-}
-
-static inline void push(struct x87 *f, const struct x86_f80 *value)
-{
-	const struct x86_f80 copy = *value;
-
-	move_top(f, 7);
-	set_valid(f, 0);
-	*st(f, 0) = copy;
-}
-
-static inline void put(struct x87 *f, unsigned i, const struct x86_f80 *value)
-{
-	*st(f, i) = *value;
-	set_valid(f, i);
-}
-
-/* ---- exceptions ------------------------------------------------------------------------ */
-
-static inline unsigned unmasked(const struct x87 *f)
-{
-	return ~(unsigned)f->cw & X87_EXCEPTIONS;
-}
-
-static void update_summary(struct x87 *f)
-{
-	f->sw = (uint16_t)(f->sw & ~(X87_ES | X87_BUSY));
-	if (f->sw & unmasked(f))
-		f->sw = (uint16_t)(f->sw | X87_ES | X87_BUSY);
-}
-
 /*
  * The host's exception flags are sticky. While all are masked that is what we want; when one is
  * not, we must know which flags an operation raised itself.
@@ -106,23 +34,6 @@ static inline void begin(const struct x87 *f)
 	if (__builtin_expect(unmasked(f) != 0, 0))
 		x87_host_clear();
 #endif
-}
-
-/* Merge an operation's status word, of which @keep says what else than exceptions counts. */
-static inline unsigned merge(struct x87 *f, uint16_t sw, unsigned keep)
-{
-	unsigned raised;
-
-	f->sw = (uint16_t)((f->sw & ~keep) | (sw & (X87_EXCEPTIONS | keep)));
-	raised = sw & unmasked(f);
-	if (__builtin_expect(raised != 0, 0))
-		f->sw = (uint16_t)(f->sw | X87_ES | X87_BUSY);
-	return raised;
-}
-
-static inline void clear_c1(struct x87 *f)
-{
-	f->sw = (uint16_t)(f->sw & ~X87_C1);
 }
 
 /* Return: whether the response is masked, so that an indefinite is to be written. */
@@ -175,10 +86,8 @@ static inline void arithmetic(struct x87 *f, binary_fn op, unsigned i, unsigned 
 }
 
 /* ST(0) = ST(0) op number in memory */
-#define X87_FN(name) static bool name(struct x87 *f, union x87_mem *m, unsigned i)
-
 #define ARITHMETIC_MEMORY(name, suffix, argument)                                                  \
-	X87_FN(f##name##_##suffix)                                                                 \
+	static X87_FN(f##name##_##suffix)                                                          \
 	{                                                                                          \
 		struct x86_f80 r;                                                                  \
                                                                                                    \
@@ -224,28 +133,28 @@ static inline bool integer_operand(struct x87 *f, binary_fn op, int64_t value)
 }
 
 #define ARITHMETIC(name, reversed)                                                                 \
-	X87_FN(f##name##_st0)                                                                      \
+	static X87_FN(f##name##_st0)                                                               \
 	{                                                                                          \
 		arithmetic(f, MATH(name), i, 0, false, X87_C1);                                    \
 		return false;                                                                      \
 	}                                                                                          \
-	X87_FN(f##name##_sti) /* ST(i) = ST(i) op ST(0) */                                         \
+	static X87_FN(f##name##_sti) /* ST(i) = ST(i) op ST(0) */                                  \
 	{                                                                                          \
 		arithmetic(f, MATH(reversed), i, i, false, X87_C1);                                \
 		return false;                                                                      \
 	}                                                                                          \
-	X87_FN(f##name##p)                                                                         \
+	static X87_FN(f##name##p)                                                                  \
 	{                                                                                          \
 		arithmetic(f, MATH(reversed), i, i, true, X87_C1);                                 \
 		return false;                                                                      \
 	}                                                                                          \
 	ARITHMETIC_MEMORY(name, f32, &m->d[0])                                                     \
 	ARITHMETIC_MEMORY(name, f64, &m->q[0])                                                     \
-	X87_FN(f##name##_i16)                                                                      \
+	static X87_FN(f##name##_i16)                                                               \
 	{                                                                                          \
 		return integer_operand(f, MATH(name), (int16_t)m->w[0]);                           \
 	}                                                                                          \
-	X87_FN(f##name##_i32)                                                                      \
+	static X87_FN(f##name##_i32)                                                               \
 	{                                                                                          \
 		return integer_operand(f, MATH(name), (int32_t)m->d[0]);                           \
 	}
@@ -258,7 +167,7 @@ ARITHMETIC(divr, div)
 
 /* ST(0) = op(ST(0), ST(1)) */
 #define OF_TWO(name, keep)                                                                         \
-	X87_FN(f##name)                                                                            \
+	static X87_FN(f##name)                                                                     \
 	{                                                                                          \
 		arithmetic(f, MATH(name), 1, 0, false, keep);                                      \
 		return false;                                                                      \
@@ -269,7 +178,7 @@ OF_TWO(prem1, X87_CC)
 
 /* ST(1) = op(ST(0), ST(1)), then pops */
 #define OF_TWO_POP(name)                                                                           \
-	X87_FN(f##name)                                                                            \
+	static X87_FN(f##name)                                                                     \
 	{                                                                                          \
 		arithmetic(f, MATH(name), 1, 1, true, X87_C1);                                     \
 		return false;                                                                      \
@@ -279,7 +188,7 @@ OF_TWO_POP(yl2x)
 OF_TWO_POP(yl2xp1)
 
 #define OF_ONE(name, keep)                                                                         \
-	X87_FN(f##name)                                                                            \
+	static X87_FN(f##name)                                                                     \
 	{                                                                                          \
 		struct x86_f80 r;                                                                  \
                                                                                                    \
@@ -302,7 +211,7 @@ OF_ONE(cos, X87_C1 | X87_C2)
 
 /* One operand, a result in its place and another pushed over it. */
 #define OF_ONE_PUSH(name, keep)                                                                    \
-	X87_FN(f##name)                                                                            \
+	static X87_FN(f##name)                                                                     \
 	{                                                                                          \
 		struct x86_f80 top, below;                                                         \
                                                                                                    \
@@ -327,7 +236,7 @@ OF_ONE_PUSH(ptan, X87_C1 | X87_C2)
 OF_ONE_PUSH(sincos, X87_C1 | X87_C2)
 OF_ONE_PUSH(xtract, X87_C1)
 
-X87_FN(fchs)
+static X87_FN(fchs)
 {
 	if (!is_empty(f, 0)) {
 		clear_c1(f);
@@ -338,7 +247,7 @@ X87_FN(fchs)
 	return false;
 }
 
-X87_FN(fabs_)
+static X87_FN(fabs_)
 {
 	if (!is_empty(f, 0)) {
 		clear_c1(f);
@@ -383,7 +292,7 @@ static inline void pops(struct x87 *f, bool done, unsigned n)
 }
 
 #define COMPARE(name, ordered, n)                                                                  \
-	X87_FN(name)                                                                               \
+	static X87_FN(name)                                                                        \
 	{                                                                                          \
 		pops(f, compare(f, i, ordered), n);                                                \
 		return false;                                                                      \
@@ -393,20 +302,20 @@ COMPARE(fcomp, true, 1)
 COMPARE(fucom, false, 0)
 COMPARE(fucomp, false, 1)
 
-X87_FN(fcompp)
+static X87_FN(fcompp)
 {
 	pops(f, compare(f, 1, true), 2);
 	return false;
 }
 
-X87_FN(fucompp)
+static X87_FN(fucompp)
 {
 	pops(f, compare(f, 1, false), 2);
 	return false;
 }
 
 #define COMPARE_MEMORY(name, kind, argument, n)                                                    \
-	X87_FN(name)                                                                               \
+	static X87_FN(name)                                                                        \
 	{                                                                                          \
 		bool done;                                                                         \
                                                                                                    \
@@ -434,7 +343,7 @@ static void compare_integer(struct x87 *f, int64_t value, unsigned n)
 }
 
 #define COMPARE_INTEGER(name, value, n)                                                            \
-	X87_FN(name)                                                                               \
+	static X87_FN(name)                                                                        \
 	{                                                                                          \
 		compare_integer(f, value, n);                                                      \
 		return false;                                                                      \
@@ -464,7 +373,7 @@ static inline void compare_flags(struct x87 *f, unsigned i, bool ordered, bool p
 }
 
 #define COMPARE_FLAGS(name, ordered, popping)                                                      \
-	X87_FN(name)                                                                               \
+	static X87_FN(name)                                                                        \
 	{                                                                                          \
 		compare_flags(f, i, ordered, popping);                                             \
 		return false;                                                                      \
@@ -474,7 +383,7 @@ COMPARE_FLAGS(fcomip, true, true)
 COMPARE_FLAGS(fucomi, false, false)
 COMPARE_FLAGS(fucomip, false, true)
 
-X87_FN(ftst)
+static X87_FN(ftst)
 {
 	struct x86_f80 r;
 
@@ -487,7 +396,7 @@ X87_FN(ftst)
 	return false;
 }
 
-X87_FN(fxam)
+static X87_FN(fxam)
 {
 	const struct x86_f80 *a = st(f, 0);
 	const unsigned exponent = a->sign_exponent & 0x7fff;
@@ -521,7 +430,7 @@ static inline bool push_fault(struct x87 *f)
 	return true;
 }
 
-X87_FN(fld_st)
+static X87_FN(fld_st)
 {
 	if (is_empty(f, i)) {
 		if (underflow(f))
@@ -533,7 +442,7 @@ X87_FN(fld_st)
 	return false;
 }
 
-X87_FN(fxch)
+static X87_FN(fxch)
 {
 	struct x86_f80 t;
 
@@ -568,7 +477,7 @@ static inline bool store_register(struct x87 *f, unsigned i)
 	return true;
 }
 
-X87_FN(fst_st)
+static X87_FN(fst_st)
 {
 	const bool was_empty = is_empty(f, 0);
 
@@ -577,14 +486,14 @@ X87_FN(fst_st)
 	return false;
 }
 
-X87_FN(fstp_st)
+static X87_FN(fstp_st)
 {
 	pops(f, store_register(f, i), 1);
 	return false;
 }
 
 /* FSTP1, an alias at D9 D8 that faults not at all: from an empty register nothing is moved. */
-X87_FN(fstp1)
+static X87_FN(fstp1)
 {
 	clear_c1(f);
 	if (!is_empty(f, 0))
@@ -594,7 +503,7 @@ X87_FN(fstp1)
 }
 
 #define MOVE_IF(name, condition)                                                                   \
-	X87_FN(name)                                                                               \
+	static X87_FN(name)                                                                        \
 	{                                                                                          \
 		if (is_empty(f, 0) || is_empty(f, i)) {                                            \
 			if (underflow(f))                                                          \
@@ -619,7 +528,7 @@ MOVE_IF(fcmovnu, !(f->eflags & PF))
 
 /* An unmasked denormal exception does not keep a load from being done. */
 #define LOAD(name, kind, argument)                                                                 \
-	X87_FN(name)                                                                               \
+	static X87_FN(name)                                                                        \
 	{                                                                                          \
 		struct x86_f80 r;                                                                  \
                                                                                                    \
@@ -643,25 +552,25 @@ static bool push_exact(struct x87 *f, struct x86_f80 value)
 	return false;
 }
 
-X87_FN(fld_f80)
+static X87_FN(fld_f80)
 {
 	return push_exact(f, m->f80);
 }
-X87_FN(fild_i16)
+static X87_FN(fild_i16)
 {
 	return push_exact(f, f80_of_int((int16_t)m->w[0]));
 }
-X87_FN(fild_i32)
+static X87_FN(fild_i32)
 {
 	return push_exact(f, f80_of_int((int32_t)m->d[0]));
 }
-X87_FN(fild_i64)
+static X87_FN(fild_i64)
 {
 	return push_exact(f, f80_of_int((int64_t)m->q[0]));
 }
 
 #define CONSTANT(name, kind)                                                                       \
-	X87_FN(name)                                                                               \
+	static X87_FN(name)                                                                        \
 	{                                                                                          \
 		struct x86_f80 r;                                                                  \
                                                                                                    \
@@ -681,7 +590,7 @@ CONSTANT(fldz, zero)
  * no register in which the handler would find a scaled result; an unmasked inexact does not.
  */
 #define STORE(name, kind, type, empty, popping)                                                    \
-	X87_FN(name)                                                                               \
+	static X87_FN(name)                                                                        \
 	{                                                                                          \
 		type *const to = (type *)m;                                                        \
 		const type if_empty = empty;                                                       \
@@ -718,7 +627,7 @@ STORE(fisttp_i32, trunc_i32, uint32_t, 0x80000000u, true)
 STORE(fisttp_i64, trunc_i64, uint64_t, 0x8000000000000000u, true)
 STORE(fbstp, to_bcd, struct x87_bcd, BCD_INDEFINITE, true)
 
-X87_FN(fstp_f80)
+static X87_FN(fstp_f80)
 {
 	if (is_empty(f, 0)) {
 		if (!underflow(f))
@@ -730,204 +639,6 @@ X87_FN(fstp_f80)
 	}
 	pop(f);
 	return true;
-}
-
-/* ---- control --------------------------------------------------------------------------- */
-
-X87_FN(ffree)
-{
-	clear_c1(f);
-	set_empty(f, i);
-	return false;
-}
-X87_FN(ffreep)
-{
-	clear_c1(f);
-	set_empty(f, i);
-	pop(f);
-	return false;
-}
-X87_FN(fincstp)
-{
-	clear_c1(f);
-	move_top(f, 1);
-	return false;
-}
-X87_FN(fdecstp)
-{
-	clear_c1(f);
-	move_top(f, 7);
-	return false;
-}
-X87_FN(fnop)
-{
-	return false;
-}
-
-/* Bit 6 always reads as one; bits 7 and 13 to 15 do not exist. */
-static void set_cw(struct x87 *f, unsigned value)
-{
-	f->cw = (uint16_t)((value & 0x1f3f) | 0x40);
-	x87_loaded(f);
-}
-
-void x87_loaded(struct x87 *f)
-{
-	update_summary(f);
-#if X86_HOST_FP
-	if (f->entered)
-		x87_host_set_cw(f->cw);
-#endif
-}
-
-void x87_init(struct x87 *f)
-{
-	f->sw = 0;
-	f->tag = 0;
-	f->op = 0;
-	f->ip = 0;
-	f->dp = 0;
-	set_cw(f, X87_CW_DEFAULT);
-}
-
-void x87_enter(struct x87 *f)
-{
-	if (f->entered)
-		return;
-	f->entered = true;
-	x87_loaded(f);
-}
-
-void x87_leave(struct x87 *f)
-{
-	if (!f->entered)
-		return;
-	f->entered = false;
-#if X86_HOST_FP
-	x87_host_set_cw(X87_CW_DEFAULT);
-#endif
-}
-
-X87_FN(fninit)
-{
-	x87_init(f);
-	return false;
-}
-X87_FN(fnclex)
-{
-	f->sw = (uint16_t)(f->sw & ~(X87_EXCEPTIONS | X87_SF | X87_ES | X87_BUSY));
-	x87_loaded(f);
-	return false;
-}
-X87_FN(fldcw)
-{
-	set_cw(f, m->w[0]);
-	return false;
-}
-X87_FN(fnstcw)
-{
-	m->w[0] = f->cw;
-	return true;
-}
-X87_FN(fnstsw)
-{
-	m->w[0] = f->sw;
-	return true;
-}
-
-/* The tag word of two bits a register, from contents: valid, zero, special, empty. */
-static uint16_t full_tag(const struct x87 *f)
-{
-	unsigned tags = 0;
-
-	for (unsigned i = 0; i < 8; i++) {
-		const struct x86_f80 *a = &f->r[i];
-		const unsigned exponent = a->sign_exponent & 0x7fff;
-		unsigned tag;
-
-		if (!(f->tag >> i & 1))
-			tag = 3;
-		else if (exponent == 0 && a->mantissa == 0)
-			tag = 1;
-		else if (exponent == 0 || exponent == 0x7fff || !(a->mantissa >> 63))
-			tag = 2;
-		else
-			tag = 0;
-		tags |= tag << 2 * i;
-	}
-	return (uint16_t)tags;
-}
-
-/*
- * The environment in its protected-mode layouts. 32 bits: seven doublewords with the control,
- * status and tag words, FIP, FCS and FOP, FDP, FDS; the high halves of the first three and of
- * the last are ones. 16 bits: the same as words, without FOP. Selectors are zero on this CPU.
- */
-static unsigned store_environment(const struct x87 *f, union x87_mem *m, bool wide)
-{
-	if (wide) {
-		m->d[0] = 0xffff0000u | f->cw;
-		m->d[1] = 0xffff0000u | f->sw;
-		m->d[2] = 0xffff0000u | full_tag(f);
-		m->d[3] = (uint32_t)f->ip;
-		m->d[4] = (uint32_t)(f->op & 0x7ff) << 16;
-		m->d[5] = (uint32_t)f->dp;
-		m->d[6] = 0xffff0000u;
-		return X87_ENV32_BYTES;
-	}
-	m->w[0] = f->cw;
-	m->w[1] = f->sw;
-	m->w[2] = full_tag(f);
-	m->w[3] = (uint16_t)f->ip;
-	m->w[4] = 0;
-	m->w[5] = (uint16_t)f->dp;
-	m->w[6] = 0;
-	return X87_ENV16_BYTES;
-}
-
-static unsigned load_environment(struct x87 *f, const union x87_mem *m, bool wide)
-{
-	const unsigned tags = wide ? m->d[2] : m->w[2];
-
-	f->sw = wide ? (uint16_t)m->d[1] : m->w[1];
-	f->tag = 0;
-	for (unsigned i = 0; i < 8; i++)
-		if ((tags >> 2 * i & 3) != 3)
-			f->tag = (uint8_t)(f->tag | 1u << i);
-	f->ip = wide ? m->d[3] : m->w[3];
-	f->op = wide ? (uint16_t)(m->d[4] >> 16 & 0x7ff) : 0;
-	f->dp = wide ? m->d[5] : m->w[5];
-	set_cw(f, wide ? m->d[0] : m->w[0]);
-	return wide ? X87_ENV32_BYTES : X87_ENV16_BYTES;
-}
-
-X87_FN(fnstenv)
-{
-	store_environment(f, m, i);
-	set_cw(f, f->cw | X87_EXCEPTIONS);
-	return true;
-}
-X87_FN(fldenv)
-{
-	load_environment(f, m, i);
-	return false;
-}
-X87_FN(fnsave)
-{
-	uint8_t *to = m->b + store_environment(f, m, i);
-
-	for (unsigned j = 0; j < 8; j++, to += 10)
-		memcpy(to, st(f, j), 10);
-	x87_init(f);
-	return true;
-}
-X87_FN(frstor)
-{
-	const uint8_t *from = m->b + load_environment(f, m, i);
-
-	for (unsigned j = 0; j < 8; j++, from += 10)
-		memcpy(st(f, j), from, 10);
-	return false;
 }
 
 /* ---- the table ------------------------------------------------------------------------- */
@@ -969,14 +680,14 @@ const struct x87_row x87_rows[] = {
 	MEMORY(0xd9, 0, "fld_f32", fld_f32, 4, 0),
 	MEMORY(0xd9, 2, "fst_f32", fst_f32, 0, 4),
 	MEMORY(0xd9, 3, "fstp_f32", fstp_f32, 0, 4),
-	MEMORY(0xd9, 4, "fldenv", fldenv, X87_ENV32_BYTES, 0, .flags = X87_CONTROL | X87_ENV),
-	MEMORY(0xd9, 5, "fldcw", fldcw, 2, 0, .flags = X87_CONTROL),
-	MEMORY(0xd9, 6, "fnstenv", fnstenv, 0, X87_ENV32_BYTES,
+	MEMORY(0xd9, 4, "fldenv", x87_fldenv, X87_ENV32_BYTES, 0, .flags = X87_CONTROL | X87_ENV),
+	MEMORY(0xd9, 5, "fldcw", x87_fldcw, 2, 0, .flags = X87_CONTROL),
+	MEMORY(0xd9, 6, "fnstenv", x87_fnstenv, 0, X87_ENV32_BYTES,
                .flags = X87_CONTROL | X87_ENV | X87_NO_WAIT),
-	MEMORY(0xd9, 7, "fnstcw", fnstcw, 0, 2, .flags = X87_CONTROL | X87_NO_WAIT),
+	MEMORY(0xd9, 7, "fnstcw", x87_fnstcw, 0, 2, .flags = X87_CONTROL | X87_NO_WAIT),
 	EIGHT(0xd9, 0xc0, "fld_st", fld_st),
 	EIGHT(0xd9, 0xc8, "fxch", fxch),
-	ONE(0xd9, 0xd0, "fnop", fnop),
+	ONE(0xd9, 0xd0, "fnop", x87_fnop),
 	EIGHT(0xd9, 0xd8, "fstp1", fstp1),
 	ONE(0xd9, 0xe0, "fchs", fchs),
 	ONE(0xd9, 0xe1, "fabs", fabs_),
@@ -995,8 +706,8 @@ const struct x87_row x87_rows[] = {
 	ONE(0xd9, 0xf3, "fpatan", fpatan),
 	ONE(0xd9, 0xf4, "fxtract", fxtract),
 	ONE(0xd9, 0xf5, "fprem1", fprem1),
-	ONE(0xd9, 0xf6, "fdecstp", fdecstp),
-	ONE(0xd9, 0xf7, "fincstp", fincstp),
+	ONE(0xd9, 0xf6, "fdecstp", x87_fdecstp),
+	ONE(0xd9, 0xf7, "fincstp", x87_fincstp),
 	ONE(0xd9, 0xf8, "fprem", fprem),
 	ONE(0xd9, 0xf9, "fyl2xp1", fyl2xp1),
 	ONE(0xd9, 0xfa, "fsqrt", fsqrt),
@@ -1024,10 +735,10 @@ const struct x87_row x87_rows[] = {
 	EIGHT(0xdb, 0xd0, "fcmovnbe", fcmovnbe, .flags = X87_READS_EFLAGS),
 	EIGHT(0xdb, 0xd8, "fcmovnu", fcmovnu, .flags = X87_READS_EFLAGS),
 	/* FENI, FDISI of the 8087 and FSETPM of the 287 do nothing. */
-	REGISTER(0xdb, 0xe0, 2, "fneni", fnop, .flags = X87_CONTROL | X87_NO_WAIT),
-	ONE(0xdb, 0xe2, "fnclex", fnclex, .flags = X87_CONTROL | X87_NO_WAIT),
-	ONE(0xdb, 0xe3, "fninit", fninit, .flags = X87_CONTROL | X87_NO_WAIT),
-	ONE(0xdb, 0xe4, "fnsetpm", fnop, .flags = X87_CONTROL | X87_NO_WAIT),
+	REGISTER(0xdb, 0xe0, 2, "fneni", x87_fnop, .flags = X87_CONTROL | X87_NO_WAIT),
+	ONE(0xdb, 0xe2, "fnclex", x87_fnclex, .flags = X87_CONTROL | X87_NO_WAIT),
+	ONE(0xdb, 0xe3, "fninit", x87_fninit, .flags = X87_CONTROL | X87_NO_WAIT),
+	ONE(0xdb, 0xe4, "fnsetpm", x87_fnop, .flags = X87_CONTROL | X87_NO_WAIT),
 	EIGHT(0xdb, 0xe8, "fucomi", fucomi, .flags = X87_WRITES_EFLAGS),
 	EIGHT(0xdb, 0xf0, "fcomi", fcomi, .flags = X87_WRITES_EFLAGS),
 
@@ -1045,11 +756,11 @@ const struct x87_row x87_rows[] = {
 	MEMORY(0xdd, 1, "fisttp_i64", fisttp_i64, 0, 8),
 	MEMORY(0xdd, 2, "fst_f64", fst_f64, 0, 8),
 	MEMORY(0xdd, 3, "fstp_f64", fstp_f64, 0, 8),
-	MEMORY(0xdd, 4, "frstor", frstor, X87_STATE32_BYTES, 0, .flags = X87_CONTROL | X87_STATE),
-	MEMORY(0xdd, 6, "fnsave", fnsave, 0, X87_STATE32_BYTES,
+	MEMORY(0xdd, 4, "frstor", x87_frstor, X87_STATE32_BYTES, 0, .flags = X87_CONTROL | X87_STATE),
+	MEMORY(0xdd, 6, "fnsave", x87_fnsave, 0, X87_STATE32_BYTES,
                .flags = X87_CONTROL | X87_STATE | X87_NO_WAIT),
-	MEMORY(0xdd, 7, "fnstsw", fnstsw, 0, 2, .flags = X87_CONTROL | X87_NO_WAIT),
-	EIGHT(0xdd, 0xc0, "ffree", ffree),
+	MEMORY(0xdd, 7, "fnstsw", x87_fnstsw, 0, 2, .flags = X87_CONTROL | X87_NO_WAIT),
+	EIGHT(0xdd, 0xc0, "ffree", x87_ffree),
 	EIGHT(0xdd, 0xc8, "fxch_dd", fxch),
 	EIGHT(0xdd, 0xd0, "fst_st", fst_st),
 	EIGHT(0xdd, 0xd8, "fstp_st", fstp_st),
@@ -1074,11 +785,11 @@ const struct x87_row x87_rows[] = {
 	MEMORY(0xdf, 5, "fild_i64", fild_i64, 8, 0),
 	MEMORY(0xdf, 6, "fbstp", fbstp, 0, 10),
 	MEMORY(0xdf, 7, "fistp_i64", fistp_i64, 0, 8),
-	EIGHT(0xdf, 0xc0, "ffreep", ffreep),
+	EIGHT(0xdf, 0xc0, "ffreep", x87_ffreep),
 	EIGHT(0xdf, 0xc8, "fxch_df", fxch),
 	EIGHT(0xdf, 0xd0, "fstp_st_df0", fstp_st),
 	EIGHT(0xdf, 0xd8, "fstp_st_df8", fstp_st),
-	ONE(0xdf, 0xe0, "fnstsw_ax", fnstsw, .flags = X87_CONTROL | X87_NO_WAIT | X87_AX),
+	ONE(0xdf, 0xe0, "fnstsw_ax", x87_fnstsw, .flags = X87_CONTROL | X87_NO_WAIT | X87_AX),
 	EIGHT(0xdf, 0xe8, "fucomip", fucomip, .flags = X87_WRITES_EFLAGS),
 	EIGHT(0xdf, 0xf0, "fcomip", fcomip, .flags = X87_WRITES_EFLAGS),
 };
