@@ -13,7 +13,7 @@
 #include "cmd/rehearse.h"
 #include "flow/own-disk.h"
 #include "flow/vm.h"
-#include "oci/rootfs.h"
+#include "rootfs/rootfs.h"
 #include "os/os.h"
 
 #define DEFAULT_MEMORY (256u << 20)

@@ -253,8 +253,32 @@ class Fault:
         self.hits = 0
 
 
+class Link:
+    """A line of so many bytes a second, which all connections share, and so long a way."""
+
+    def __init__(self, bytes_a_second, round_trip_s):
+        self.rate, self.round_trip = bytes_a_second, round_trip_s
+        self.lock = threading.Lock()
+        self.free_at = 0.0
+
+    def travel(self):
+        time.sleep(self.round_trip)  # the way is long: that is the point
+
+    def carry(self, n):
+        with self.lock:
+            self.free_at = max(self.free_at, time.monotonic()) + n / self.rate
+            until = self.free_at
+        time.sleep(max(0.0, until - time.monotonic()))
+
+
 class ProxyHandler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def setup(self):
+        super().setup()
+        if self.server.link:
+            self.server.link.travel()  # the handshake
 
     def log_message(self, *unused):
         pass
@@ -283,6 +307,8 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
         entry = {"method": self.command, "path": self.path, "range": self.headers.get("Range"),
                  "auth": self.headers.get("Authorization"), "sent": 0, "status": None}
         server.requests.append(entry)
+        if server.link:
+            server.link.travel()
         if "wait" in do:
             do["wait"]()
         if "drop" in do:
@@ -338,9 +364,12 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         end = min(len(data), do.get("truncate", len(data)), do.get("hang", len(data)))
-        step = max(1, do["slow"] // 20) if "slow" in do else 1 << 18
+        link = self.server.link
+        step = max(1, do["slow"] // 20) if "slow" in do else 1 << 14 if link else 1 << 18
         for at in range(0, end, step):
             part = data[at:min(end, at + step)]
+            if link:
+                link.carry(len(part))
             try:
                 self.wfile.write(part)
             except OSError:
@@ -359,9 +388,9 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
 class Proxy(Server):
     """Stands between a client and a registry, and does to requests what its faults say."""
 
-    def __init__(self, upstream_port):
+    def __init__(self, upstream_port, link=None):
         self.lock = threading.Lock()
-        super().__init__(ProxyHandler, upstream=upstream_port, faults=[], requests=[])
+        super().__init__(ProxyHandler, upstream=upstream_port, faults=[], requests=[], link=link)
 
     def action_of(self, method, path):
         with self.lock:

@@ -1,0 +1,314 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Machines that start from a registry before they have arrived.
+
+The registry is a real docker-registry; between it and us stands the proxy of tests/registry, which
+counts bytes and injects what goes wrong on the way. Every case ends in success or in one sentence.
+"""
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+from bake import bake, busybox_image, forced
+from machine import Machine, Skip, Work, run, wslx
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../registry"))
+from servers import DockerRegistry, Link, Proxy  # noqa: E402
+
+PAGES = "application/vnd.wslx.snapshot.pages.v1"
+
+
+class Remote:
+    """A baked busybox image in a registry."""
+
+    def __init__(self):
+        if not shutil.which("docker-registry"):
+            raise Skip("docker-registry is not installed")
+        self.registry = DockerRegistry()
+        with Work() as w:
+            said = bake(busybox_image(w / "image"))
+            assert re.search(r"[\d.]+ [KM]iB of which a start uses", said), said
+            manifest = self._push(w)
+        (self.pages,) = [d for d in manifest["layers"] if d["mediaType"] == PAGES]
+        self.blob = self.pages["digest"]
+
+    def _push(self, w):
+        done = wslx("push", "m", f"{self.registry.host}/t/m:1")
+        assert done.returncode == 0, done.stderr
+        with open(w / "store/index.json") as f:
+            digest = json.load(f)["manifests"][0]["digest"]
+        with open(w / f"store/blobs/sha256/{digest.removeprefix('sha256:')}") as f:
+            return json.load(f)
+
+    @contextlib.contextmanager
+    def elsewhere(self, link=None):
+        """A user with nothing, and a proxy between him and the registry."""
+        proxy = Proxy(self.registry.port, link)
+        try:
+            with Work() as w:
+                yield w, proxy, f"{proxy.host}/t/m:1"
+        finally:
+            proxy.stop()
+
+
+_remote = []
+
+
+def remote():
+    if not _remote:
+        _remote.append(Remote())
+    return _remote[0]
+
+
+def names():
+    return {s["name"]: s for s in json.loads(wslx("list", "--json").stdout)}
+
+
+def prompt(ref, *more):
+    m = Machine(["run", ref, *more], patience=60)
+    m.expect("# ")
+    return m
+
+
+def works(m):
+    m.send("cat /etc/passwd; ls /bin | grep -c .; e''cho end\n")
+    said = m.expect("\nend")
+    assert "worker:x:7:8" in said, said
+
+
+def stop(name="m"):
+    """Keeps the machine, for which all of it has to be here. Return: what it says."""
+    return wslx("stop", name)
+
+
+def a_start_needs_a_part_and_the_rest_follows():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref):
+        m = prompt(ref)
+        sent = proxy.sent()
+        assert sent < r.pages["size"] * 0.3, f"{sent} of {r.pages['size']} bytes for a prompt"
+        assert "m:1" not in {n for n, s in names().items() if not s.get("partial")}
+        works(m)
+        done = stop()
+        assert done.returncode == 0, done.stderr
+        m.rest()
+        assert set(names()) == {"m:1", "m@saved"}, names()
+        assert not os.listdir(w / "store/partial")
+        assert proxy.sent() < r.pages["size"] * 1.05, "something was fetched twice"
+        checked = wslx("verify")
+        assert checked.returncode == 0, checked.stderr
+        # From now on it is a snapshot like any other.
+        proxy.clear()
+        m = prompt(ref, "--distro", "other")
+        works(m)
+        m.send("exit 6\n")
+        m.rest()
+        assert m.status == 6 and proxy.sent() == 0
+        # And what was kept goes on, without the registry.
+        m = Machine(["run", "m:1"], patience=60)
+        works(m)
+        m.send("exit\n")
+        m.rest()
+
+
+def what_has_arrived_is_of_use_to_the_next_start():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref):
+        m = prompt(ref)
+        m.send("exit 3\n")
+        m.rest()
+        assert m.status == 3
+        first = proxy.sent()
+        proxy.clear()
+        m = prompt(ref)
+        again = proxy.sent()
+        assert again < first / 3, f"{again} after {first}"
+        assert stop().returncode == 0
+        m.rest()
+        assert first + proxy.sent() < r.pages["size"] * 1.05
+
+
+def a_start_that_is_killed_is_gone_on_with():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref):
+        stuck = threading.Event()
+        proxy.inject("GET", r.blob, skip=4, times=99, wait=stuck.set, hang=1000)
+        m = Machine(["run", ref], patience=60)
+        assert stuck.wait(60)
+        family = descendants(m.pid)
+        for pid in (*family, m.pid):
+            os.kill(pid, signal.SIGKILL)
+        m.rest()
+        first = proxy.sent()
+        assert not [n for n, s in names().items() if not s.get("partial")]
+        proxy.clear()
+        m = prompt(ref)
+        works(m)
+        assert stop().returncode == 0
+        m.rest()
+        assert first + proxy.sent() < r.pages["size"] * 1.1, (first, proxy.sent())
+        assert wslx("verify").returncode == 0
+
+
+def descendants(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        children = [int(c) for c in f.read().split()]
+    return [d for c in children for d in descendants(c)] + children
+
+
+def a_machine_whose_carrier_is_gone_says_so():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref):
+        stuck = threading.Event()
+        proxy.inject("GET", r.blob, skip=4, times=99, wait=stuck.set, hang=1000)
+        m = Machine(["run", ref], patience=60)
+        assert stuck.wait(60)
+        carrier = [p for p in descendants(m.pid) if talks_to(p, proxy.server_port)]
+        assert len(carrier) == 1, "connections belong to the carrier alone"
+        os.kill(carrier[0], signal.SIGKILL)
+        said = m.rest()
+        assert m.status == 1 and "the process that fetches what is missing has ended" in said, said
+        assert said.count("wslx: ") == 1, said
+
+
+def talks_to(pid, port):
+    with open(f"/proc/{pid}/net/tcp") as f:
+        sockets = {line.split()[9] for line in list(f)[1:]
+                   if int(line.split()[2].split(":")[1], 16) == port}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            found = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}"))
+            if found and found[1] in sockets:
+                return True
+    return False
+
+
+# What passes: what happens to requests for pages, after so many of them.
+PASSES = {
+    "401": {"status": 401, "headers": {"WWW-Authenticate": 'Basic realm="r"'}},
+    "429": {"status": 429, "headers": {"Retry-After": "1"}},
+    "500": {"status": 500},
+    "503 for a while": {"status": 503, "times": 9},
+    "dropped": {"drop": True},
+    "dropped for a while": {"drop": True, "times": 9},
+    "truncated": {"truncate": 1000},
+    "a byte is wrong": {"corrupt": 50000},
+    "slow": {"slow": 400000, "times": 3},
+}
+
+# What does not, and what is said.
+FAILS = {
+    "403": ({"status": 403}, "access is denied"),
+    "404": ({"status": 404}, "is not there"),
+    "416": ({"status": 416}, "status 416"),
+    "500": ({"status": 500}, "status 500"),
+    "dropped": ({"drop": True}, "broke off|Empty reply|reset|closed"),
+    "a byte is always wrong": ({"corrupt": 3}, "without its digest"),
+    "another range": ({"add": {"Content-Range": "bytes 5-9/10"}, "hide": ("Content-Range",)},
+                      "another range"),
+}
+
+
+def what_passes_is_waited_for():
+    r = remote()
+    for name, fault in PASSES.items():
+        if name == "401":
+            continue  # see below: it takes someone who gives out new rights
+        for skip in (1, 6) if name in ("dropped", "a byte is wrong") else (1,):
+            with r.elsewhere() as (w, proxy, ref), forced("no-backoff"):
+                hit = proxy.inject("GET", r.blob, skip=skip, **fault)
+                m = prompt(ref)
+                works(m)
+                done = stop()
+                assert done.returncode == 0, (name, done.stderr)
+                said = m.rest()
+                assert hit.hits > hit.skip, f"{name}: it did not happen"
+                assert "cannot go on" not in said, (name, said)
+                assert wslx("verify").returncode == 0, name
+
+
+def what_does_not_pass_ends_in_a_sentence():
+    r = remote()
+    for name, (fault, why) in FAILS.items():
+        with r.elsewhere() as (w, proxy, ref), forced("no-backoff"):
+            proxy.inject("GET", r.blob, skip=1, times=999, **fault)
+            m = Machine(["run", ref], patience=60)
+            said = m.rest()
+            last = said.strip().splitlines()[-1]
+            assert m.status == 1 and re.search(why, last) and "cannot go on" in last, (name, said)
+            assert "m:1" not in {n for n, s in names().items() if not s.get("partial")}, name
+            proxy.clear()
+            m = prompt(ref)
+            works(m)
+            m.send("exit 2\n")
+            m.rest()
+            assert m.status == 2, name
+
+
+def a_link_that_breaks_is_told_once():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref), forced("no-backoff"):
+        proxy.inject("GET", r.blob, skip=1, times=20, drop=True)
+        m = Machine(["run", ref], patience=60)
+        said = m.expect("# ")
+        assert said.count("the machine waits while it is tried again") == 1, said
+        assert said.count("it goes on") == 1, said
+        works(m)
+        m.send("exit\n")
+        m.rest()
+
+
+def a_registry_without_ranges_is_asked_for_all_first():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref):
+        proxy.inject("GET", "/blobs/", times=999, strip=("Range",))
+        m = prompt(ref)
+        assert "m:1" in names() and not os.listdir(w / "store/partial")
+        works(m)
+        m.send("exit\n")
+        m.rest()
+
+
+def a_machine_that_was_not_rehearsed_is_fetched_first():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref), forced("no-early-start"):
+        m = prompt(ref)
+        assert "m:1" in names()
+        m.send("exit\n")
+        m.rest()
+
+
+def a_far_registry_is_near_enough():
+    r = remote()
+    with r.elsewhere(Link(50_000_000 / 8, 0.04)) as (w, proxy, ref):
+        m = prompt(ref)
+        sent = proxy.sent()
+        assert sent < r.pages["size"] * 0.3, sent
+        works(m)
+        m.send("exit\n")
+        m.rest()
+
+
+if __name__ == "__main__":
+    try:
+        run([
+            a_start_needs_a_part_and_the_rest_follows,
+            what_has_arrived_is_of_use_to_the_next_start,
+            a_start_that_is_killed_is_gone_on_with,
+            a_machine_whose_carrier_is_gone_says_so,
+            what_passes_is_waited_for,
+            what_does_not_pass_ends_in_a_sentence,
+            a_link_that_breaks_is_told_once,
+            a_registry_without_ranges_is_asked_for_all_first,
+            a_machine_that_was_not_rehearsed_is_fetched_first,
+            a_far_registry_is_near_enough,
+        ])
+    finally:
+        for r in _remote:
+            r.registry.stop()
