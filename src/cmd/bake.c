@@ -45,7 +45,7 @@ struct work {
 	const char *image; /* as rootfs_build() takes it */
 	struct store *store;
 	struct arena arena;
-	const char *source, *stamp; /* where it is, and which one it is there */
+	const char *source, *stamp;  /* where it is, and which one it is there */
 	struct container *container; /* or NULL: it is here */
 	struct rootfs_report report;
 	char *kernel, *disk, *socket;
@@ -145,7 +145,8 @@ static int find_image(struct work *b, struct err *e)
 	if (rootfs_is_here(image) || !container_may_be_ref(image))
 		return rootfs_stamp(image, &b->arena, &b->source, &b->stamp, e);
 	r = fetch(b, e);
-	return r && !text_starts(image, "docker://")
+	/* "debian" may be meant as a file's name as well. */
+	return r && !b->container && !strchr(image, '/')
 	               ? err_wrap(e, r, "%s is nothing here, and in a registry", image)
 	               : r;
 }
@@ -158,7 +159,8 @@ static int build_disk(struct work *b, int fd, struct err *e)
 
 	if (!r)
 		say(b, "%s, %u layers, %llu files, disk of %s", b->report.source, b->report.layers,
-		    (unsigned long long)b->report.inodes, text_of_bytes(size, b->report.disk_bytes));
+		    (unsigned long long)b->report.inodes,
+		    text_of_bytes(size, b->report.disk_bytes));
 	return r;
 }
 
@@ -461,8 +463,8 @@ char *bake_kernel_id(const char *kernel)
 
 char *bake_options_text(const struct bake *b)
 {
-	return xprintf("memory=%llu%s%s", (unsigned long long)b->ram_bytes,
-	               b->words ? " cmd=" : "", b->words ? b->words : "");
+	return xprintf("memory=%llu%s%s", (unsigned long long)b->ram_bytes, b->words ? " cmd=" : "",
+	               b->words ? b->words : "");
 }
 
 /* ---- the verb ----------------------------------------------------------------------------- */
@@ -486,8 +488,8 @@ int bake_take_options(struct args *args, struct bake *b)
 		.words = arg_value(args, "cmd"),
 		.kernel = arg_value(args, "kernel"),
 		.from = {.verify = arg_value(args, "verify"),
-		         .limit = IMAGE_LIMIT_BYTES,
-		         .insecure = arg_is_set(args, "insecure")},
+	                 .limit = IMAGE_LIMIT_BYTES,
+	                 .insecure = arg_is_set(args, "insecure")},
 		.ram_bytes = DEFAULT_MEMORY,
 		.timeout_s = DEFAULT_TIMEOUT_S,
 		.rule = settle_rule_default,

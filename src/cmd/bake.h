@@ -20,9 +20,9 @@
 	}
 
 struct bake {
-	const char *image; /* as rootfs_build() takes it, or a reference */
-	const char *name;  /* of the snapshot; NULL for bake_write_disk() */
-	const char *words; /* to start instead of what the image says; or NULL */
+	const char *image;          /* as rootfs_build() takes it, or a reference */
+	const char *name;           /* of the snapshot; NULL for bake_write_disk() */
+	const char *words;          /* to start instead of what the image says; or NULL */
 	const char *kernel, *guest; /* NULL: found */
 	struct container_source from;
 	uint64_t ram_bytes;

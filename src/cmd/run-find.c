@@ -3,10 +3,10 @@
  * What a run starts from: a snapshot that is here, one that has to be fetched, or an image that was
  * never run here and is baked now.
  *
- * An image's snapshot is known by its labels: "image" (which one), "image.stamp" (what it was then),
- * "bake.kernel" and "bake.options" (how). It is called after the image; if that name is taken by
- * something else, or by a bake of the same image in another way, the name gets a suffix. When image or
- * kernel have changed, it is baked anew and replaced.
+ * An image's snapshot is known by its labels: "image" (which one), "image.stamp" (what it was
+ * then), "bake.kernel" and "bake.options" (how). It is called after the image; if that name is
+ * taken by something else, or by a bake of the same image in another way, the name gets a suffix.
+ * When image or kernel have changed, it is baked anew and replaced.
  */
 #include "cmd/run.h"
 
@@ -24,7 +24,7 @@ struct search {
 	const char *what; /* as the user named it */
 	struct store **store;
 	struct arena arena;
-	struct bake bake; /* how it would be baked */
+	struct bake bake;  /* how it would be baked */
 	const char *image; /* which one, whole; NULL: none that is known */
 	const char *stamp; /* what it is now */
 	/* What is here of it. */
@@ -80,9 +80,9 @@ static int look(struct search *s, const char *name, struct err *e)
 {
 	AUTO(text) char *options = bake_options_text(&s->bake);
 	const char *known = arena_printf(&s->arena, "%s %s", s->image, options);
-	const char *longer = arena_printf(
-		&s->arena, "%s+%08x", name,
-		(unsigned)(os_quick_hash(known, strlen(known)) & UINT32_MAX));
+	const char *longer =
+		arena_printf(&s->arena, "%s+%08x", name,
+	                     (unsigned)(os_quick_hash(known, strlen(known)) & UINT32_MAX));
 	bool is_free, longer_is_free;
 	int r = look_at(s, name, &is_free, e);
 
@@ -147,7 +147,8 @@ static const char *name_of_path(struct search *s)
 	char *name = arena_text(&s->arena, slash ? slash + 1 : s->image), *tar;
 
 	for (char *c = name; *c; c++)
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:", *c))
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:",
+		            *c))
 			*c = '-';
 	tar = strstr(name, ".tar");
 	if (tar && tar > name)
@@ -208,8 +209,9 @@ static int find_image_there(struct search *s, struct err *e)
 	int r = ask(s, e);
 
 	if (flow_is_offline(r) && s->was_baked) {
-		AUTO(text) char *line = xprintf("%s; %s is here as it was baked before, from %s",
-		                                e ? e->text : "", s->name, s->had_stamp);
+		AUTO(text)
+		char *line = xprintf("%s; %s is here as it was baked before, from %s",
+		                     e ? e->text : "", s->name, s->had_stamp);
 
 		say_note(line);
 		return 0;
@@ -244,7 +246,8 @@ int run_find_snapshot(const char *what, const struct bake *how, struct store **s
 	bool is_name, may_be_path = strchr(what, '/') || strchr(what, ':');
 	int r = store_has(*store, what, &is_name, e);
 
-	if (!r && !is_name && may_be_path && rootfs_is_here(what))
+	if (!r && !is_name &&
+	    (what[0] == '/' || what[0] == '.' || (may_be_path && rootfs_is_here(what))))
 		r = find_image_here(&s, e);
 	else if (!r && !is_name && strchr(what, '/'))
 		r = find_there(&s, e);

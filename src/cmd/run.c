@@ -78,10 +78,10 @@ static void say_other(const struct launch *l, const char *snapshot)
 	AUTO(text) char *line = NULL;
 
 	if (d->left && !d->resumes)
-		line = xprintf("%s has changed since the distro %s was kept: this is a new one, %s; "
-		               "wslx shell %s goes on with the old one, wslx rm --distro %s "
-		               "forgets it",
-		               snapshot, d->left, d->name, d->left, d->left);
+		line = xprintf(
+			"%s has changed since the distro %s was kept: this is a new one, %s; "
+			"--distro %s goes on with the old one, wslx rm --distro %s forgets it",
+			snapshot, d->left, d->name, d->left, d->left);
 	else if (d->outdated)
 		line = xprintf("%s has changed since the distro %s was kept, which goes on as it "
 		               "was; --fresh starts the new one",

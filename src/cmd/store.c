@@ -206,9 +206,9 @@ static int remove_one(struct store *store, const char *name, bool distro, struct
 	r = store_remove(store, name, e);
 	if (!r && is_kept) {
 		AUTO(text)
-		char *line = xprintf("the distro %s stays: wslx shell %s goes on with it, wslx rm "
-		                     "%s forgets it",
-		                     name, name, name);
+		char *line = xprintf("what was kept of the distro %s stays; wslx rm --distro %s "
+		                     "removes it",
+		                     name, name);
 
 		say_note(line);
 	}

@@ -226,8 +226,8 @@ static int lock_dir(const char *path, int how)
 
 static int write_file(int dir, const char *name, struct span data, struct err *e)
 {
-	AUTO(fd) int fd = openat(dir, name,
-	                         O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	AUTO(fd)
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int r = fd < 0 ? -errno : os_write_all(fd, data.data, data.len);
 
 	return r ? err_set(e, r, "%s in an image's folder", name) : 0;
@@ -306,8 +306,9 @@ int container_fetch(struct container *c, struct err *e)
 {
 	assert(c->dir >= 0);
 	LIST_EACH(&c->blobs, const struct oci_descriptor, d) {
-		AUTO(fd) int fd = openat(c->dir, blob_path(c, d->digest),
-		                         O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		AUTO(fd)
+		int fd = openat(c->dir, blob_path(c, d->digest),
+		                O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 		int r = fd < 0 ? err_set(e, -errno, "%s", c->layout)
 		               : oci_blob_pull(c->client, d->digest, d->bytes, fd, e);
 
@@ -349,8 +350,7 @@ static void remove_folder(int parent, const char *name, uint64_t *freed)
 /* @dir: the layout, locked */
 static void remove_layout(int dir, const char *path, uint64_t *freed)
 {
-	AUTO(fd) int blobs = openat(dir, "blobs",
-	                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO(fd) int blobs = openat(dir, "blobs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (blobs >= 0)
 		remove_folder(blobs, "sha256", freed);

@@ -56,7 +56,8 @@ const char *container_layout(const struct container *c); /* its folder */
 /* Remove the layout. */
 void container_drop(struct container *c);
 
-/* Whether what is nothing on this host can be meant as a reference: paths of "/" and "." are not. */
+/* Whether what is nothing on this host can be meant as a reference: paths of "/" and "." are not.
+ */
 bool container_may_be_ref(const char *text);
 
 /* Remove what no fetch has completed and nobody works on. @freed: bytes, added to */

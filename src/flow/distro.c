@@ -198,7 +198,8 @@ int flow_stop_machine(struct store *store, const char *distro, bool save, struct
 	struct control_message answer = {.n_fds = 0};
 	struct snap_vm_result result;
 	struct note note;
-	const struct store_label labels[] = {{"machine.base", note.id}, {"machine.from", note.from}};
+	const struct store_label labels[] = {{"machine.base", note.id},
+	                                     {"machine.from", note.from}};
 	struct snap_vm what = {.machine = distro,
 	                       .name = flow_saved_name(&a, distro),
 	                       .replace = true,
@@ -272,7 +273,8 @@ int flow_distros(struct store *store, struct arena *a, struct list *out, struct 
 			continue;
 		state = state_of(out, a,
 		                 arena_printf(a, "%.*s",
-		                              (int)(strlen(m->name) - strlen(KEPT_SUFFIX)), m->name));
+		                              (int)(strlen(m->name) - strlen(KEPT_SUFFIX)),
+		                              m->name));
 		from = m->damage ? NULL : store_meta_label(m, "machine.from");
 		state->is_kept = true;
 		state->kept_ns = m->created_ns;
