@@ -17,7 +17,7 @@
 #include "cmd/kernel.h"
 #include "cmd/progress.h"
 #include "flow/registry.h"
-#include "oci/rootfs.h"
+#include "rootfs/rootfs.h"
 #include "os/os.h"
 
 struct search {
