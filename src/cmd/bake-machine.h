@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 #include "cmd/share.h"
-#include "store/store.h"
+#include "flow/flow.h"
 #include "vm/control.h"
 
 struct bake_machine {

@@ -14,8 +14,8 @@
 #include "cmd/progress.h"
 #include "flow/own-disk.h"
 #include "flow/vm.h"
-#include "rootfs/rootfs.h"
 #include "os/os.h"
+#include "rootfs/rootfs.h"
 
 #define DEFAULT_MEMORY (256u << 20)
 #define DEFAULT_TIMEOUT_S 120u
@@ -136,13 +136,18 @@ static int fetch(struct work *b, struct err *e)
 	return 0;
 }
 
+static bool is_far(const char *image)
+{
+	return !rootfs_is_here(image) && container_may_be_ref(image);
+}
+
 static int find_image(struct work *b, struct err *e)
 {
 	const char *image = b->what->image;
 	int r;
 
 	b->image = image;
-	if (rootfs_is_here(image) || !container_may_be_ref(image))
+	if (!is_far(image))
 		return rootfs_stamp(image, &b->arena, &b->source, &b->stamp, e);
 	r = fetch(b, e);
 	/* "debian" may be meant as a file's name as well. */
@@ -435,11 +440,13 @@ int bake_write_disk(const struct bake *what, const char *path, struct err *e)
 	int r = 0;
 
 	work_begin(&b, what);
+	b.image = what->image;
 	/* Only what is fetched needs the store. */
-	if (!rootfs_is_here(what->image))
+	if (is_far(what->image)) {
 		r = cmd_open_store(&b.store, e);
-	if (!r)
-		r = find_image(&b, e);
+		if (!r)
+			r = find_image(&b, e);
+	}
 	if (!r)
 		r = write_disk(&b, path, e);
 	if (!r && b.container)

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "rootfs/layout.h"
 #include "os/os.h"
+#include "rootfs/layout.h"
 
 enum image_kind { KIND_UNKNOWN, KIND_LAYOUT, KIND_ARCHIVE, KIND_ROOT };
 
@@ -331,7 +331,10 @@ int rootfs_stamp(const char *image, struct arena *a, const char **source, const 
 	}
 	if (!r) {
 		layout = i.is_dir && i.kind != KIND_ROOT && !faccessat(i.fd, "oci-layout", F_OK, 0);
-		*source = arena_printf(a, "%s:%s%s%s", layout ? "oci" : i.is_dir ? "rootfs" : "file",
+		*source = arena_printf(a, "%s:%s%s%s",
+		                       layout     ? "oci"
+		                       : i.is_dir ? "rootfs"
+		                                  : "file",
 		                       path, i.tag ? ":" : "", i.tag ? i.tag : "");
 		r = layout ? stamp_layout(&i, a, stamp, e) : stamp_files(&i, a, stamp, e);
 	}
