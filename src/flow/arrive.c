@@ -51,7 +51,7 @@
 #define FRAMES_WANTED 2u    /* of a page that is waited for, and its neighbours */
 #define QUIET_NS 500000000u /* nothing was waited for so long: time for the rest */
 #define BUSY_NS UINT64_C(3000000000) /* or so long after the start, whatever is waited for */
-#define TRIES_MAX 12u
+#define PATIENCE_NS UINT64_C(60000000000) /* a link may be broken for so long */
 #define BACKOFF_MS 500u
 #define BACKOFF_MAX_MS 8000u
 
@@ -262,7 +262,8 @@ static void tell_trouble(struct carrier *c, const struct err *e)
 
 static int fetch(struct carrier *c, uint64_t frame, uint64_t n, struct err *e)
 {
-	bool was_wrong = false;
+	uint64_t until_ns = os_clock_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
+	bool was_wrong = false, at_once = fallback_forced("no-backoff");
 
 	for (unsigned tries = 0;;) {
 		struct err why = {0};
@@ -278,15 +279,13 @@ static int fetch(struct carrier *c, uint64_t frame, uint64_t n, struct err *e)
 			was_wrong = true;
 			continue;
 		}
-		if (!may_get_better(r) || ++tries == TRIES_MAX) {
-			if (e)
-				*e = why;
+		if (!may_get_better(r) || at_once || os_clock_ns(CLOCK_MONOTONIC) > until_ns) {
+			*e = why;
 			return r;
 		}
 		tell_trouble(c, &why);
-		wait_ms(fallback_forced("no-backoff")
-		                ? 1
-		                : MIN((uint64_t)BACKOFF_MS << (tries - 1), BACKOFF_MAX_MS));
+		wait_ms(MIN((uint64_t)BACKOFF_MS << MIN(tries, 6), BACKOFF_MAX_MS));
+		tries++;
 	}
 }
 
@@ -554,6 +553,7 @@ struct arrive_rec {
 	const char *why; /* it failed, or is offline */
 	uint32_t state;  /* enum pull_state */
 	const char *name, *origin, *digest;
+	const char *id; /* of the snapshot that is begun */
 };
 
 static const struct field arrive_fields[] = {
@@ -563,6 +563,7 @@ static const struct field arrive_fields[] = {
 	FIELD(struct arrive_rec, name, 4, STORE_NAME_MAX, "in the store"),
 	FIELD(struct arrive_rec, origin, 5, STORE_ORIGIN_MAX, "whole reference"),
 	FIELD(struct arrive_rec, digest, 6, 80, "of the manifest"),
+	FIELD(struct arrive_rec, id, 7, 40, "of the snapshot"),
 };
 static const struct rec_type arrive_type = REC_TYPE(arrive_rec, arrive_fields, .doc = "hand-over");
 
@@ -748,6 +749,7 @@ static void be_carrier(const char *root, const struct arrive_vm *what, int line)
 	if (!r && c->remote) {
 		c->origin = result.origin;
 		c->reader = flow_remote_reader(c->remote);
+		rec.id = store_reader_meta(c->reader)->id;
 		r = hand_over_machine(c, &rec, &e);
 		if (!r) {
 			detach();
@@ -826,6 +828,8 @@ static int take(struct store *store, struct arrived_vm *out, int line, struct er
 	if (!r && out->pull.state == PULL_BEGUN)
 		r = n < 3 ? err_say(e, -EBADMSG, "files of the machine are missing")
 		          : open_arrived(store, out, fds, n, line, e);
+	if (!r && rec.id)
+		out->vm.id = arena_text(&out->vm.arena, rec.id);
 	for (unsigned i = 0; i < n; i++)
 		close(fds[i]);
 	return r;

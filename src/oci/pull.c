@@ -237,7 +237,8 @@ static int read_from(struct oci_client *c, struct endpoint *ep, void *arg, struc
 			return client_refused(ep, &x, what, e);
 		if (!r)
 			r = err_say(e, -ECONNRESET, "%s: blob %s broke off", ep->name, s->digest);
-		if (!client_retries(c, r, &tries, ep->name, 0))
+		/* What has not begun to come was tried again already. */
+		if (!x.sink_used || !client_retries(c, r, &tries, ep->name, 0))
 			return r;
 	}
 }
