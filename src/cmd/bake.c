@@ -12,8 +12,8 @@
 #include "cmd/machine.h"
 #include "flow/own-disk.h"
 #include "flow/vm.h"
-#include "rootfs/rootfs.h"
 #include "os/os.h"
+#include "rootfs/rootfs.h"
 
 #define DEFAULT_MEMORY (256u << 20)
 #define DEFAULT_TIMEOUT_S 120u

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "rootfs/layout.h"
 #include "os/os.h"
+#include "rootfs/layout.h"
 
 enum image_kind { KIND_UNKNOWN, KIND_LAYOUT, KIND_ARCHIVE, KIND_ROOT };
 
