@@ -17,8 +17,8 @@
 #include "cmd/kernel.h"
 #include "cmd/progress.h"
 #include "flow/registry.h"
-#include "rootfs/rootfs.h"
 #include "os/os.h"
+#include "rootfs/rootfs.h"
 
 struct search {
 	const char *what; /* as the user named it */
@@ -176,14 +176,15 @@ static void end_progress(struct oci_progress *p)
 /* Have it here, or as much of it as a start needs. */
 static int pull(struct search *s, struct err *e)
 {
-	struct arrive_vm what = {.pull = {.ref = s->what,
-	                                  .name = s->name,
-	                                  .verify = s->bake.from.verify,
-	                                  .limit = s->bake.from.limit,
-	                                  /* What was baked from there is not more than what is there. */
-	                                  .replace = s->was_baked,
-	                                  .insecure = s->bake.from.insecure},
-	                         .pulled = end_progress};
+	struct arrive_vm what = {
+		.pull = {.ref = s->what,
+	                 .name = s->name,
+	                 .verify = s->bake.from.verify,
+	                 .limit = s->bake.from.limit,
+	                 /* What was baked from there is not more than what is there. */
+	                 .replace = s->was_baked,
+	                 .insecure = s->bake.from.insecure},
+		.pulled = end_progress};
 	struct progress progress;
 	int r;
 

@@ -66,7 +66,7 @@ static void tell(struct args *args, struct shares *to, const char *distro)
 
 struct launch {
 	struct args *args;
-	struct bake bake; /* how an image is baked that was never run */
+	struct bake bake;          /* how an image is baked that was never run */
 	struct arrived_vm arrived; /* what came from a registry, or is coming */
 	struct distro distro;
 	struct session session;
@@ -94,12 +94,11 @@ static void say_other(const struct launch *l, const char *snapshot)
 static int open_distro(struct launch *l, struct store *store, const char *snapshot, struct err *e)
 {
 	struct distro *d = &l->distro;
-	const struct distro_choice what = {.snapshot = snapshot,
-	                                   .name = arg_value(l->args, "distro"),
-	                                   .fresh = arg_is_set(l->args, "fresh"),
-	                                   .coming = l->arrived.pull.state == PULL_BEGUN
-	                                                     ? &l->arrived.vm
-	                                                     : NULL};
+	const struct distro_choice what = {
+		.snapshot = snapshot,
+		.name = arg_value(l->args, "distro"),
+		.fresh = arg_is_set(l->args, "fresh"),
+		.coming = l->arrived.pull.state == PULL_BEGUN ? &l->arrived.vm : NULL};
 	int r = flow_open_distro(store, &what, d, e);
 
 	if (r)
@@ -264,9 +263,8 @@ static int start(struct launch *l)
 
 static int run(struct args *args)
 {
-	struct launch l = {.args = args,
-	                   .arrived.vm.ram_fd = -1,
-	                   .distro = {.lock = -1, .vm.ram_fd = -1}};
+	struct launch l = {
+		.args = args, .arrived.vm.ram_fd = -1, .distro = {.lock = -1, .vm.ram_fd = -1}};
 	struct err e = {0};
 	int code = bake_take_options(args, &l.bake);
 

@@ -45,12 +45,12 @@
 #include "store/transfer.h"
 #include "vm/arrival.h"
 
-#define FILLERS 3u          /* for what a start uses */
-#define FILLERS_BEHIND 2u   /* for the rest */
-#define FRAMES_AT_ONCE 8u   /* 1 MiB of pages in a request */
-#define FRAMES_WANTED 2u    /* of a page that is waited for, and its neighbours */
-#define QUIET_NS 500000000u /* nothing was waited for so long: time for the rest */
-#define BUSY_NS UINT64_C(3000000000) /* or so long after the start, whatever is waited for */
+#define FILLERS 3u                        /* for what a start uses */
+#define FILLERS_BEHIND 2u                 /* for the rest */
+#define FRAMES_AT_ONCE 8u                 /* 1 MiB of pages in a request */
+#define FRAMES_WANTED 2u                  /* of a page that is waited for, and its neighbours */
+#define QUIET_NS 500000000u               /* nothing was waited for so long: time for the rest */
+#define BUSY_NS UINT64_C(3000000000)      /* or so long after the start, whatever is waited for */
 #define PATIENCE_NS UINT64_C(60000000000) /* a link may be broken for so long */
 #define BACKOFF_MS 500u
 #define BACKOFF_MAX_MS 8000u
@@ -241,8 +241,7 @@ static bool may_get_better(int code)
 
 static void wait_ms(uint64_t ms)
 {
-	struct timespec t = {.tv_sec = (time_t)(ms / 1000),
-	                     .tv_nsec = (long)(ms % 1000) * 1000000};
+	struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
 
 	while (nanosleep(&t, &t) < 0 && errno == EINTR)
 		;
@@ -388,9 +387,8 @@ static void *serve(void *arg)
 		ask = c->asked;
 		c->is_asked = false;
 		pthread_mutex_unlock(&c->lock);
-		answer.code = ask.target == ARRIVAL_ALL
-		                      ? bring_all(c, &e)
-		                      : bring_page(c, ask.target, ask.page, &e);
+		answer.code = ask.target == ARRIVAL_ALL ? bring_all(c, &e)
+		                                        : bring_page(c, ask.target, ask.page, &e);
 		if (answer.code)
 			err_wrap(&e, answer.code, "%s", c->origin);
 		memcpy(answer.text, e.text, sizeof(answer.text) - 1);

@@ -484,8 +484,9 @@ static int try_remote(struct store *store, struct remote *remote, const struct p
 	/* A sealed one cannot. */
 	if (ranged)
 		r = store_import_reader(remote->import, &remote->fetcher, &remote->reader, e);
-	*can = ranged && !r && what->may_begin(store_reader_meta(remote->reader),
-	                                       store_reader_state(remote->reader));
+	*can = ranged && !r &&
+	       what->may_begin(store_reader_meta(remote->reader),
+	                       store_reader_state(remote->reader));
 	if (*can || (r && r != -ENOTSUP))
 		return r;
 	store_reader_close(remote->reader);

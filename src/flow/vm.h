@@ -43,8 +43,8 @@ struct snap_vm {
 };
 
 struct snap_vm_result {
-	uint64_t pause_ns; /* for which the machine stood still */
-	uint64_t pages;    /* of RAM and of overlays; zero ones are not among them */
+	uint64_t pause_ns;    /* for which the machine stood still */
+	uint64_t pages;       /* of RAM and of overlays; zero ones are not among them */
 	uint64_t start_pages; /* of which a start uses so many; 0: nobody has looked */
 	uint64_t total_ns;
 };
@@ -73,9 +73,9 @@ struct opened_vm {
 	/* Its pages are still on their way (vm/arrival.h): */
 	bool arrives;
 	int board_fd, line;
-	const char *id;    /* the snapshot's; it is the same wherever that was pulled to */
-	const char *base;  /* of a distro that was kept: id of what it was started from; or NULL */
-	const char *from;  /* and its name */
+	const char *id;   /* the snapshot's; it is the same wherever that was pulled to */
+	const char *base; /* of a distro that was kept: id of what it was started from; or NULL */
+	const char *from; /* and its name */
 };
 
 /**

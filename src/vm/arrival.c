@@ -60,8 +60,8 @@ int arrival_board_make(struct arrival_board *b, const uint64_t *pages, unsigned 
 	}
 	r = map(b, bytes, fd, PROT_READ | PROT_WRITE, e);
 	/* The machine runs what is not trusted, and must not make its own pages arrive. */
-	if (!r && fcntl(fd, F_ADD_SEALS,
-	                F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL))
+	if (!r &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL))
 		r = err_set(e, -errno, "board of what has arrived");
 	if (r) {
 		arrival_board_finish(b);

@@ -38,8 +38,8 @@ struct vm_need {
 };
 
 struct vm_config {
-	uint64_t ram_bytes;              /* multiple of 1 MiB */
-	int ram_fd;                      /* -1, or a flat image of RAM, mapped privately */
+	uint64_t ram_bytes; /* multiple of 1 MiB */
+	int ram_fd;         /* -1, or a flat image of RAM, mapped privately */
 	struct vm_need ram_need;
 	struct disk *disk[VM_DISKS_MAX]; /* borrowed for the machine's life */
 	unsigned n_disks;
