@@ -58,6 +58,21 @@ static void add_json(struct buf *b, const char *key, const char *text)
 	text_add_json_string(b, text ? text : "", text ? strlen(text) : 0);
 }
 
+static void list_partials(const struct list *all)
+{
+	print_cell("HAS NOT ALL ARRIVED", 24);
+	printf("%-8s %-16s %10s  %s\n", "", "HERE", "OF", "FROM");
+	LIST_EACH(all, const struct store_partial, p) {
+		char here[16], size[16];
+
+		print_cell(p->name, 24);
+		printf("%-8s %-16s %10s  ", p->arrives ? "arrives" : "",
+		       text_of_bytes(here, p->here_bytes), text_of_bytes(size, p->bytes));
+		print_cell(p->origin, 0);
+		printf("\n");
+	}
+}
+
 static void list_distros(const struct list *all)
 {
 	print_cell("DISTRO", 24);
@@ -78,7 +93,7 @@ static void list_distros(const struct list *all)
 	}
 }
 
-static void list_json(const struct list *all)
+static void list_json(const struct list *all, const struct list *partials)
 {
 	AUTO(buf) struct buf b = {0};
 
@@ -102,6 +117,15 @@ static void list_json(const struct list *all)
 		}
 		buf_add_byte(&b, '}');
 	}
+	LIST_EACH(partials, const struct store_partial, p) {
+		buf_printf(&b, "%s{\"partial\":true,\"arrives\":%s", b.len > 1 ? ",\n " : "",
+		           p->arrives ? "true" : "false");
+		add_json(&b, "name", p->name);
+		add_json(&b, "digest", p->digest);
+		add_json(&b, "origin", p->origin);
+		buf_printf(&b, ",\"stored_bytes\":%llu,\"here_bytes\":%llu}",
+		           (unsigned long long)p->bytes, (unsigned long long)p->here_bytes);
+	}
 	buf_add_text(&b, "]\n");
 	fputs(buf_text(&b), stdout);
 }
@@ -113,13 +137,13 @@ static void distros_json(const struct list *all)
 	buf_add_byte(&b, '[');
 	LIST_EACH(all, const struct distro_state, d) {
 		buf_printf(&b, "%s{\"running\":%s,\"kept\":%s", b.len > 1 ? ",\n " : "",
-			   d->runs ? "true" : "false", d->is_kept ? "true" : "false");
+		           d->runs ? "true" : "false", d->is_kept ? "true" : "false");
 		add_json(&b, "name", d->name);
 		add_json(&b, "from", d->from);
 		if (d->is_kept)
 			buf_printf(&b, ",\"kept_ns\":%llu,\"stored_bytes\":%llu",
-				   (unsigned long long)d->kept_ns,
-				   (unsigned long long)d->stored_bytes);
+			           (unsigned long long)d->kept_ns,
+			           (unsigned long long)d->stored_bytes);
 		buf_add_byte(&b, '}');
 	}
 	buf_add_text(&b, "]\n");
@@ -148,7 +172,7 @@ static int run_list(struct args *args)
 	bool json = arg_is_set(args, "json"), only_distros = arg_is_set(args, "distros");
 	AUTO(store) struct store *store = NULL;
 	AUTO(arena) struct arena a = {0};
-	struct list all = {0}, distros = {0};
+	struct list all = {0}, distros = {0}, partials = {0};
 	struct err e = {0};
 	int r;
 
@@ -157,16 +181,22 @@ static int run_list(struct args *args)
 	r = cmd_open_store(&store, &e);
 	if (!r && !only_distros)
 		r = store_list(store, &a, &all, &e);
+	if (!r && !only_distros)
+		r = store_partials(store, &a, &partials, &e);
 	if (!r && (only_distros || !json))
 		r = flow_distros(store, &a, &distros, &e);
 	if (r < 0)
 		return say_error(&e);
 	if (json) {
-		only_distros ? distros_json(&distros) : list_json(&all);
+		only_distros ? distros_json(&distros) : list_json(&all, &partials);
 		return EXIT_DONE;
 	}
 	if (!only_distros)
 		list_text(&all);
+	if (partials.count) {
+		printf("\n");
+		list_partials(&partials);
+	}
 	if (!only_distros && distros.count)
 		printf("\n");
 	if (only_distros || distros.count)
@@ -203,6 +233,11 @@ static int remove_one(struct store *store, const char *name, bool distro, struct
 		return err_say(e, -ENOENT, "nothing was kept of a distro %s", name);
 	if (!is_snapshot && is_kept)
 		return flow_forget_distro(store, name, e);
+	if (!is_snapshot) {
+		r = store_remove_partial(store, name, e);
+		if (r != -ENOENT)
+			return r;
+	}
 	r = store_remove(store, name, e);
 	if (!r && is_kept) {
 		AUTO(text)

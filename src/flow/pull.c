@@ -487,6 +487,8 @@ static int try_remote(struct store *store, struct remote *remote, const struct p
 	*can = ranged && !r &&
 	       what->may_begin(store_reader_meta(remote->reader),
 	                       store_reader_state(remote->reader));
+	if (*can)
+		r = store_import_note(remote->import, remote->source.name, remote->source.origin, e);
 	if (*can || (r && r != -ENOTSUP))
 		return r;
 	store_reader_close(remote->reader);

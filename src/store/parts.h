@@ -12,6 +12,7 @@
  *	settle.c    digests that a commit did not wait for
  *	reader.c    one snapshot from name to pages
  *	transfer.c  snapshots that leave for another store, or come from one
+ *	partial.c   snapshots that are used and have not all arrived
  *	lazy.c      page blobs of which frames may be missing, and are fetched when read
  *	mark.c      which snapshots were restored
  *	whole.c     list, rm, verify, gc
@@ -384,6 +385,7 @@ struct store_import {
 	struct manifest manifest;
 	struct store_parcel parcel;
 	int partial_fd;
+	int note_fd; /* -1: it has none (partial.c) */
 };
 
 /* Blobs that have arrived or were here; their digests are compared. */
@@ -391,6 +393,11 @@ MUST_CHECK int import_read_config(struct store_import *x, struct arena *a, struc
                                   struct err *e);
 MUST_CHECK int import_read_blob(struct store_import *x, const struct blob *blob, struct buf *out,
                                 struct err *e);
+
+/* ---- partial.c ------------------------------------------------------------------------- */
+
+/* What was noted is a snapshot now. */
+void import_forget_note(struct store_import *x);
 
 /* ---- lazy.c ---------------------------------------------------------------------------- */
 

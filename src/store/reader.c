@@ -463,6 +463,28 @@ static int open_entry(struct store_reader *r, const char *name, struct err *e)
 	return ret < 0 ? err_wrap(e, ret, "snapshot %s", name) : 0;
 }
 
+/* Of one that is not there: whether it is on its way. */
+static int explain_absence(struct store *s, const char *name, struct err *e)
+{
+	AUTO(arena) struct arena a = {0};
+	struct list partials = {0};
+
+	if (e && !store_partials(s, &a, &partials, NULL))
+		LIST_EACH(&partials, const struct store_partial, p) {
+			char here[16], all[16];
+
+			if (strcmp(p->name, name))
+				continue;
+			*e = (struct err){.code = 0};
+			return err_say(e, -ENOENT,
+			               "of the snapshot %s only %s of %s have arrived; wslx run %s "
+			               "goes on with it, and wslx pull %s fetches it",
+			               name, text_of_bytes(here, p->here_bytes),
+			               text_of_bytes(all, p->bytes), p->origin, p->origin);
+		}
+	return -ENOENT;
+}
+
 static struct store_reader *reader_create(struct store *s)
 {
 	struct store_reader *r = xalloc(sizeof(*r));
@@ -482,7 +504,7 @@ int store_reader_open(struct store *s, const char *name, struct store_reader **o
 
 	if (ret < 0) {
 		store_reader_close(r);
-		return ret;
+		return ret == -ENOENT ? explain_absence(s, name, e) : ret;
 	}
 	r->source.n_pages = r->table.pages;
 	*out = r;

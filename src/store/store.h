@@ -232,6 +232,21 @@ MUST_CHECK int store_list(struct store *s, struct arena *a, struct list *out, st
  */
 MUST_CHECK int store_has(struct store *s, const char *name, bool *out, struct err *e);
 
+/* A snapshot that is used, or was, and has not all arrived from its registry. */
+struct store_partial {
+	const char *name;   /* that it will have */
+	const char *origin; /* where it is from */
+	const char *digest; /* of the manifest */
+	uint64_t bytes;     /* of all of its blobs */
+	uint64_t here_bytes;
+	bool arrives; /* somebody is bringing it */
+};
+
+/* All of them by name, as struct store_partial, in @a. */
+MUST_CHECK int store_partials(struct store *s, struct arena *a, struct list *out, struct err *e);
+/* Remove what has arrived of one. Return: 0; -ENOENT, not said; -EBUSY if it is arriving. */
+MUST_CHECK int store_remove_partial(struct store *s, const char *name, struct err *e);
+
 /* Remove a snapshot, also a damaged one, and its blobs. Return: 0; -ENOENT. */
 MUST_CHECK int store_remove(struct store *s, const char *name, struct err *e);
 

@@ -269,7 +269,7 @@ int store_import_begin(struct store *s, struct span manifest, struct store_impor
 	int r;
 
 	x->store = s;
-	x->partial_fd = -1;
+	x->partial_fd = x->note_fd = -1;
 	buf_add(&x->bytes, manifest.data, manifest.len);
 	x->parcel.manifest = buf_span(&x->bytes);
 	x->self.bytes = manifest.len;
@@ -507,6 +507,8 @@ static int publish(struct store_import *x, const struct store_import_options *o,
 	LIST_EACH(&index.entries, const struct entry, it)
 		if (!r && it->name && !strcmp(it->name, o->name))
 			mark_forget(s, it);
+	if (!r)
+		import_forget_note(x);
 	/* The snapshot is safe; what this cannot remove of the old one is for gc. */
 	if (!r && old_blobs.count)
 		(void)!sweep_blobs(s, &old_blobs, NULL, NULL);
@@ -537,6 +539,7 @@ void store_import_close(struct store_import *x)
 	if (!x)
 		return;
 	parcel_finish(&x->parcel);
+	os_close(&x->note_fd);
 	os_close(&x->partial_fd);
 	buf_finish(&x->bytes);
 	arena_finish(&x->arena);

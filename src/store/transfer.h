@@ -84,6 +84,10 @@ MUST_CHECK int store_import_room(const struct store_import *x, uint64_t *missing
  */
 MUST_CHECK int store_import_check(struct store_import *x, struct err *e);
 
+/* Have it listed while it arrives: what it will be called, and where it is from. */
+MUST_CHECK int store_import_note(struct store_import *x, const char *name, const char *origin,
+                                 struct err *e);
+
 struct store_import_options {
 	const char *name;
 	const char *origin; /* where it is from: kept, and covered by the seal of the name */

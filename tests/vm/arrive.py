@@ -94,7 +94,14 @@ def a_start_needs_a_part_and_the_rest_follows():
         m = prompt(ref)
         sent = proxy.sent()
         assert sent < r.pages["size"] * 0.3, f"{sent} of {r.pages['size']} bytes for a prompt"
-        assert "m:1" not in {n for n, s in names().items() if not s.get("partial")}
+        coming = names()["m:1"]
+        assert coming["partial"] and coming["arrives"] and coming["origin"] == ref, coming
+        assert 0 < coming["here_bytes"] < coming["stored_bytes"], coming
+        shown = wslx("show", "m:1")
+        assert shown.returncode == 1 and "have arrived" in shown.stderr, shown
+        kept = wslx("rm", "m:1")
+        assert kept.returncode == 1 and "is arriving" in kept.stderr, kept
+        assert wslx("gc").returncode == 0  # what somebody works on stays
         works(m)
         done = stop()
         assert done.returncode == 0, done.stderr
@@ -130,9 +137,24 @@ def what_has_arrived_is_of_use_to_the_next_start():
         m = prompt(ref)
         again = proxy.sent()
         assert again < first / 3, f"{again} after {first}"
+        assert "arrives" in wslx("list").stdout
         assert stop().returncode == 0
         m.rest()
         assert first + proxy.sent() < r.pages["size"] * 1.05
+
+
+def what_has_arrived_can_be_removed():
+    r = remote()
+    for verb in (("rm", "m:1"), ("gc",)):
+        with r.elsewhere() as (w, proxy, ref):
+            m = prompt(ref)
+            m.send("exit\n")
+            m.rest()
+            assert names()["m:1"]["partial"] and not names()["m:1"]["arrives"]
+            done = wslx(*verb)
+            assert done.returncode == 0, done.stderr
+            left = os.listdir(w / "store/partial")
+            assert not left and names() == {}, left
 
 
 def a_start_that_is_killed_is_gone_on_with():
@@ -321,6 +343,7 @@ if __name__ == "__main__":
         run([
             a_start_needs_a_part_and_the_rest_follows,
             what_has_arrived_is_of_use_to_the_next_start,
+            what_has_arrived_can_be_removed,
             a_start_that_is_killed_is_gone_on_with,
             a_machine_whose_carrier_is_gone_says_so,
             what_passes_is_waited_for,
