@@ -238,6 +238,7 @@ static int start(struct launch *l)
 		err_set(&e, -errno, "pipe");
 		return say_error(&e);
 	}
+	l->arrived.is_started = true;
 	child = fork();
 	if (child < 0) {
 		err_set(&e, -errno, "starting a machine");

@@ -11,7 +11,9 @@
  * records, makes the files, hands them over, and then has threads:
  *
  *	listener	reads the line. When nobody is at its other end any more the machine has
- *			ended, and so does the carrier: what has been fetched stays in partial/.
+ *			ended. The carrier then lets go of the terminal and brings the rest, as a
+ *			pull would have done, or stops if somebody removes it. What has been fetched
+ *			stays in partial/ whatever happens.
  *	server		brings the page that the machine stands still for.
  *	fillers		bring the rest, frame by frame in the order in which they are stored: first
  *			what a start uses, which the snapshot says, as fast as it comes; then, once the
@@ -93,6 +95,8 @@ struct carrier {
 	uint64_t started_ns; /* when what a start uses was there */
 	struct arrival_ask asked;
 	bool is_behind; /* the rest is being brought */
+	unsigned n_fillers;
+	bool is_alone; /* the machine has ended */
 	bool is_asked, wants_all, says_trouble, keeps, is_kept;
 	struct err failed; /* of keeping it, or of what nobody waited for */
 };
@@ -437,37 +441,49 @@ static uint64_t claim_next(struct filler *f, uint64_t *first)
 	}
 }
 
+/* Return: 0 if this filler is done, or cannot do more. */
+static int fill_some(struct filler *f)
+{
+	struct carrier *c = f->carrier;
+	uint64_t first, n;
+	struct err e = {0};
+	bool is_start;
+	int r;
+
+	pthread_mutex_lock(&c->lock);
+	n = c->failed.code || (c->is_alone && !flow_remote_wanted(c->remote))
+	            ? 0
+	            : claim_next(f, &first);
+	is_start = n && first < c->n_start;
+	pthread_mutex_unlock(&c->lock);
+	if (!n)
+		return 0;
+	r = bring(c, first, n, &e);
+	pthread_mutex_lock(&c->lock);
+	if (r) {
+		if (!c->failed.code && !c->is_asked)
+			say(c, e.text, "the rest is fetched when it is needed");
+		c->failed = e;
+		pthread_cond_broadcast(&c->moved);
+	} else if (is_start) {
+		c->started_ns = c->busy_ns = os_clock_ns(CLOCK_MONOTONIC);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return !r;
+}
+
 static void *fill(void *arg)
 {
 	struct filler *f = arg;
 	struct carrier *c = f->carrier;
 
-	for (;;) {
-		struct err e = {0};
-		uint64_t first, n;
-		bool is_start;
-
-		pthread_mutex_lock(&c->lock);
-		n = c->failed.code ? 0 : claim_next(f, &first);
-		is_start = n && first < c->n_start;
-		pthread_mutex_unlock(&c->lock);
-		if (!n)
-			return NULL;
-		if (bring(c, first, n, &e)) {
-			pthread_mutex_lock(&c->lock);
-			if (!c->failed.code && !c->is_asked)
-				say(c, e.text, "the rest is fetched when it is needed");
-			c->failed = e;
-			pthread_cond_broadcast(&c->moved);
-			pthread_mutex_unlock(&c->lock);
-			return NULL;
-		}
-		if (!is_start)
-			continue;
-		pthread_mutex_lock(&c->lock);
-		c->started_ns = c->busy_ns = os_clock_ns(CLOCK_MONOTONIC);
-		pthread_mutex_unlock(&c->lock);
-	}
+	while (fill_some(f))
+		;
+	pthread_mutex_lock(&c->lock);
+	c->n_fillers--;
+	pthread_cond_broadcast(&c->moved);
+	pthread_mutex_unlock(&c->lock);
+	return NULL;
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -476,7 +492,9 @@ static void *fill(void *arg)
 static void keep(struct carrier *c)
 {
 	struct err e = {0};
-	int r = 0;
+	int r = flow_remote_wanted(c->remote)
+	                ? 0
+	                : err_say(&e, -ECANCELED, "it was removed while it arrived");
 
 	for (uint32_t i = 1; !r && i < c->n_targets; i++)
 		if (c->file[i] >= 0)
@@ -517,9 +535,28 @@ static void listen_to_machine(struct carrier *c)
 		pthread_cond_broadcast(&c->moved);
 		pthread_mutex_unlock(&c->lock);
 	}
-	/* What is being kept shall be; all else goes on with the next start. */
+}
+
+/* Whoever waits for our output to end has not to wait for us. */
+static void let_go_of_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	setsid();
+	errno = 0;
+	(void)!nice(10);
+}
+
+/* The machine has ended: what is missing of the snapshot comes now. */
+static void bring_the_rest(struct carrier *c)
+{
+	let_go_of_terminal();
 	pthread_mutex_lock(&c->lock);
-	while (c->keeps)
+	c->is_alone = c->wants_all = true;
+	pthread_cond_broadcast(&c->moved);
+	while (c->keeps || (c->n_fillers && !c->is_kept))
 		pthread_cond_wait(&c->moved, &c->lock);
 }
 
@@ -537,10 +574,12 @@ static void carry(struct carrier *c)
 	/* Without fillers everything comes when it is waited for. */
 	for (unsigned i = 0; i < FILLERS; i++) {
 		filler[i] = (struct filler){c, i};
-		if (pthread_create(&thread, NULL, fill, &filler[i]))
-			break;
+		pthread_mutex_lock(&c->lock);
+		c->n_fillers += !pthread_create(&thread, NULL, fill, &filler[i]);
+		pthread_mutex_unlock(&c->lock);
 	}
 	listen_to_machine(c);
+	bring_the_rest(c);
 }
 
 /* ---- handing over --------------------------------------------------------------------------- */
@@ -863,7 +902,10 @@ int flow_arrive_vm(struct store *store, const struct arrive_vm *what, struct arr
 void arrived_vm_finish(struct arrived_vm *a)
 {
 	opened_vm_finish(&a->vm);
-	if (a->carrier > 0)
+	/* One whose machine was started goes on by itself. */
+	if (a->carrier > 0 && a->pull.state == PULL_BEGUN && !a->is_started)
+		kill(a->carrier, SIGTERM);
+	if (a->carrier > 0 && !a->is_started)
 		while (waitpid(a->carrier, NULL, 0) < 0 && errno == EINTR)
 			;
 	a->carrier = 0;

@@ -21,6 +21,7 @@ struct arrived_vm {
 	struct pull_result pull; /* .bytes and .fetched_bytes are not told */
 	struct opened_vm vm;     /* with PULL_BEGUN: what flow_open_vm() gives */
 	pid_t carrier;           /* with PULL_BEGUN; else 0 */
+	bool is_started;         /* the caller's: the machine runs, or has run */
 };
 
 /**
@@ -29,12 +30,13 @@ struct arrived_vm {
  *
  * The network is another process's business, so that neither connections nor credentials are in the
  * memory of the machine that the caller will fork(). With PULL_BEGUN the machine can be made
- * at once; its pages arrive while it runs, and when all have the snapshot is in the store.
+ * at once; its pages arrive while it runs and, if it ends before, afterwards, by a process that
+ * nobody waits for (flow_pull() of the same would); then the snapshot is in the store.
  * Otherwise it is there already. Call it while there is one thread only.
  */
 MUST_CHECK int flow_arrive_vm(struct store *store, const struct arrive_vm *what,
                               struct arrived_vm *out, struct err *e);
-/* The machine has ended, and nobody has its line any more: waits for the carrier. */
+/* A carrier whose machine was not started ends; any other when everything has arrived. */
 void arrived_vm_finish(struct arrived_vm *a);
 
 #endif

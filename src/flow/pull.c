@@ -423,6 +423,11 @@ struct store_reader *flow_remote_reader(struct remote *r)
 	return r->reader;
 }
 
+bool flow_remote_wanted(struct remote *r)
+{
+	return store_import_is_wanted(r->import);
+}
+
 void flow_remote_silence(struct remote *r)
 {
 	pthread_mutex_lock(&r->source.progress.lock);
@@ -488,7 +493,8 @@ static int try_remote(struct store *store, struct remote *remote, const struct p
 	       what->may_begin(store_reader_meta(remote->reader),
 	                       store_reader_state(remote->reader));
 	if (*can)
-		r = store_import_note(remote->import, remote->source.name, remote->source.origin, e);
+		r = store_import_note(remote->import, remote->source.name, remote->source.origin,
+		                      e);
 	if (*can || (r && r != -ENOTSUP))
 		return r;
 	store_reader_close(remote->reader);

@@ -121,6 +121,8 @@ const char *flow_pull_name(const struct oci_ref *ref, struct arena *a);
 MUST_CHECK int flow_remote_open(struct store *store, const struct pull_snapshot *what,
                                 struct remote **out, struct err *e);
 struct store_reader *flow_remote_reader(struct remote *r);
+/* Whether nobody has removed it since flow_pull_begin(). */
+bool flow_remote_wanted(struct remote *r);
 void flow_remote_silence(struct remote *r);     /* progress is told no more */
 uint64_t flow_remote_fetched(struct remote *r); /* bytes of pages that came from the registry */
 /**

@@ -53,6 +53,13 @@ int store_import_note(struct store_import *x, const char *name, const char *orig
 	return r;
 }
 
+bool store_import_is_wanted(const struct store_import *x)
+{
+	struct stat st;
+
+	return x->note_fd < 0 || fstat(x->note_fd, &st) < 0 || st.st_nlink;
+}
+
 void import_forget_note(struct store_import *x)
 {
 	AUTO(text) char *path = xprintf("%s" SUFFIX, x->parcel.digest + DIGEST_HEX_AT);
@@ -175,6 +182,8 @@ int store_partials(struct store *s, struct arena *a, struct list *out, struct er
 
 /* ---- removing ---------------------------------------------------------------------------- */
 
+/* Whoever is bringing one notices that its note is gone, and leaves its parts to gc. */
+
 static void remove_part(int dir, const char *digest, const char *suffix)
 {
 	AUTO(text) char *path = xprintf("%s%s", digest + DIGEST_HEX_AT, suffix);
@@ -195,10 +204,6 @@ int store_remove_partial(struct store *s, const char *name, struct err *e)
 
 	if (!r && !found.count)
 		r = -ENOENT;
-	LIST_EACH(&found, const struct store_partial, p)
-		if (!r && p->arrives)
-			r = err_say(e, -EBUSY, "%s is arriving; stop the machine that runs from it",
-			            name);
 	if (r)
 		return r;
 	LIST_EACH(&found, const struct store_partial, p) {

@@ -244,7 +244,7 @@ struct store_partial {
 
 /* All of them by name, as struct store_partial, in @a. */
 MUST_CHECK int store_partials(struct store *s, struct arena *a, struct list *out, struct err *e);
-/* Remove what has arrived of one. Return: 0; -ENOENT, not said; -EBUSY if it is arriving. */
+/* Remove what has arrived of one; if it is arriving, it will not be kept. Return: 0; -ENOENT, not said. */
 MUST_CHECK int store_remove_partial(struct store *s, const char *name, struct err *e);
 
 /* Remove a snapshot, also a damaged one, and its blobs. Return: 0; -ENOENT. */

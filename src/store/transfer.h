@@ -88,6 +88,9 @@ MUST_CHECK int store_import_check(struct store_import *x, struct err *e);
 MUST_CHECK int store_import_note(struct store_import *x, const char *name, const char *origin,
                                  struct err *e);
 
+/* Whether what was noted is still there: store_remove_partial() takes it away. */
+bool store_import_is_wanted(const struct store_import *x);
+
 struct store_import_options {
 	const char *name;
 	const char *origin; /* where it is from: kept, and covered by the seal of the name */

@@ -185,6 +185,7 @@ def a_registry_is_enough():
         with Work():
             out, status = output(ref, "sh", "-c", "hostname; exit 3")
             assert status == 3 and "small" in out, (status, out)
+            assert wslx("pull", ref).returncode == 0  # waits for the rest
             before = wslx("list").stdout
             registry.process.kill()
             registry.process.wait()

@@ -128,8 +128,8 @@ class Work:
         return self
 
     def __exit__(self, *unused):
-        shutil.rmtree(self.path)
-        shutil.rmtree(self.memory)
+        for path in (self.path, self.memory) * 2:
+            shutil.rmtree(path, ignore_errors=True)  # somebody may still be bringing the rest
 
     def __truediv__(self, name):
         return f"{self.path}/{name}"
