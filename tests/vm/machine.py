@@ -134,6 +134,14 @@ class Work:
         return self
 
     def __exit__(self, *unused):
+        for pid in self.machines:
+            try:
+                if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                    os.killpg(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+            except ChildProcessError:
+                pass  # it has ended, and the test has seen that
+        self.machines.clear()
         for path in (self.path, self.memory) * 2:
             shutil.rmtree(path, ignore_errors=True)  # somebody may still be bringing the rest
 
