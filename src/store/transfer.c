@@ -191,7 +191,7 @@ static int open_locked(struct store_import *x, const char *name, int *out_fd, st
 		AUTO(fd)
 		int fd = openat(x->partial_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
 		                0600);
-		struct stat st;
+		struct stat st, named;
 
 		if (fd < 0)
 			return err_set(e, -errno, "store: opening partial/%s", name);
@@ -200,8 +200,9 @@ static int open_locked(struct store_import *x, const char *name, int *out_fd, st
 				return err_set(e, -errno, "store: locking partial/%s", name);
 		if (fstat(fd, &st) < 0)
 			return err_set(e, -errno, "store: partial/%s", name);
-		/* While we waited it may have become a blob, or been swept. */
-		if (!st.st_nlink)
+		/* While we waited it may have become a blob, which is not ours to write, or been swept. */
+		if (fstatat(x->partial_fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    named.st_ino != st.st_ino)
 			continue;
 		*out_fd = take_fd(&fd);
 		return 0;

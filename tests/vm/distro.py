@@ -196,7 +196,8 @@ def what_a_tag_leads_to_may_become_a_snapshot():
             done = wslx("push", "by-hand", ref, "--sign", key)
             assert done.returncode == 0, done.stderr
             assert output(ref, "--", "cat", "/etc/v")[0] == "two\n"
-            assert wslx("pull", ref, "--replace").returncode == 0  # waits for the rest
+            done = wslx("pull", ref, "--replace")  # waits for the rest
+            assert done.returncode == 0, done.stderr
             assert snapshots()["tool:1"]["origin"] == ref, snapshots()
             # A key on the command line, or in the file of registries: both are asked for by `run`.
             assert output(ref, "--verify", public, "--", "true")[1] == 0
