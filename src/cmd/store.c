@@ -85,7 +85,7 @@ static void list_json(const struct list *all)
 	buf_add_byte(&b, '[');
 	LIST_EACH(all, struct store_meta, m) {
 		buf_printf(&b, "%s{\"damaged\":%s", b.len > 1 ? ",\n " : "",
-			   m->damage ? "true" : "false");
+		           m->damage ? "true" : "false");
 		add_json(&b, "name", m->name);
 		if (!m->damage) {
 			add_json(&b, "kind", m->kind);
@@ -94,9 +94,9 @@ static void list_json(const struct list *all)
 			add_json(&b, "origin", m->origin);
 			buf_printf(&b, ",\"public\":%s", m->is_public ? "true" : "false");
 			buf_printf(&b, ",\"created_ns\":%llu,\"stored_bytes\":%llu,\"pages\":%llu",
-				   (unsigned long long)m->created_ns,
-				   (unsigned long long)m->stored_bytes,
-				   (unsigned long long)m->pages);
+			           (unsigned long long)m->created_ns,
+			           (unsigned long long)m->stored_bytes,
+			           (unsigned long long)m->pages);
 		} else {
 			add_json(&b, "damage", m->damage_text);
 		}

@@ -94,8 +94,8 @@ static int may_take_name(const struct store_meta *kept, const struct source *s,
 	if (!kept->name || what->replace || (!kept->damage && !strcmp(kept->origin, s->origin)))
 		return 0;
 	return err_say(e, -EEXIST,
-	               "there is a snapshot %s already, and it is not known to be from there: choose another "
-	               "name (--name), or replace it (--replace)",
+	               "there is a snapshot %s already, and it is not known to be from there: "
+	               "choose another name (--name), or replace it (--replace)",
 	               s->name);
 }
 
