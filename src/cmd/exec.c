@@ -31,8 +31,8 @@ static const struct verb_option shell_options[] = {
 	{"user", "USER[:GROUP]", "of a running machine: as that user", false, 'u'},
 	{"workdir", "DIR", "of a running machine: start it there", false, 'w'},
 	{"env", "NAME=VALUE", "of a running machine: for its environment; may repeat", false, 'e'},
-	{"share", "HOSTDIR:GUESTDIR[:ro]", "of one that was kept: a directory of the host; may repeat",
-         false},
+	{"share", "HOSTDIR:GUESTDIR[:ro]",
+         "of one that was kept: a directory of the host; may repeat", false},
 	{"stats", NULL, "of one that was kept: say at the end what the machine did", false},
 };
 

@@ -269,10 +269,10 @@ static int launch(struct launch *l, const char *what)
 
 static int run(struct args *args)
 {
-	struct launch l = {.args = args,
-	                   .choice = {.name = arg_value(args, "distro"),
-	                              .fresh = arg_is_set(args, "fresh")},
-	                   .distro = {.lock = -1, .vm.ram_fd = -1}};
+	struct launch l = {
+		.args = args,
+		.choice = {.name = arg_value(args, "distro"), .fresh = arg_is_set(args, "fresh")},
+		.distro = {.lock = -1, .vm.ram_fd = -1}};
 	int code = bake_take_options(args, &l.bake);
 
 	return code ? code : launch(&l, args->operands[0]);
