@@ -326,6 +326,7 @@ def a_shell_is_another_one_or_the_one_that_was_kept():
         s.send("echo st''art; cat\n")
         s.expect("start\n")
         s.send("\x03")
+        s.expect("# ")
         s.send("e''cho [$?]\n")
         s.expect("[130]")
         # What the machine is kept with is its own shell; sessions end with it.
