@@ -17,6 +17,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 KERNELS = os.environ.get("WSLX_KERNELS", f"{TOP}/build/kernels")
 WSLX = os.environ.get("WSLX", f"{TOP}/build/wslx")
 BUSYBOX = "/bin/busybox"
+# How many times slower than usual a machine may be, with a sanitizer for instance.
+SLOWER = float(os.environ.get("WSLX_SLOWER", "1"))
 
 
 class Skip(Exception):
@@ -51,7 +53,7 @@ class Machine:
     """A verb of wslx on a pseudo-terminal; every wait is for something the machine says."""
 
     def __init__(self, args, patience=240, raw=True):
-        self.patience = patience
+        self.patience = patience * SLOWER
         self.seen = b""
         self.started = time.monotonic()
         self.fd, terminal = pty.openpty()
@@ -73,7 +75,7 @@ class Machine:
 
     def expect(self, what, patience=None):
         """All output up to and including @what."""
-        end = time.monotonic() + (patience or self.patience)
+        end = time.monotonic() + (patience * SLOWER if patience else self.patience)
         what = what.encode()
         while what not in self.seen:
             data = self._read(max(0, end - time.monotonic()))
@@ -136,7 +138,7 @@ class Work:
 
 
 def wslx(*args):
-    return subprocess.run([WSLX, *args], capture_output=True, text=True, timeout=600,
+    return subprocess.run([WSLX, *args], capture_output=True, text=True, timeout=600 * SLOWER,
                           stdin=subprocess.DEVNULL)
 
 
