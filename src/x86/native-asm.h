@@ -121,6 +121,27 @@ static inline void emit(struct code *c, unsigned size, unsigned opcode, unsigned
 	put_modrm(c, reg, p);
 }
 
+/* Vector instructions: the mandatory prefix comes before REX. */
+static inline void emit_vector(struct code *c, unsigned prefix, bool wide, unsigned map,
+                               unsigned opcode, unsigned reg, struct place p)
+{
+	unsigned rex = (wide ? 8 : 0) | (reg >> 3 & 1) << 2;
+
+	if (p.index != NO_REG)
+		rex |= (p.index >> 3 & 1u) << 1;
+	if (p.base != NO_REG)
+		rex |= p.base >> 3 & 1u;
+	if (prefix)
+		put8(c, prefix);
+	if (rex)
+		put8(c, 0x40 | rex);
+	put8(c, 0x0f);
+	if (map)
+		put8(c, map);
+	put8(c, opcode);
+	put_modrm(c, reg, p);
+}
+
 /* Opcodes by the operand that is written. */
 #define ASM_MOV_TO_RM 0x89u
 #define ASM_MOV_TO_REG 0x8bu
@@ -258,6 +279,13 @@ static inline void jump_to(uint8_t *later, const uint8_t *target)
 static inline void jump_here(struct code *c, uint8_t *later)
 {
 	jump_to(later, c->at);
+}
+
+static inline void call_to(struct code *c, const uint8_t *target)
+{
+	put8(c, 0xe8);
+	put32(c, 0);
+	jump_to(c->at - 4, target);
 }
 
 #endif

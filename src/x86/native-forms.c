@@ -123,7 +123,7 @@ static void add_sized(struct form_table *t, uint8_t size)
 
 void x86_forms_fill(struct form_table *t)
 {
-	op_fn *pair, *plain;
+	op_fn *pair, *plain, *with_register, *with_memory;
 
 	for (uint8_t size = 0; size < 4; size++)
 		add_sized(t, size);
@@ -150,6 +150,10 @@ void x86_forms_fill(struct form_table *t)
 	add(t, x86_op_jmp_m, FORM(FORM_JMP_M, .size = 3));
 	for (unsigned i = 0; x86_pair_at(i, &pair, &plain); i++)
 		add(t, pair, (struct form){.plain = plain});
+	for (size_t i = 0; x86_simd_handlers_at(i, &with_register, &with_memory); i++) {
+		add(t, with_register, FORM(FORM_SIMD_R, .size = 0));
+		add(t, with_memory, FORM(FORM_SIMD_M, .size = 0));
+	}
 }
 
 const struct form *x86_form_of(const struct form_table *table, op_fn *fn)

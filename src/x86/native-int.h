@@ -69,6 +69,8 @@ enum form_what {
 	FORM_JMP, /* also the end of a trace that is no instruction */
 	FORM_JMP_R,
 	FORM_JMP_M,
+	FORM_SIMD_R, /* by the op's row */
+	FORM_SIMD_M,
 };
 
 struct form {
@@ -81,7 +83,7 @@ struct form {
 	bool quiet; /* sets no flags, though it otherwise would */
 };
 
-#define FORM_BITS 12
+#define FORM_BITS 13
 
 struct form_table {
 	struct form slots[1u << FORM_BITS];
@@ -111,7 +113,7 @@ enum lazy_kind {
 	LAZY_STEP,  /* INC or DEC; the carry is in memory */
 	LAZY_SHIFT, /* FLAG_SRC: the operand; what and by how much: shift, count */
 	LAZY_MUL,   /* FLAG_SRC, low byte: overflow */
-	LAZY_TAKEN, /* FLAG_SRC: all flags that are not in the result, at their places */
+	LAZY_RAW,    /* FLAG_SRC: all of them, as SETO AL and LAHF leave them in AX */
 };
 
 struct lazy {
@@ -135,6 +137,8 @@ struct lazy {
 struct where {
 	uint8_t guest[GUEST_REGS]; /* by host register of the pool: which is there, or NO_REG */
 	uint8_t dirty;             /* bits: newer than x86_cpu.reg */
+	bool fp_masked;            /* no floating-point exception can be raised: looked already */
+	uint16_t xmm, xmm_dirty;   /* bits: guest XMM registers that are in the host's */
 	struct lazy lazy;
 };
 
@@ -155,7 +159,8 @@ struct native {
 	uint8_t *write;  /* the memory for code, to be written ... */
 	ptrdiff_t shift; /* ... and how far from there it can be run */
 	uint8_t *first, *end;
-	struct form_table *forms; /* filled when first needed */
+	struct form_table *forms;
+	bool forms_filled; /* when first needed */
 
 	/* shared pieces of code, where they are written */
 	uint8_t *leave_at_link; /* RSI: the link */
@@ -175,6 +180,7 @@ struct native {
 	unsigned stamp, used[GUEST_REGS];
 	unsigned ever;        /* guest registers of this trace, as bits, ... */
 	unsigned ever_dirty;  /* ... and those written */
+	uint16_t ever_xmm, ever_xmm_dirty;
 	bool loops, evicted, foreign, looping;
 	uint8_t *loop_start;
 	struct where at_loop;
@@ -218,6 +224,12 @@ void native_jump_found(struct native *t);
 
 /* Capture the host's flags in RAX as cc_src has them. Takes RSI. */
 void native_capture(struct native *t);
+/* Keep the host's flags in FLAG_SRC for LAZY_RAW. Takes RAX. */
+void native_keep_flags(struct native *t);
+
+/* Guest XMM registers, which are in the host's of the same number. */
+void native_xmm_use(struct native *t, unsigned number);
+void native_xmm_def(struct native *t, unsigned number);
 
 static inline struct place cpu_field(size_t offset)
 {
@@ -242,5 +254,9 @@ static inline void set_lazy(struct native *t, enum lazy_kind kind, unsigned size
 
 /* Return: false, with nothing generated, if the handler is to do it. */
 bool native_op(struct native *t);
+bool native_simd(struct native *t);
+
+/* RAX: host address of the op's operand of so many bytes. */
+struct place native_memory(struct native *t, bool write, unsigned bytes);
 
 #endif

@@ -58,11 +58,16 @@ static bool is_general(const struct native *t)
 }
 
 /* RAX: host address of the operand. */
-static struct place memory(struct native *t, bool write, unsigned size)
+struct place native_memory(struct native *t, bool write, unsigned bytes)
 {
 	lea(&t->c, RAX, operand(t));
-	native_tlb(t, write, 1u << size);
+	native_tlb(t, write, bytes);
 	return in_memory(RAX, 0);
+}
+
+static struct place memory(struct native *t, bool write, unsigned size)
+{
+	return native_memory(t, write, 1u << size);
 }
 
 /* RAX: host address of 8 bytes at @disp from @guest. */
@@ -357,10 +362,9 @@ static bool can_carry(const struct native *t, unsigned host)
 
 static void take_flags(struct native *t, unsigned size)
 {
-	native_capture(t);
-	mov_rr(&t->c, 3, FLAG_SRC, RAX);
-	set_lazy(t, LAZY_TAKEN, size);
-	t->host = 0;
+	native_keep_flags(t);
+	set_lazy(t, LAZY_RAW, size);
+	t->host = HOST_ALL;
 }
 
 static bool op_alu_reg(struct native *t)
@@ -386,11 +390,8 @@ static bool op_alu_reg(struct native *t)
 		dst = native_mod(t, guest_of(op->dst));
 		native_test(t, COND_B, t->before);
 		alu(t, size, what, dst, b);
-		if (!f->quiet) {
-			/* MOV leaves flags alone. */
-			mov_rr(&t->c, 3, FLAG_RES, dst);
+		if (!f->quiet)
 			take_flags(t, size);
-		}
 		return true;
 	}
 	if (what == ALU_CMP) {
@@ -422,7 +423,6 @@ static bool op_alu_load(struct native *t)
 	if (has_carry_in(what)) {
 		native_test(t, COND_B, 0);
 		alu(t, size, what, dst, second_reg(RCX));
-		mov_rr(&t->c, 3, FLAG_RES, dst);
 		take_flags(t, size);
 	} else {
 		alu_with_flags(t, size, what, dst, second_reg(RCX));
@@ -989,6 +989,9 @@ bool native_op(struct native *t)
 	case FORM_JMP_R:
 	case FORM_JMP_M:
 		return op_jmp_indirect(t);
+	case FORM_SIMD_R:
+	case FORM_SIMD_M:
+		return native_simd(t);
 	}
 	return false;
 }

@@ -52,6 +52,8 @@ void native_forget(struct native *t)
 {
 	memset(t->now.guest, NO_REG, sizeof(t->now.guest));
 	t->now.dirty = 0;
+	t->now.xmm = t->now.xmm_dirty = 0;
+	t->now.fp_masked = false;
 	t->now.lazy = (struct lazy){.kind = LAZY_MEMORY};
 	t->host = 0;
 }
@@ -117,6 +119,29 @@ unsigned native_mod(struct native *t, unsigned guest)
 	return native_def(t, guest);
 }
 
+static struct place guest_xmm(unsigned number)
+{
+	return cpu_field(offsetof(struct x86_cpu, xmm) + sizeof(union x86_vec) * number);
+}
+
+void native_xmm_use(struct native *t, unsigned number)
+{
+	if (!(t->now.xmm >> number & 1))
+		emit_vector(&t->c, 0, false, 0, 0x28, number, guest_xmm(number)); /* movaps */
+	t->now.xmm |= (uint16_t)(1u << number);
+	t->ever_xmm |= (uint16_t)(1u << number);
+}
+
+void native_xmm_def(struct native *t, unsigned number)
+{
+	const uint16_t bit = (uint16_t)(1u << number);
+
+	t->now.xmm |= bit;
+	t->now.xmm_dirty |= bit;
+	t->ever_xmm |= bit;
+	t->ever_xmm_dirty |= bit;
+}
+
 /* ---- flags -------------------------------------------------------------------------------- */
 
 void native_capture(struct native *t)
@@ -131,6 +156,24 @@ void native_capture(struct native *t)
 	/* What ends up above OF is nobody's. */
 	shift_imm(c, 2, 4, RAX, 11);
 	alu_to_rm(c, 2, ASM_OR, in_reg(RAX), RSI);
+}
+
+void native_keep_flags(struct native *t)
+{
+	struct code *c = &t->c;
+
+	emit(c, 0, 0x0f90, 0, in_reg(RAX)); /* seto al */
+	put8(c, 0x9f);                      /* lahf */
+	mov_rr(c, 2, FLAG_SRC, RAX);
+}
+
+static void restore_flags(struct native *t)
+{
+	struct code *c = &t->c;
+
+	mov_rr(c, 2, RAX, FLAG_SRC);
+	alu_imm(c, 0, ASM_ADD, in_reg(RAX), 0x7f); /* overflows if AL is 1 */
+	put8(c, 0x9e);                             /* sahf leaves OF */
 }
 
 static void store_res(struct native *t, unsigned size)
@@ -152,9 +195,7 @@ static void repeat_step(struct native *t, const struct lazy *f)
 {
 	struct code *c = &t->c;
 
-	put8(c, 0xe8);
-	put32(c, 0);
-	jump_to(c->at - 4, t->carry);
+	call_to(c, t->carry);
 	mov_rr(c, 3, RAX, FLAG_RES);
 	emit(c, f->size, 0xff, !f->down, in_reg(RAX));
 	emit(c, f->size, 0xff, f->down, in_reg(RAX));
@@ -199,9 +240,16 @@ void native_flush_flags(struct native *t)
 		put32(c, EFLAGS_CF | EFLAGS_OF);
 		store(c, 3, CPU_FIELD(cc_src), RAX);
 		break;
-	case LAZY_TAKEN:
-		store(c, 3, CPU_FIELD(cc_src), FLAG_SRC);
-		break;
+	case LAZY_RAW:
+		restore_flags(t);
+		native_capture(t);
+		store(c, 3, CPU_FIELD(cc_src), RAX);
+		/* See cc_set_explicit(). */
+		emit(c, 2, 0xf7, 2, in_reg(RAX)); /* not */
+		alu_imm(c, 2, ASM_AND, in_reg(RAX), EFLAGS_ZF);
+		store(c, 3, CPU_FIELD(cc_res), RAX);
+		store_imm(c, 2, CPU_FIELD(cc_kind), CC_EXPLICIT);
+		return;
 	}
 	store_res(t, f.size);
 	store_imm(c, 2, CPU_FIELD(cc_kind), (int64_t)kind);
@@ -224,7 +272,6 @@ bool native_can_test(const struct native *t, unsigned cond, unsigned host)
 	case LAZY_STEP:
 		return !(need & HOST_C);
 	case LAZY_MUL:
-	case LAZY_TAKEN:
 		return !(need & (HOST_C | HOST_O));
 	default:
 		return true;
@@ -272,9 +319,11 @@ void native_test(struct native *t, unsigned cond, unsigned host)
 		emit(c, f->size, 0xff, f->down, in_reg(RAX));
 		t->host &= ~HOST_C;
 		break;
+	case LAZY_RAW:
+		restore_flags(t);
+		break;
 	case LAZY_LOGIC:
 	case LAZY_MUL:
-	case LAZY_TAKEN:
 		emit(c, f->size, ASM_TEST, FLAG_RES, in_reg(FLAG_RES));
 		if (f->kind != LAZY_LOGIC)
 			t->host &= ~(HOST_C | HOST_O);
@@ -288,6 +337,10 @@ void native_spill(struct native *t)
 {
 	for (unsigned i = 0; i < GUEST_REGS; i++)
 		write_back(t, i);
+	for (unsigned i = 0; i < 16; i++)
+		if (t->now.xmm_dirty >> i & 1)
+			emit_vector(&t->c, 0, false, 0, 0x29, i, guest_xmm(i)); /* movaps */
+	t->now.xmm_dirty = 0;
 	native_flush_flags(t);
 }
 
@@ -362,7 +415,8 @@ static void jump_to_start(struct native *t)
 	struct code *c = &t->c;
 	uint8_t *leave;
 
-	assert(!memcmp(t->now.guest, t->at_loop.guest, sizeof(t->now.guest)));
+	assert(!memcmp(t->now.guest, t->at_loop.guest, sizeof(t->now.guest)) &&
+	       t->now.xmm == t->at_loop.xmm);
 	native_flush_flags(t);
 	alu_imm(c, 3, ASM_ADD, CPU_FIELD(icount), t->op->n);
 	alu_imm(c, 2, ASM_CMP, CPU_FIELD(attention), 0);
@@ -446,8 +500,13 @@ static op_fn *runnable(const struct native *t, const uint8_t *written)
 }
 
 /* Everything that the loop uses, loaded before it starts; what it changes may be newer. */
-static void enter_loop(struct native *t, unsigned ever, unsigned ever_dirty)
+static void enter_loop(struct native *t, unsigned ever, unsigned ever_dirty, unsigned xmm,
+                       unsigned xmm_dirty)
 {
+	for (unsigned i = 0; i < 16; i++)
+		if (xmm >> i & 1)
+			native_xmm_use(t, i);
+	t->now.xmm_dirty = t->ever_xmm_dirty = (uint16_t)xmm_dirty;
 	for (unsigned guest = 0; guest < REG_COUNT; guest++) {
 		if (!(ever >> guest & 1))
 			continue;
@@ -467,16 +526,18 @@ static void enter_loop(struct native *t, unsigned ever, unsigned ever_dirty)
 static void make_all(struct native *t, uint8_t **entries)
 {
 	unsigned ever = t->ever, ever_dirty = t->ever_dirty; /* as found the first time */
+	uint16_t xmm = t->ever_xmm, xmm_dirty = t->ever_xmm_dirty;
 	uint8_t *begin = t->c.at;
 	bool reached = true; /* from the op before */
 
 	native_forget(t);
 	t->n_asides = 0;
+	t->ever_xmm = t->ever_xmm_dirty = 0;
 	t->stamp = t->ever = t->ever_dirty = t->pinned = 0;
 	t->full = t->evicted = t->foreign = false;
 	memset(t->used, 0, sizeof(t->used));
 	if (t->looping)
-		enter_loop(t, ever, ever_dirty);
+		enter_loop(t, ever, ever_dirty, xmm, xmm_dirty);
 	for (unsigned i = 0; i < t->n && !t->full; i++) {
 		uint8_t *start = i ? t->c.at : begin;
 
@@ -524,10 +585,9 @@ bool x86_native_make(struct x86_cpu *cpu, struct op *ops, unsigned n)
 
 	if (t->end - start < TRACE_BYTES_MAX)
 		return false;
-	if (!t->forms) {
-		t->forms = xalloc(sizeof(*t->forms));
+	if (!t->forms_filled)
 		x86_forms_fill(t->forms);
-	}
+	t->forms_filled = true;
 	t->ops = ops;
 	t->n = n;
 	t->looping = false;
@@ -552,11 +612,6 @@ bool x86_native_make(struct x86_cpu *cpu, struct op *ops, unsigned n)
 
 /* ---- memory for code ------------------------------------------------------------------------ */
 
-static bool carry(struct x86_cpu *cpu)
-{
-	return cc_cf(cpu);
-}
-
 /* A function that calls the first handler: it keeps what the host's functions may expect. */
 static void make_entry(struct code *c)
 {
@@ -572,29 +627,37 @@ static void make_entry(struct code *c)
 	put8(c, 0xc3);
 }
 
-/* The carry is bit 0 of cc_src for some kinds of flags; a function knows the rest. */
+/*
+ * CF becomes what cc_cf() says. For additions it is "sum < operand", for subtractions
+ * "difference + operand < operand", in as many bits as the operation had: they are shifted up.
+ */
 static void make_carry(struct code *c)
 {
-	static const uint8_t kept[] = {RDI, R8, R9, R10, R11};
-	uint8_t *other;
+	uint8_t *other, *sum;
 
-	alu_imm(c, 2, ASM_CMP, CPU_FIELD(cc_kind), CC_RES);
+	load(c, 2, RCX, CPU_FIELD(cc_kind));
+	alu_imm(c, 2, ASM_CMP, in_reg(RCX), CC_RES);
 	other = jcc_later(c, COND_B);
 	emit(c, 2, 0x0fba, 4, CPU_FIELD(cc_src)); /* bt */
 	put8(c, 0);
 	put8(c, 0xc3);
 	jump_here(c, other);
-	for (unsigned i = 0; i < ARRAY_LEN(kept); i++)
-		push_reg(c, kept[i]);
-	alu_imm(c, 3, ASM_SUB, in_reg(RSP), 8);
-	mov_imm(c, RAX, (uint64_t)(uintptr_t)carry);
-	emit(c, 2, 0xff, 2, in_reg(RAX));
-	emit(c, 2, 0x0fb6, RAX, in_reg(RAX));
-	alu_imm(c, 3, ASM_ADD, in_reg(RSP), 8);
-	for (unsigned i = ARRAY_LEN(kept); i-- > 0;)
-		pop_reg(c, kept[i]);
-	emit(c, 2, 0x0fba, 4, in_reg(RAX));
-	put8(c, 0);
+	_Static_assert(CC_ADD64 == 3 && CC_SUB8 == 4 && CC_SUB64 == 7, "size and one bit");
+	load(c, 3, RAX, CPU_FIELD(cc_res));
+	load(c, 3, RSI, CPU_FIELD(cc_src));
+	emit(c, 0, 0xf7, 0, in_reg(RCX)); /* test */
+	put8(c, CC_SUB8);
+	sum = jcc_later(c, COND_E);
+	alu_to_rm(c, 3, ASM_ADD, in_reg(RAX), RSI);
+	jump_here(c, sum);
+	alu_imm(c, 2, ASM_AND, in_reg(RCX), 3);
+	mov_imm(c, RDX, 8);
+	emit(c, 2, 0xd3, 4, in_reg(RDX)); /* shl: the bits of an operand */
+	emit(c, 2, 0xf7, 3, in_reg(RDX)); /* neg: 64 less them, as shifts count */
+	mov_rr(c, 2, RCX, RDX);
+	emit(c, 3, 0xd3, 4, in_reg(RAX));
+	emit(c, 3, 0xd3, 4, in_reg(RSI));
+	alu_to_rm(c, 3, ASM_CMP, in_reg(RAX), RSI);
 	put8(c, 0xc3);
 }
 
@@ -606,7 +669,8 @@ struct native *x86_native_create(struct x86_cpu *cpu)
 	if (!m->bytes)
 		return NULL;
 	assert(m->bytes >= X86_CODE_BYTES_MIN);
-	t = xalloc(sizeof(*t));
+	t = x86_take_memory(cpu, sizeof(*t));
+	t->forms = x86_take_memory(cpu, sizeof(*t->forms));
 	t->cpu = cpu;
 	t->write = t->c.at = m->write;
 	t->end = m->write + m->bytes;
@@ -619,13 +683,6 @@ struct native *x86_native_create(struct x86_cpu *cpu)
 	make_carry(&t->c);
 	t->first = t->c.at;
 	return t;
-}
-
-void x86_native_destroy(struct native *t)
-{
-	if (t)
-		free(t->forms);
-	free(t);
 }
 
 /*
@@ -652,10 +709,6 @@ void x86_native_run(struct x86_cpu *cpu, const struct op *op)
 struct native *x86_native_create(struct x86_cpu *cpu)
 {
 	return NULL;
-}
-
-void x86_native_destroy(struct native *native)
-{
 }
 
 void x86_native_flush(struct native *native)

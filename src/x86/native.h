@@ -31,7 +31,6 @@ struct native;
 
 /* Return: NULL if the CPU was given no memory for code, or there is no translator for this host. */
 struct native *x86_native_create(struct x86_cpu *cpu);
-void x86_native_destroy(struct native *native); /* NULL is fine */
 
 /* All traces are forgotten, and what was generated for them. */
 void x86_native_flush(struct native *native);

@@ -62,8 +62,8 @@ struct x86_cpu *x86_create(const struct x86_config *config, const struct x86_pla
 	cpu->platform = *platform;
 	cpu->fp.xmm0 = &cpu->xmm[0];
 	cpu->mmu = x86_mmu_create(cpu);
-	cpu->cache = x86_cache_create(cpu);
 	cpu->native = x86_native_create(cpu);
+	cpu->cache = x86_cache_create(cpu);
 	x86_state_reset(&cpu->s);
 	memcpy(cpu->reg, cpu->s.gpr, sizeof(cpu->s.gpr));
 	cpu->rip = cpu->s.rip;
@@ -78,7 +78,6 @@ void x86_destroy(struct x86_cpu *cpu)
 	if (!cpu)
 		return;
 	x86_cache_destroy(cpu->cache);
-	x86_native_destroy(cpu->native);
 	free(cpu->own_memory);
 }
 

@@ -427,6 +427,8 @@ void x86_decode_modrm(struct decoder *d, struct op *op, unsigned imm_bytes);
  */
 bool x86_decode_simd(struct decoder *d, struct op *op);
 bool x86_decode_x87(struct decoder *d, struct op *op);
+/* The handlers of rows (op->data), one after the other. False: no more. */
+bool x86_simd_handlers_at(size_t i, op_fn **with_register, op_fn **with_memory);
 /* Raises #UD or #NM as CR0.EM, CR0.TS, CR4.OSFXSR say; a handler for both. */
 OP(x86_op_no_fpu);
 OP(x86_op_no_sse);
