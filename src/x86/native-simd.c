@@ -12,7 +12,7 @@
 
 #include "x86/flags.h"
 #include "x86/native-int.h"
-#include "x86/simd-op.h"
+#include "simd/simd-op.h"
 
 static bool is_row(const struct simd_row *row, unsigned map, unsigned opcode)
 {
