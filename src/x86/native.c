@@ -428,9 +428,17 @@ static void jump_to_start(struct native *t)
 	jump_to(jmp_later(c), t->leave_at_link);
 }
 
+/* Whether the op's jump leads to the start of its trace, taken before or not. */
+static bool is_loop(const struct native *t, const struct op *op)
+{
+	const struct op *to = op->link;
+
+	return to == t->ops || (!to->len && to->fn == x86_op_stub && to->disp == t->ops[0].off);
+}
+
 void native_leave(struct native *t)
 {
-	if (t->looping && t->op->link == t->ops) {
+	if (t->looping && is_loop(t, t->op)) {
 		jump_to_start(t);
 		return;
 	}
@@ -573,9 +581,9 @@ static void make_asides(struct native *t)
 static bool jumps_to_start(const struct native *t)
 {
 	for (unsigned i = 0; i < t->n_asides; i++)
-		if (t->asides[i].kind == ASIDE_TAKEN && t->asides[i].op->link == t->ops)
+		if (t->asides[i].kind == ASIDE_TAKEN && is_loop(t, t->asides[i].op))
 			return true;
-	return t->op->link == t->ops && t->form && t->form->what == FORM_JMP;
+	return t->form && t->form->what == FORM_JMP && is_loop(t, t->op);
 }
 
 bool x86_native_make(struct x86_cpu *cpu, struct op *ops, unsigned n)

@@ -15,13 +15,12 @@
  */
 #include "isa.h"
 
-#include "x86/x86.h"
+#include "../code-memory.h"
 
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 #define RAM_BYTES (1u << 20)
 #define KERNEL_BASE 0xffffffff80000000u
@@ -46,7 +45,6 @@
 
 struct ours {
 	struct x86_cpu *cpu;
-	struct x86_code_memory code;
 	uint8_t *ram;
 	struct x86_state start;
 };
@@ -175,24 +173,6 @@ static struct x86_segment user_segment(uint16_t selector, uint16_t attributes)
 		.selector = selector, .attributes = attributes, .limit = UINT32_MAX};
 }
 
-/* Small, so that it is often full. */
-#define CODE_MEMORY_BYTES ((size_t)2 << 20)
-
-static struct x86_code_memory code_memory(void)
-{
-	struct x86_code_memory m = {.bytes = CODE_MEMORY_BYTES, .after = 1};
-	int fd = memfd_create("isa", MFD_CLOEXEC);
-
-	if (fd < 0 || ftruncate(fd, CODE_MEMORY_BYTES))
-		abort();
-	m.write = mmap(NULL, m.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	m.run = mmap(NULL, m.bytes, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-	if (m.write == MAP_FAILED || m.run == MAP_FAILED)
-		abort();
-	close(fd);
-	return m;
-}
-
 struct ours *ours_create(bool interpreter, struct err *e)
 {
 	struct x86_config config = {.level = X86_LEVEL_V2, .tsc_hz = 1000000000};
@@ -223,7 +203,7 @@ struct ours *ours_create(bool interpreter, struct err *e)
 	memset(o->ram + AT_CODE, 0xcc, PAGE_BYTES);
 	platform.ram = o->ram;
 	if (!interpreter)
-		config.code = o->code = code_memory();
+		config.code = code_memory(1); /* until the process ends */
 	o->cpu = x86_create(&config, &platform, e);
 	if (!o->cpu) {
 		ours_destroy(o);
@@ -256,10 +236,6 @@ void ours_destroy(struct ours *o)
 	ticking = NULL;
 	x86_destroy(o->cpu);
 	munmap(o->ram, RAM_BYTES);
-	if (o->code.bytes) {
-		munmap(o->code.write, o->code.bytes);
-		munmap((void *)(uintptr_t)o->code.run, o->code.bytes);
-	}
 	free(o);
 }
 
