@@ -29,7 +29,7 @@
 #define WRITES_MANY 512
 #define NO_PAGE UINT32_MAX
 /* Generating code for a trace costs about as much as running it so often by handlers. */
-#define HOT 50
+#define HOT 200
 
 struct trace {
 	struct trace *hash_next;

@@ -113,7 +113,7 @@ enum lazy_kind {
 	LAZY_STEP,  /* INC or DEC; the carry is in memory */
 	LAZY_SHIFT, /* FLAG_SRC: the operand; what and by how much: shift, count */
 	LAZY_MUL,   /* FLAG_SRC, low byte: overflow */
-	LAZY_RAW,    /* FLAG_SRC: all of them, as SETO AL and LAHF leave them in AX */
+	LAZY_RAW,   /* FLAG_SRC: all of them, as SETO AL and LAHF leave them in AX */
 };
 
 struct lazy {
@@ -178,8 +178,8 @@ struct native {
 	unsigned before; /* the same, before this op */
 	unsigned pinned; /* pool registers that this op needs */
 	unsigned stamp, used[GUEST_REGS];
-	unsigned ever;        /* guest registers of this trace, as bits, ... */
-	unsigned ever_dirty;  /* ... and those written */
+	unsigned ever;       /* guest registers of this trace, as bits, ... */
+	unsigned ever_dirty; /* ... and those written */
 	uint16_t ever_xmm, ever_xmm_dirty;
 	bool loops, evicted, foreign, looping;
 	uint8_t *loop_start;
@@ -247,6 +247,12 @@ static inline struct place op_field(const struct native *t, const struct op *op,
 	return in_memory(CPU, (const char *)op - (const char *)t->cpu + (ptrdiff_t)offset);
 }
 
+/* Such addresses are left to handlers. */
+static inline bool native_is_general(const struct native *t)
+{
+	return (t->op->ea & 3) == EA_GENERAL;
+}
+
 static inline void set_lazy(struct native *t, enum lazy_kind kind, unsigned size)
 {
 	t->now.lazy = (struct lazy){.kind = (uint8_t)kind, .size = (uint8_t)size};
@@ -255,6 +261,14 @@ static inline void set_lazy(struct native *t, enum lazy_kind kind, unsigned size
 /* Return: false, with nothing generated, if the handler is to do it. */
 bool native_op(struct native *t);
 bool native_simd(struct native *t);
+bool native_op_jcc(struct native *t);
+bool native_op_push(struct native *t);
+bool native_op_pop(struct native *t);
+bool native_op_leave(struct native *t);
+bool native_op_call(struct native *t);
+bool native_op_call_indirect(struct native *t);
+bool native_op_ret(struct native *t);
+bool native_op_jmp_indirect(struct native *t);
 
 /* RAX: host address of the op's operand of so many bytes. */
 struct place native_memory(struct native *t, bool write, unsigned bytes);

@@ -3,9 +3,9 @@
  * One operation of a trace as code of an x86-64 host.
  *
  * Each function here does first all that may leave for the op's handler (the TLB does not hit),
- * and only then changes anything: registers, FLAG_RES, FLAG_SRC, memory. RCX holds what was loaded or
- * is to be stored; RAX, RSI and RDX belong to the address. Those that return false have generated
- * nothing.
+ * and only then changes anything: registers, FLAG_RES, FLAG_SRC, memory. RCX holds what was loaded
+ * or is to be stored; RAX, RSI and RDX belong to the address. Those that return false have
+ * generated nothing.
  */
 #include "x86/native.h"
 
@@ -52,11 +52,6 @@ static struct place operand(struct native *t)
 	return p;
 }
 
-static bool is_general(const struct native *t)
-{
-	return (t->op->ea & 3) == EA_GENERAL;
-}
-
 /* RAX: host address of the operand. */
 struct place native_memory(struct native *t, bool write, unsigned bytes)
 {
@@ -70,17 +65,10 @@ static struct place memory(struct native *t, bool write, unsigned size)
 	return native_memory(t, write, 1u << size);
 }
 
-/* RAX: host address of 8 bytes at @disp from @guest. */
-static struct place stack(struct native *t, unsigned guest, int32_t disp, bool write)
-{
-	lea(&t->c, RAX, in_memory(native_use(t, guest), disp));
-	native_tlb(t, write, 8);
-	return in_memory(RAX, 0);
-}
-
 void native_tlb(struct native *t, bool write, unsigned bytes)
 {
-	size_t tlb = write ? offsetof(struct x86_cpu, tlb_write) : offsetof(struct x86_cpu, tlb_read);
+	size_t tlb =
+		write ? offsetof(struct x86_cpu, tlb_write) : offsetof(struct x86_cpu, tlb_read);
 	struct place entry = cpu_field(tlb);
 	struct code *c = &t->c;
 
@@ -204,7 +192,7 @@ static bool op_cmov(struct native *t)
 	unsigned size = t->form->size, cond = t->form->sub, src;
 
 	if (t->form->what == FORM_CMOV_M) {
-		if (is_general(t) || !native_can_test(t, cond, 0))
+		if (native_is_general(t) || !native_can_test(t, cond, 0))
 			return false;
 		load_small(t, size, RCX, memory(t, false, size));
 		src = RCX;
@@ -667,7 +655,7 @@ static bool op_shift_memory(struct native *t)
 	unsigned size = t->form->size, what = plain_shift(t->form->sub);
 	struct place m;
 
-	if (is_general(t) || what < SH_SHL)
+	if (native_is_general(t) || what < SH_SHL)
 		return false;
 	m = memory(t, true, size);
 	load_small(t, size, FLAG_SRC, m);
@@ -698,7 +686,7 @@ static bool op_imul(struct native *t)
 	unsigned size = f->size, dst, src;
 
 	if (f->what == FORM_IMUL_RM) {
-		if (is_general(t))
+		if (native_is_general(t))
 			return false;
 		load_small(t, size, RCX, memory(t, false, size));
 		src = RCX;
@@ -720,7 +708,8 @@ static bool op_imul(struct native *t)
 
 enum { MUL, IMUL, DIV, IDIV };
 
-/* Divisions that raise an exception, or that would have to be looked at closely, are the handler's. */
+/* Divisions that raise an exception, or that would have to be looked at closely, are the handler's.
+ */
 static bool op_muldiv(struct native *t)
 {
 	unsigned size = t->form->size, what = t->form->sub, a, b, d;
@@ -757,142 +746,6 @@ static bool op_muldiv(struct native *t)
 	emit(c, size, 0xf7, 4 + what, in_reg(b));
 	mov_rr(c, size, native_def(t, X86_RAX), RAX);
 	mov_rr(c, size, native_def(t, X86_RDX), RDX);
-	return true;
-}
-
-/* ---- stack and jumps ------------------------------------------------------------------------ */
-
-static void move_sp(struct native *t, int32_t by)
-{
-	unsigned sp = native_mod(t, X86_RSP);
-
-	lea(&t->c, sp, in_memory(sp, by));
-}
-
-static bool op_push(struct native *t)
-{
-	const struct op *op = t->op;
-	struct place m;
-
-	switch (t->form->what) {
-	case FORM_PUSH_R: {
-		unsigned src = read_reg(t, op->src);
-
-		store(&t->c, 3, stack(t, X86_RSP, -8, true), src);
-		break;
-	}
-	case FORM_PUSH_I:
-		store_imm(&t->c, 3, stack(t, X86_RSP, -8, true), op->imm);
-		break;
-	default:
-		if (is_general(t))
-			return false;
-		load(&t->c, 3, RCX, memory(t, false, 3));
-		m = stack(t, X86_RSP, -8, true);
-		store(&t->c, 3, m, RCX);
-		break;
-	}
-	move_sp(t, -8);
-	return true;
-}
-
-/* POP RSP leaves the popped value. */
-static bool op_pop(struct native *t)
-{
-	struct place m = stack(t, X86_RSP, 0, false);
-
-	move_sp(t, 8);
-	load(&t->c, 3, native_def(t, guest_of(t->op->dst)), m);
-	return true;
-}
-
-static bool op_leave(struct native *t)
-{
-	struct place m = stack(t, X86_RBP, 0, false);
-
-	lea(&t->c, native_def(t, X86_RSP), in_memory(native_use(t, X86_RBP), 8));
-	load(&t->c, 3, native_def(t, X86_RBP), m);
-	return true;
-}
-
-/* RCX: the address of the instruction after this one. */
-static void next_rip(struct native *t)
-{
-	lea(&t->c, RCX, in_memory(native_use(t, REG_PAGE), t->op->off + t->op->len));
-}
-
-static bool op_call(struct native *t)
-{
-	struct place m = stack(t, X86_RSP, -8, true);
-
-	next_rip(t);
-	store(&t->c, 3, m, RCX);
-	move_sp(t, -8);
-	native_leave(t);
-	return true;
-}
-
-/* Everything is written back at once, for what is done last depends on what was found. */
-static bool op_call_indirect(struct native *t)
-{
-	const struct op *op = t->op;
-	struct code *c = &t->c;
-	struct place m;
-
-	if (t->form->what == FORM_CALL_M && is_general(t))
-		return false;
-	native_spill(t);
-	m = stack(t, X86_RSP, -8, true);
-	mov_rr(c, 3, FLAG_SRC, RAX);
-	if (t->form->what == FORM_CALL_M)
-		load(c, 3, RCX, memory(t, false, 3));
-	else
-		mov_rr(c, 3, RCX, read_reg(t, op->src));
-	native_jump_lookup(t);
-	lea(c, RDX, in_memory(native_use(t, REG_PAGE), op->off + op->len));
-	m.base = FLAG_SRC;
-	store(c, 3, m, RDX);
-	move_sp(t, -8);
-	native_spill(t);
-	native_jump_found(t);
-	return true;
-}
-
-static bool op_ret(struct native *t)
-{
-	int32_t more = t->form->what == FORM_RET_I ? (int32_t)t->op->imm : 0;
-
-	native_spill(t);
-	load(&t->c, 3, RCX, stack(t, X86_RSP, 0, false));
-	native_jump_lookup(t);
-	move_sp(t, 8 + more);
-	native_spill(t);
-	native_jump_found(t);
-	return true;
-}
-
-static bool op_jmp_indirect(struct native *t)
-{
-	if (t->form->what == FORM_JMP_M && is_general(t))
-		return false;
-	native_spill(t);
-	if (t->form->what == FORM_JMP_M)
-		load(&t->c, 3, RCX, memory(t, false, 3));
-	else
-		mov_rr(&t->c, 3, RCX, read_reg(t, t->op->src));
-	native_jump_lookup(t);
-	native_jump_found(t);
-	return true;
-}
-
-static bool op_jcc(struct native *t)
-{
-	unsigned cond = t->form->sub;
-
-	if (!native_can_test(t, cond, t->before))
-		return false;
-	native_test(t, cond, t->before);
-	native_jump_if(t, cond);
 	return true;
 }
 
@@ -936,7 +789,7 @@ bool native_op(struct native *t)
 	case FORM_TEST_RI_JCC:
 		return op_compare_and_jump(t);
 	case FORM_JCC:
-		return op_jcc(t);
+		return native_op_jcc(t);
 	case FORM_STEP_R:
 	case FORM_STEP_M:
 		return op_step(t);
@@ -970,25 +823,25 @@ bool native_op(struct native *t)
 	case FORM_PUSH_R:
 	case FORM_PUSH_I:
 	case FORM_PUSH_M:
-		return op_push(t);
+		return native_op_push(t);
 	case FORM_POP_R:
-		return op_pop(t);
+		return native_op_pop(t);
 	case FORM_LEAVE:
-		return op_leave(t);
+		return native_op_leave(t);
 	case FORM_CALL:
-		return op_call(t);
+		return native_op_call(t);
 	case FORM_CALL_R:
 	case FORM_CALL_M:
-		return op_call_indirect(t);
+		return native_op_call_indirect(t);
 	case FORM_RET:
 	case FORM_RET_I:
-		return op_ret(t);
+		return native_op_ret(t);
 	case FORM_JMP:
 		native_leave(t);
 		return true;
 	case FORM_JMP_R:
 	case FORM_JMP_M:
-		return op_jmp_indirect(t);
+		return native_op_jmp_indirect(t);
 	case FORM_SIMD_R:
 	case FORM_SIMD_M:
 		return native_simd(t);

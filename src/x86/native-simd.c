@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Vector instructions of a trace: the guest's instruction is the host's, and guest XMM registers are
- * in host registers of the same number. What the rows of simd.h say is all there is to know.
+ * Vector instructions of a trace: the guest's instruction is the host's, and guest XMM registers
+ * are in host registers of the same number. What the rows of simd.h say is all there is to know.
  *
  * MMX, MASKMOV, and PCMPESTRx are left to their handlers, and so is everything while a
  * floating-point exception is not masked.
@@ -10,9 +10,9 @@
 
 #if X86_NATIVE
 
+#include "simd/simd-op.h"
 #include "x86/flags.h"
 #include "x86/native-int.h"
-#include "simd/simd-op.h"
 
 static bool is_row(const struct simd_row *row, unsigned map, unsigned opcode)
 {
@@ -25,7 +25,7 @@ static bool can_do(const struct native *t, const struct simd_row *row)
 		return false; /* the host's MXCSR is not the guest's */
 	if (row < simd_rows || row >= simd_rows + simd_row_count)
 		return false; /* the host does not have it */
-	if (t->form->what == FORM_SIMD_M && (t->op->ea & 3) == EA_GENERAL)
+	if (t->form->what == FORM_SIMD_M && native_is_general(t))
 		return false;
 	if (row->flags & SIMD_MMX)
 		return false;

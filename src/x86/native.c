@@ -25,8 +25,8 @@
  *	two registers (struct lazy) and stored in the interpreter's form (flags.h) where the trace
  *	is left.
  *
- *	A trace that jumps to its own start, uses no more registers than there are, and has no foreign
- *	op is made again with all its registers loaded before the start and kept over the jump.
+ *	A trace that jumps to its own start, uses no more registers than there are, and has no
+ *foreign op is made again with all its registers loaded before the start and kept over the jump.
  *
  *	Ways out that are taken rarely stand behind all of the trace's code ("aside").
  *
@@ -62,7 +62,7 @@ static void write_back(struct native *t, unsigned i)
 {
 	if (t->now.dirty >> i & 1)
 		store(&t->c, 3, guest_reg(t->now.guest[i]), x86_native_pool[i]);
-	t->now.dirty &= (uint8_t)~(1u << i);
+	t->now.dirty &= (uint8_t) ~(1u << i);
 }
 
 /* The pool register where @guest is, or is going to be. */
@@ -256,8 +256,8 @@ void native_flush_flags(struct native *t)
 }
 
 static const uint8_t needs[8] = {
-	HOST_O, HOST_C, HOST_Z, HOST_C | HOST_Z, HOST_S, HOST_P, HOST_S | HOST_O,
-	HOST_Z | HOST_S | HOST_O,
+	HOST_O, HOST_C, HOST_Z,          HOST_C | HOST_Z,
+	HOST_S, HOST_P, HOST_S | HOST_O, HOST_Z | HOST_S | HOST_O,
 };
 
 bool native_can_test(const struct native *t, unsigned cond, unsigned host)
@@ -479,8 +479,8 @@ void native_jump_found(struct native *t)
 	struct code *c = &t->c;
 
 	load(c, 3, RSI,
-	     in_memory(RAX, offsetof(struct x86_cpu, jump_cache) +
-	                            offsetof(struct jump_entry, op)));
+	     in_memory(RAX,
+	               offsetof(struct x86_cpu, jump_cache) + offsetof(struct jump_entry, op)));
 	alu_imm(c, 3, ASM_AND, in_reg(RCX), -(int64_t)PAGE_BYTES);
 	store(c, 3, guest_reg(REG_PAGE), RCX);
 	alu_imm(c, 3, ASM_ADD, CPU_FIELD(icount), t->op->n);

@@ -12,7 +12,9 @@
  * Files
  *	native-forms.c  which operation a handler stands for
  *	native.c        the translation of a trace: registers, flags, memory, ways out
- *	native-ops.c    one operation each
+ *	native-ops.c    one operation each: moves, arithmetic
+ *	native-flow.c   stack and jumps
+ *	native-simd.c   vector instructions
  *	native-asm.h    instructions of the host
  */
 #ifndef WSLX_X86_NATIVE_H
