@@ -143,8 +143,13 @@ struct where {
 };
 
 /* Code that is run rarely and so stands behind all the rest. */
+enum aside_kind {
+	ASIDE_SLOW,  /* the op's handler does it all */
+	ASIDE_TAKEN, /* the op's jump is taken */
+};
+
 struct aside {
-	enum { ASIDE_SLOW, ASIDE_TAKEN } kind;
+	enum aside_kind kind;
 	uint8_t *from; /* the jump to it */
 	const struct op *op;
 	op_fn *fn; /* ASIDE_SLOW */

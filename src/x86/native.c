@@ -344,7 +344,7 @@ void native_spill(struct native *t)
 	native_flush_flags(t);
 }
 
-static void aside(struct native *t, int kind, uint8_t *from)
+static void aside(struct native *t, enum aside_kind kind, uint8_t *from)
 {
 	struct aside *a = &t->asides[t->n_asides];
 
