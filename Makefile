@@ -20,7 +20,7 @@ check: build kernels
 	@tests/run $(SUITES)
 
 check-long: build kernels
-	@tools/install-packages test registry real vm
+	@tools/install-packages test registry real languages vm
 	@tests/run --long $(SUITES)
 
 # What the tests' machines boot, once; who has no package archive at hand has those tests skipped.
