@@ -966,7 +966,7 @@ static void make_loop(const struct form *f, struct vector *v)
 		emit_bytes(&m, 0xcdff49, 3); /* dec r13 */
 	else
 		emit_bytes(&m, 0x01ed8349, 4); /* sub r13, 1 */
-	cond = one_in(&m, 2) ? 0x7f : 0x75; /* jg, jne */
+	cond = one_in(&m, 2) ? 0x7f : 0x75;    /* jg, jne */
 	if (one_in(&m, 3)) {
 		emit(&m, (uint8_t)(cond ^ 1));
 		emit(&m, 5);
