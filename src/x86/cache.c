@@ -42,7 +42,7 @@ struct trace {
 	bool stale;
 	unsigned cold; /* how often it is to be run before code is generated */
 	op_fn *first;  /* what its first op has then */
-	struct op ops[];
+	struct op ops[] __attribute__((aligned(32)));
 };
 
 struct code_page {

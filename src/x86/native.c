@@ -589,7 +589,7 @@ static bool jumps_to_start(const struct native *t)
 bool x86_native_make(struct x86_cpu *cpu, struct op *ops, unsigned n)
 {
 	struct native *t = cpu->native;
-	uint8_t *start = t->c.at, *entries[TRACE_OPS_MAX] = {NULL};
+	uint8_t *start = t->c.at + -(uintptr_t)t->c.at % 16, *entries[TRACE_OPS_MAX] = {NULL};
 
 	if (t->end - start < TRACE_BYTES_MAX)
 		return false;
@@ -599,6 +599,7 @@ bool x86_native_make(struct x86_cpu *cpu, struct op *ops, unsigned n)
 	t->ops = ops;
 	t->n = n;
 	t->looping = false;
+	t->c.at = start;
 	make_all(t, entries);
 	if (!t->full && !t->evicted && !t->foreign && jumps_to_start(t)) {
 		t->c.at = start;
