@@ -198,7 +198,10 @@ static int watch_hangup(void)
 
 static int wait_for_machine(struct launch *l, pid_t child, int leave, int hangup)
 {
-	struct pollfd fds[2] = {{.fd = leave, .events = POLLIN}, {.fd = hangup, .events = POLLIN}};
+	/* A terminal that is not ours to control hangs up without a signal. */
+	struct pollfd fds[] = {{.fd = leave, .events = POLLIN},
+	                       {.fd = hangup, .events = POLLIN},
+	                       {.fd = isatty(STDIN_FILENO) ? STDIN_FILENO : -1}};
 	struct signalfd_siginfo signal;
 	bool kept = false;
 	char what = 0;
@@ -215,6 +218,8 @@ static int wait_for_machine(struct launch *l, pid_t child, int leave, int hangup
 		/* One try for each signal: a machine that cannot be kept runs on. */
 		if (fds[1].revents && read(hangup, &signal, sizeof(signal)) < 0)
 			continue;
+		if (fds[2].revents)
+			fds[2].fd = -1;
 		if (!kept)
 			kept = keep(l) == EXIT_DONE;
 		fds[1].fd = kept ? -1 : hangup;

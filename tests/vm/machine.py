@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,7 @@ class Machine:
             os.login_tty(terminal)
             os.execvp(WSLX, [WSLX, *args])
         os.close(terminal)
+        Work.machines.append(self.pid)
 
     def _read(self, seconds):
         if not select.select([self.fd], [], [], seconds)[0]:
@@ -121,6 +123,8 @@ def remove_what_the_dead_left():
 class Work:
     """A directory for sockets, disks and a store of its own; one in memory for images of RAM."""
 
+    machines = []  # process groups that tests have started
+
     def __enter__(self):
         remove_what_the_dead_left()
         self.path = tempfile.mkdtemp(prefix="wslx-vm-")
@@ -130,6 +134,14 @@ class Work:
         return self
 
     def __exit__(self, *unused):
+        for pid in self.machines:
+            try:
+                if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                    os.killpg(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+            except ChildProcessError:
+                pass  # it has ended, and the test has seen that
+        self.machines.clear()
         shutil.rmtree(self.path)
         shutil.rmtree(self.memory)
 
