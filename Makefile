@@ -9,10 +9,12 @@ build/build.ninja:
 	@tools/install-packages build man test
 	@meson setup build --werror >/dev/null
 
-# The main job on real programs, shown as it happens.
+# The main job on real programs, shown as it happens; in the end on a whole Debian, from packages to
+# a registry and back.
 demo: build
-	@tools/install-packages real
+	@tools/install-packages real demo
 	@tools/demo
+	@tools/demo-machine
 
 # All quick tests. SUITES names some of them: unit zoo real cli registry vm...
 check: build kernels

@@ -68,6 +68,7 @@ struct launch {
 	struct args *args;
 	struct bake bake;          /* how an image is baked that was never run */
 	struct arrived_vm arrived; /* what came from a registry, or is coming */
+	struct distro_choice choice;
 	struct distro distro;
 	struct session session;
 	struct vm_config config;
@@ -91,24 +92,21 @@ static void say_other(const struct launch *l, const char *snapshot)
 		say_note(line);
 }
 
-static int open_distro(struct launch *l, struct store *store, const char *snapshot, struct err *e)
+static int open_distro(struct launch *l, struct store *store, struct err *e)
 {
+	const char *snapshot = l->choice.snapshot;
 	struct distro *d = &l->distro;
-	const struct distro_choice what = {
-		.snapshot = snapshot,
-		.name = arg_value(l->args, "distro"),
-		.fresh = arg_is_set(l->args, "fresh"),
-		.coming = l->arrived.pull.state == PULL_BEGUN ? &l->arrived.vm : NULL};
-	int r = flow_open_distro(store, &what, d, e);
+	int r = flow_open_distro(store, &l->choice, d, e);
 
 	if (r)
 		return r;
 	if (d->resumes && l->args->n_operands > 1)
 		return err_say(
 			e, OBSTACLE,
-			"%s was kept while something ran in it, which goes on without a command; "
-			"--fresh forgets it, another --distro leaves it alone",
-			d->name);
+			"%s was kept while something ran in it, which goes on without a command: "
+			"wslx shell %s, and wslx exec beside it; --fresh forgets it, another "
+			"--distro leaves it alone",
+			d->name, d->name);
 	if (!d->resumes && !d->vm.at_barrier)
 		return err_say(e, OBSTACLE,
 		               "%s was not baked; wslx restore vm --name %s goes on with it",
@@ -117,17 +115,20 @@ static int open_distro(struct launch *l, struct store *store, const char *snapsh
 	return 0;
 }
 
-static int open_machine(struct launch *l, struct err *e)
+/* @what: the snapshot or image to start from; NULL: only what was kept */
+static int open_machine(struct launch *l, const char *what, struct err *e)
 {
 	AUTO(store) struct store *store = NULL;
 	AUTO(text) char *snapshot = NULL;
 	int r = cmd_open_store(&store, e);
 
+	if (!r && what)
+		r = run_find_snapshot(what, &l->bake, &store, &l->arrived, &snapshot, e);
+	l->choice.snapshot = snapshot;
+	if (l->arrived.pull.state == PULL_BEGUN)
+		l->choice.coming = &l->arrived.vm;
 	if (!r)
-		r = run_find_snapshot(l->args->operands[0], &l->bake, &store, &l->arrived,
-		                      &snapshot, e);
-	if (!r)
-		r = open_distro(l, store, snapshot, e);
+		r = open_distro(l, store, e);
 	if (!r)
 		r = session_share(&l->session, l->args, e);
 	if (r)
@@ -267,21 +268,39 @@ static int start(struct launch *l)
 	return code;
 }
 
+static int launch(struct launch *l, const char *what)
+{
+	struct err e = {0};
+	int code;
+
+	session_config(&l->session, &l->config);
+	code = open_machine(l, what, &e) ? say_error(&e) : start(l);
+	session_finish(&l->session);
+	distro_finish(&l->distro);
+	arrived_vm_finish(&l->arrived);
+	return code;
+}
+
 static int run(struct args *args)
 {
 	struct launch l = {
-		.args = args, .arrived.vm.ram_fd = -1, .distro = {.lock = -1, .vm.ram_fd = -1}};
-	struct err e = {0};
+		.args = args,
+		.arrived.vm.ram_fd = -1,
+		.choice = {.name = arg_value(args, "distro"), .fresh = arg_is_set(args, "fresh")},
+		.distro = {.lock = -1, .vm.ram_fd = -1}};
 	int code = bake_take_options(args, &l.bake);
 
-	if (code)
-		return code;
-	session_config(&l.session, &l.config);
-	code = open_machine(&l, &e) ? say_error(&e) : start(&l);
-	session_finish(&l.session);
-	distro_finish(&l.distro);
-	arrived_vm_finish(&l.arrived);
-	return code;
+	return code ? code : launch(&l, args->operands[0]);
+}
+
+int run_kept(struct args *args)
+{
+	struct launch l = {.args = args,
+	                   .arrived.vm.ram_fd = -1,
+	                   .choice.name = args->operands[0],
+	                   .distro = {.lock = -1, .vm.ram_fd = -1}};
+
+	return launch(&l, NULL);
 }
 
 const struct verb verb_run = {
