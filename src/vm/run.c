@@ -329,8 +329,10 @@ static enum vm_outcome loop(struct vm *vm)
 		case X86_EXIT_ERROR:
 			return VM_CRASHED;
 		}
-		if (vm->request != POWER_NONE)
-			return vm->request == POWER_OFF ? VM_POWER_OFF : VM_RESET;
+		if (vm->request == POWER_OFF)
+			return VM_POWER_OFF;
+		if (vm->request == POWER_RESET)
+			return vm->panicked ? VM_PANICKED : VM_RESET;
 		if (vm->stop) {
 			vm->stop = false;
 			return VM_STOPPED;

@@ -108,6 +108,7 @@ struct vm {
 	void *settled_arg;
 
 	bool stop;
+	bool panicked; /* the guest has said so */
 	enum power_request request;
 	uint64_t idle_ns;
 };
@@ -140,9 +141,18 @@ int save_machine(struct vm *vm, struct buf *state, const struct vm_page_writer *
 /**
  * unpack() - decompress what the kernel's build has compressed: gzip, xz, lz4 (legacy), zstd
  * @limit: refuse to produce more
+ * @used: how much of @in that was; may be NULL
  * Return: 0; -EBADMSG for damaged data; -EFBIG; -ENOTSUP for another compression.
  */
-int unpack(struct span in, size_t limit, struct buf *out, struct err *e);
+int unpack(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e);
+
+/* initrd.c */
+/**
+ * initrd_check() - whether a kernel would find all of an initramfs
+ * @limit: refuse one that unpacks to more
+ * Return: 0; or -EBADMSG, -ENOEXEC, -EFBIG with a sentence.
+ */
+int initrd_check(struct span in, size_t limit, struct err *e);
 
 /* kernel.c */
 struct kernel {

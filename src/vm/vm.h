@@ -69,6 +69,7 @@ enum vm_outcome {
 	VM_STOPPED,   /* vm_stop() was called; vm_run() may be called again */
 	VM_POWER_OFF, /* the guest has switched itself off */
 	VM_RESET,     /* the guest wants to be started again */
+	VM_PANICKED,  /* it does because its kernel has panicked */
 	VM_HALTED,    /* halted with interrupts off: nothing can wake it */
 	VM_CRASHED,   /* triple fault, or the CPU cannot go on: vm_error() */
 };

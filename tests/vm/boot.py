@@ -3,6 +3,7 @@
 """Stock kernels boot, run a command, and hand its status over; what cannot boot says why."""
 import fcntl
 import hashlib
+import os
 import struct
 import tempfile
 import termios
@@ -76,6 +77,17 @@ def the_power_button_switches_it_off():
     assert m.status == 3
 
 
+def a_restart_and_a_panic_are_told_apart():
+    ends = {"reboot -f": "started again", "echo c >/proc/sysrq-trigger": "kernel has panicked"}
+    for flavour in ("cloud-amd64", "amd64"):
+        for command, sentence in ends.items():
+            m = Machine(boot_args(flavour, tools=("reboot",)))
+            m.expect("/ # ")
+            m.send(f"{command}\n")
+            assert "\nwslx: the guest" in (out := m.rest()) and sentence in out, out
+            assert m.status == 1, m.status
+
+
 def a_disk_keeps_what_was_flushed_and_its_base_does_not_change():
     with tempfile.TemporaryDirectory() as tmp:
         base, overlay = f"{tmp}/base", f"{tmp}/overlay"
@@ -130,6 +142,11 @@ def what_cannot_boot_says_why_in_one_sentence():
         with open(junk, "wb") as f:
             f.write(b"junk" * 1000)
         refused(["--kernel", cut, "--initrd", junk], "neither a cpio archive")
+        initrd = f"{tmp}/initrd"
+        assert wslx("boot", "--kernel", kernel(), "--write-initrd", initrd).returncode == 0
+        with open(initrd, "r+b") as f:
+            f.truncate(os.path.getsize(initrd) * 2 // 3)
+        refused(["--kernel", kernel(), "--initrd", initrd], "was it cut short?")
         refused(["--kernel", cut], "was it cut short?")
         refused(["--kernel", junk], "neither a bzImage nor an ELF")
         refused(["--kernel", f"{tmp}/none"], "No such file")
@@ -145,6 +162,7 @@ if __name__ == "__main__":
         an_idle_machine_uses_no_cpu,
         the_console_follows_the_terminal,
         the_power_button_switches_it_off,
+        a_restart_and_a_panic_are_told_apart,
         a_disk_keeps_what_was_flushed_and_its_base_does_not_change,
         debian_with_systemd_comes_up_and_goes_down,
     ])

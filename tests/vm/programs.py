@@ -33,7 +33,7 @@ exec chroot "$1" /bin/dash /srv/run "$3"
 """
 
 IN_MACHINE = """
-mkdir /mnt && mount -t ext4 /dev/vda /mnt && mount -t tmpfs tmpfs /mnt/tmp && mount -t proc proc /mnt/proc &&
+mkdir -p /mnt && mount -t ext4 /dev/vda /mnt && mount -t tmpfs tmpfs /mnt/tmp && mount -t proc proc /mnt/proc &&
 mount -t devtmpfs devtmpfs /mnt/dev && cp /root/* /mnt/srv/ && echo rea''dy
 """
 
