@@ -175,7 +175,8 @@ static int gather(struct bake *b, struct err *e)
 	static const char *const modules[] = {
 		"virtio_mmio",    "virtio_console", "virtio_rng",   "virtio_balloon",
 		"button",         "virtio_blk",     "9pnet_virtio", "9p",
-		"crc32c_generic", "erofs",          "overlay",      "pvpanic_mmio"};
+		"crc32c_generic", "erofs",          "overlay",      "pvpanic_mmio",
+		"evdev"};
 	const char *given = arg_value(b->args, "kernel");
 	AUTO(text) char *dir = NULL;
 	AUTO(buf) struct buf image = {0};

@@ -60,7 +60,9 @@ struct vm_watch {
 /* The machine's clock: CLOCK_MONOTONIC plus an offset while it runs, frozen while it does not. */
 struct vm_clock {
 	bool running;
+	bool was_stopped; /* without our doing; somebody has to tell the guest the time of day */
 	uint64_t offset, frozen;
+	uint64_t seen; /* when somebody looked last, in the host's time */
 };
 
 struct vm {
@@ -114,10 +116,13 @@ struct vm {
 };
 
 /* clock.c */
-uint64_t vm_clock_now(const struct vm_clock *c);
+uint64_t vm_clock_now(struct vm_clock *c);
+/* Nobody has looked at the clock because the machine slept, which was to end at @until. */
+void vm_clock_slept(struct vm_clock *c, uint64_t until);
 void vm_clock_start(struct vm_clock *c);
 void vm_clock_stop(struct vm_clock *c);
 int64_t host_wall_ns(void);
+uint64_t host_monotonic_ns(void);
 
 /* ram.c */
 int ram_create(struct vm *vm, int fd, struct err *e);

@@ -118,7 +118,7 @@ void vm_power_button(struct vm *vm);
 void vm_watch_settling(struct vm *vm, const struct settle_rule *rule, void (*settled)(void *arg),
                        void *arg);
 void vm_barrier(struct vm *vm);
-unsigned vm_halted_permille(const struct vm *vm);
+unsigned vm_halted_permille(struct vm *vm);
 
 struct vm_stats {
 	uint64_t instructions;
