@@ -254,7 +254,7 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 	r = index_find(&x, name, &old, NULL);
 	if (r != -ENOENT && !w->options.replace)
 		return err_say(e, -EEXIST,
-		               "there is a snapshot %s already: choose another name, or replace it",
+		               "there is a snapshot %s already: choose another name, or say --replace",
 		               name);
 	LIST_EACH (&x.entries, const struct entry, it)
 		if (it->name && !strcmp(it->name, name))
