@@ -12,8 +12,8 @@
 #include "cmd/machine.h"
 #include "flow/own-disk.h"
 #include "flow/vm.h"
-#include "rootfs/rootfs.h"
 #include "os/os.h"
+#include "rootfs/rootfs.h"
 
 #define DEFAULT_MEMORY (256u << 20)
 #define DEFAULT_TIMEOUT_S 120u
@@ -173,10 +173,9 @@ static void write_image(struct bake *b, struct buf *out)
 static int gather(struct bake *b, struct err *e)
 {
 	static const char *const modules[] = {
-		"virtio_mmio",    "virtio_console", "virtio_rng",   "virtio_balloon",
-		"button",         "virtio_blk",     "9pnet_virtio", "9p",
-		"crc32c_generic", "erofs",          "overlay",      "pvpanic_mmio",
-		"evdev"};
+		"virtio_mmio", "virtio_console", "virtio_rng", "virtio_balloon", "button",
+		"virtio_blk",  "9pnet_virtio",   "9p",         "crc32c_generic", "erofs",
+		"overlay",     "pvpanic_mmio",   "evdev"};
 	const char *given = arg_value(b->args, "kernel");
 	AUTO(text) char *dir = NULL;
 	AUTO(buf) struct buf image = {0};

@@ -290,7 +290,8 @@ void rtc_init(struct rtc *r, const char *name, const struct dev_clock *clock, st
 /*
  * Hardware-reduced ACPI: sleep control and status, reset, the register that a generic
  * event device's method reads to learn what happened, and the one to which the driver pvpanic
- * writes that the kernel has panicked: it prints what it knows after that, and then asks for a reset.
+ * writes that the kernel has panicked: it prints what it knows after that, and then asks for a
+ * reset.
  */
 enum power_request { POWER_NONE, POWER_OFF, POWER_RESET, POWER_PANICKED };
 enum power_event { POWER_EVENT_BUTTON = 1, POWER_EVENT_GENERATION = 2 };

@@ -75,7 +75,8 @@ static int check_archive(struct span *in, struct err *e)
 		if (!read_number(in->data + CPIO_SIZE_AT, &size) ||
 		    !read_number(in->data + CPIO_NAME_BYTES_AT, &name_bytes) || !name_bytes ||
 		    name_bytes > NAME_MAX_BYTES)
-			return err_say(e, -EBADMSG, "initrd: the header of one of its files is damaged");
+			return err_say(e, -EBADMSG,
+			               "initrd: the header of one of its files is damaged");
 		data_at = CPIO_ALIGN(CPIO_HEADER + name_bytes);
 		if (data_at + size > in->len)
 			return cut_short(e);
@@ -114,9 +115,10 @@ static int check_next(struct span *in, size_t limit, bool is_first, struct err *
 		return err_say(e, -ENOEXEC,
 		               "initrd: this is neither a cpio archive nor a compressed one");
 	if (r == -ENOTSUP)
-		return err_say(e, -ENOEXEC,
-		               "initrd: what follows its first archive is neither a cpio archive nor "
-		               "a compressed one");
+		return err_say(
+			e, -ENOEXEC,
+			"initrd: what follows its first archive is neither a cpio archive nor "
+			"a compressed one");
 	if (r)
 		return err_wrap(e, r, "initrd");
 	*in = after(*in, used);

@@ -26,8 +26,7 @@ static int too_large(struct err *e, size_t limit)
 	return err_say(e, -EFBIG, "it unpacks to more than %zu MiB", limit >> 20);
 }
 
-static int unpack_gzip(struct span in, size_t limit, struct buf *out, size_t *used,
-                       struct err *e)
+static int unpack_gzip(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e)
 {
 	z_stream z = {.next_in = (uint8_t *)(uintptr_t)in.data, .avail_in = (uInt)in.len};
 	int r;
@@ -49,8 +48,7 @@ static int unpack_gzip(struct span in, size_t limit, struct buf *out, size_t *us
 	return r == Z_STREAM_END ? 0 : damaged(e, "gzip");
 }
 
-static int unpack_xz(struct span in, size_t limit, struct buf *out, size_t *used,
-                     struct err *e)
+static int unpack_xz(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e)
 {
 	lzma_stream z = LZMA_STREAM_INIT;
 	lzma_ret r;
@@ -74,8 +72,7 @@ static int unpack_xz(struct span in, size_t limit, struct buf *out, size_t *used
 	return r == LZMA_STREAM_END ? 0 : damaged(e, "xz");
 }
 
-static int unpack_zstd(struct span in, size_t limit, struct buf *out, size_t *used,
-                       struct err *e)
+static int unpack_zstd(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e)
 {
 	ZSTD_DStream *z = ZSTD_createDStream();
 	ZSTD_inBuffer from = {in.data, in.len, 0};
@@ -102,8 +99,7 @@ static int unpack_zstd(struct span in, size_t limit, struct buf *out, size_t *us
 }
 
 /* The legacy frame: a magic, then blocks with their packed size before them. */
-static int unpack_lz4(struct span in, size_t limit, struct buf *out, size_t *used,
-                      struct err *e)
+static int unpack_lz4(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e)
 {
 	size_t at = 4;
 

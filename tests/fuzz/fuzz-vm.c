@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kernels, initramfs, compressed data, machine records and machine streams on any bytes. The first byte
- * chooses the parser.
+ * Kernels, initramfs, compressed data, machine records and machine streams on any bytes. The first
+ * byte chooses the parser.
  */
 #include "vm/vm-int.h"
 

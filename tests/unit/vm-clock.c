@@ -64,7 +64,8 @@ static void a_long_sleep_is_not_a_stop(void)
 	ok(is_about(vm_clock_now(&c), hour) && !c.was_stopped, "until its end");
 	let_pass(&c, hour / 2);
 	vm_clock_slept(&c, DEV_NEVER);
-	ok(is_about(vm_clock_now(&c), hour + hour / 2) && !c.was_stopped, "for as long as it takes");
+	ok(is_about(vm_clock_now(&c), hour + hour / 2) && !c.was_stopped,
+	   "for as long as it takes");
 	let_pass(&c, hour);
 	vm_clock_slept(&c, 10 * hour);
 	ok(is_about(vm_clock_now(&c), 2 * hour + hour / 2) && !c.was_stopped, "woken early");

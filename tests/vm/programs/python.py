@@ -26,18 +26,15 @@ class Lines(unittest.TestResult):
     def addFailure(self, test, err):
         super().addFailure(test, err)
         self.tell(test, "FAILED")
-        print(self.failures[-1][1], flush=True)
 
     def addError(self, test, err):
         super().addError(test, err)
         self.tell(test, "ERROR")
-        print(self.errors[-1][1], flush=True)
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
         if err:
             self.tell(subtest, "FAILED")
-            print((self.failures + self.errors)[-1][1], flush=True)
 
 
 def run_tests(module, result):
@@ -54,4 +51,6 @@ def run_tests(module, result):
 result = Lines()
 for name in sys.argv[1:]:
     run_tests(importlib.import_module(f"test.{name}"), result)
+for test, why in result.failures + result.errors:
+    print(test.id(), why, sep="\n")
 sys.exit(0 if result.wasSuccessful() else 1)
