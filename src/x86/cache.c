@@ -97,9 +97,14 @@ void x86_cache_flush(struct x86_cpu *cpu)
 	c->flushes++;
 }
 
+static size_t trace_bytes(unsigned n_ops)
+{
+	return sizeof(struct trace) + n_ops * sizeof(struct op);
+}
+
 static struct trace *trace_alloc(struct x86_cpu *cpu, unsigned n_ops)
 {
-	size_t bytes = sizeof(struct trace) + n_ops * sizeof(struct op);
+	size_t bytes = trace_bytes(n_ops);
 	struct trace *t = x86_take_memory(cpu, bytes);
 
 	if (!t) {
@@ -108,6 +113,21 @@ static struct trace *trace_alloc(struct x86_cpu *cpu, unsigned n_ops)
 	}
 	memset(t, 0, sizeof(*t));
 	return t;
+}
+
+size_t x86_code_places(const struct x86_cpu *cpu, struct x86_code_place *out, size_t max)
+{
+	size_t n = 0;
+
+	/* They lie one behind the other, as they were made. */
+	for (size_t at = cpu->cache->first; at < cpu->memory_used && n < max;) {
+		const struct trace *t = (const void *)(cpu->memory + at);
+
+		if (!t->stale && t->page[1] == NO_PAGE && !(t->mode & CODE_STEP))
+			out[n++] = (struct x86_code_place){t->page[0], t->off, t->mode, 0};
+		at += x86_memory_unit(trace_bytes(t->n_ops));
+	}
+	return n;
 }
 
 /* ---- pages with code ------------------------------------------------------------------- */
@@ -236,7 +256,11 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 	uint32_t second = NO_PAGE;
 	struct trace *t;
 
-	x86_decode_trace(cpu, &info, host, PAGE_BYTES - off, off, cpu->code_mode);
+	bool is_found = cpu->config.image.at && x86_image_find(&cpu->config.image, page, off,
+	                                                       cpu->code_mode, host, &info);
+
+	if (!is_found)
+		x86_decode_trace(cpu, &info, host, PAGE_BYTES - off, off, cpu->code_mode);
 	if (!info.n_ops) {
 		uint8_t bytes[16];
 		unsigned have = PAGE_BYTES - off;
@@ -260,7 +284,10 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 	t->bytes = (uint16_t)info.bytes;
 	t->mode = cpu->code_mode;
 	t->n_ops = (uint16_t)info.n_ops;
-	memcpy(t->ops, ops, info.n_ops * sizeof(*ops));
+	if (is_found)
+		x86_image_copy(t->ops, &info);
+	else
+		memcpy(t->ops, ops, info.n_ops * sizeof(*ops));
 	for (unsigned i = 0; i < info.n_ops; i++)
 		if (!t->ops[i].len && t->ops[i].off) {
 			struct op *stub = &t->ops[i];

@@ -32,7 +32,7 @@ void *x86_take_memory(struct x86_cpu *cpu, size_t bytes)
 {
 	void *at = cpu->memory + cpu->memory_used;
 
-	bytes = (bytes + 63) & ~(size_t)63;
+	bytes = x86_memory_unit(bytes);
 	if (bytes > X86_MEMORY_BYTES - cpu->memory_used)
 		return NULL;
 	cpu->memory_used += bytes;
@@ -59,6 +59,8 @@ struct x86_cpu *x86_create(const struct x86_config *config, const struct x86_pla
 	cpu->memory_used = (sizeof(*cpu) + 63) & ~(size_t)63;
 	cpu->config = *config;
 	cpu->platform = *platform;
+	if (!x86_image_is_usable(&config->image))
+		cpu->config.image = (struct x86_code_image){0};
 	cpu->fp.xmm0 = &cpu->xmm[0];
 	cpu->mmu = x86_mmu_create(cpu);
 	cpu->cache = x86_cache_create(cpu);

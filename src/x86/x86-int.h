@@ -241,6 +241,12 @@ struct x86_cpu {
 	struct tlb_entry tlb_write[TLB_ENTRIES];
 };
 
+/* What is taken of the CPU's memory for so many bytes. */
+INLINE size_t x86_memory_unit(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
 /* Zeroes at a multiple of 64, until x86_destroy(); NULL when the CPU's memory is full. */
 void *x86_take_memory(struct x86_cpu *cpu, size_t bytes);
 
@@ -397,6 +403,7 @@ struct decoder {
 	uint8_t size;                /* operand size as 0..3 for 1, 2, 4, 8 bytes */
 	uint16_t page_off;           /* of bytes[0] */
 	bool ends;                   /* this instruction ends the trace */
+	bool has_row;                /* the op's data points to a row of a table */
 	bool pure;                   /* cannot fault, reads no arithmetic flags */
 	bool sets_flags; /* overwrites all arithmetic flags (those left undefined too) */
 	op_fn *no_flags; /* handler to use if nobody reads those flags */

@@ -215,6 +215,12 @@ enum x86_level {
 	X86_LEVEL_V2, /* x86-64-v2 and AES, PCLMULQDQ, SHA, RDRAND, RDSEED, FSGSBASE, ERMS ... */
 };
 
+/* Decoded code, which many CPUs may share; see x86_code_image(). It is only read. */
+struct x86_code_image {
+	const void *at; /* at a multiple of 16 */
+	size_t bytes;
+};
+
 struct x86_config {
 	enum x86_level level;
 	uint64_t tsc_hz; /* told to the guest by CPUID 0x15, 0x16 and 0x40000010 */
@@ -225,6 +231,7 @@ struct x86_config {
 	 * pages than malloc() does. NULL: the CPU allocates it.
 	 */
 	void *memory;
+	struct x86_code_image image; /* made by x86_code_image(), or empty */
 };
 
 #define X86_MEMORY_BYTES ((size_t)48 << 20)
@@ -281,6 +288,28 @@ MUST_CHECK int x86_set_state(struct x86_cpu *cpu, const struct x86_state *in, st
  * call while there is no CPU yet (loading a kernel or a snapshot).
  */
 void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes);
+
+/* ---- decoded code that outlives its CPU -------------------------------------------------- */
+
+/* Where code was run, and in which mode; @page is of RAM, that is, of x86_platform.ram. */
+struct x86_code_place {
+	uint32_t page;
+	uint16_t off;
+	uint8_t mode;
+	uint8_t zero;
+};
+
+/* Code that was run, in the order in which it was first. Return: how many places, at most @max. */
+size_t x86_code_places(const struct x86_cpu *cpu, struct x86_code_place *out, size_t max);
+
+/**
+ * x86_code_image() - decode the code at @places for CPUs that are yet to be made
+ *
+ * Places may come from somebody who is not trusted: what is no code, or not in RAM, does no harm.
+ * The image is for this build of this program; a CPU uses of it what its RAM still holds.
+ */
+void x86_code_image(const uint8_t *ram, uint64_t ram_bytes, const struct x86_code_place *places,
+                    size_t n, struct buf *out);
 
 /* Instructions executed since creation; exact between two calls of x86_run(). */
 uint64_t x86_instructions(const struct x86_cpu *cpu);
