@@ -12,7 +12,7 @@
 #include "cmd/machine.h"
 #include "flow/own-disk.h"
 #include "flow/vm.h"
-#include "oci/rootfs.h"
+#include "rootfs/rootfs.h"
 #include "os/os.h"
 
 #define DEFAULT_MEMORY (256u << 20)

@@ -30,14 +30,6 @@ static struct dtask *add_task(struct dump *d, pid_t pid, struct dtask *parent)
 	return t;
 }
 
-struct dtask *collect_find(const struct dump *d, pid_t pid)
-{
-	for (size_t i = 0; i < d->n_tasks; i++)
-		if (d->tasks[i]->pid == pid)
-			return d->tasks[i];
-	return NULL;
-}
-
 static int read_stat(struct dtask *t, struct err *e)
 {
 	int r = os_read_stat_at(t->proc, "stat", &t->stat, e);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/engine-int.h"
+#include "sockets/sockets.h"
 
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
 
@@ -138,7 +139,7 @@ static int dump_owner(struct dump *d, const struct fd_view *v, struct file_rec *
 	}
 	f->owner = owner.pid;
 	f->owner_type = (uint32_t)owner.type;
-	if (owner.type == F_OWNER_PID && !collect_find(d, owner.pid))
+	if (owner.type == F_OWNER_PID && !dump_find(d, owner.pid))
 		dump_obstacle(d, v->task->pid,
 			      "descriptor %d signals process %d (F_SETOWN), which is outside of the "
 			      "tree",
@@ -254,7 +255,7 @@ int dump_table(struct dump *d, struct dtask *t, pid_t tid, struct table_rec *tab
 
 uint32_t dump_file_of(struct dump *d, pid_t pid, int fd)
 {
-	const struct dtask *t = collect_find(d, pid);
+	const struct dtask *t = dump_find(d, pid);
 	const struct task_rec *rec = NULL;
 
 	LIST_EACH(&d->image.tasks, struct task_rec, each)

@@ -213,29 +213,6 @@ int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err
 
 /* ---- pages ----------------------------------------------------------------------------- */
 
-static void note_pages(struct dump *d, struct list *runs, uint64_t at, size_t pages)
-{
-	struct run_rec *last = runs->count ? LIST_AT(runs, struct run_rec, runs->count - 1) : NULL;
-
-	if (last && last->at + last->pages * PAGE_BYTES == at &&
-	    last->first + last->pages == d->image.n_pages)
-		last->pages += pages;
-	else
-		*LIST_ADD(runs, &d->arena, struct run_rec) =
-			(struct run_rec){.at = at, .pages = pages, .first = d->image.n_pages};
-	d->image.n_pages += pages;
-}
-
-int dump_add_pages(struct dump *d, struct page_sink *sink, struct list *runs, uint64_t at,
-		   const uint8_t *data, size_t pages, struct err *e)
-{
-	int r = sink->write(sink, data, pages, e);
-
-	if (!r)
-		note_pages(d, runs, at, pages);
-	return r;
-}
-
 struct reader {
 	struct dump *d;
 	struct dtask *t;
@@ -295,7 +272,7 @@ static int add_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint
 					  : sink->write(sink, to, pages, e);
 			if (r < 0)
 				return r;
-			note_pages(rd->d, &v->runs, start, pages);
+			dump_note_pages(rd->d, &v->runs, start, pages);
 		}
 		start += pages * PAGE_BYTES;
 	}

@@ -48,23 +48,6 @@ int kset_find(struct kset *set, pid_t pid, unsigned long index, uint32_t next_id
 	return 1;
 }
 
-void dump_obstacle(struct dump *d, pid_t pid, const char *fmt, ...)
-{
-	AUTO(buf) struct buf text = {0};
-	struct obstacle *o;
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_vprintf(&text, fmt, ap);
-	va_end(ap);
-	LIST_EACH(&d->obstacles, struct obstacle, seen)
-		if (seen->pid == pid && !strcmp(seen->text, buf_text(&text)))
-			return;
-	o = LIST_ADD(&d->obstacles, &d->arena, struct obstacle);
-	o->pid = pid;
-	o->text = arena_text(&d->arena, buf_text(&text));
-}
-
 /* ---- tasks ----------------------------------------------------------------------------- */
 
 static void dump_zombie(struct dump *d, struct dtask *t, struct task_rec *rec)

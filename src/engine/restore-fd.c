@@ -64,53 +64,6 @@ int restore_files_open(struct restore *r, struct err *e)
 	return 0;
 }
 
-/* ---- transport --------------------------------------------------------------------------- */
-
-int restore_send_fds(struct restore *r, struct remote *to, const int *fds, size_t n, int *there,
-		     struct err *e)
-{
-	union {
-		struct cmsghdr head;
-		uint8_t bytes[CMSG_SPACE(SEND_FDS_MAX * sizeof(int))];
-	} control = {0}, answer = {0};
-	uint8_t byte = 'f';
-	struct iovec iov = {&byte, 1}, iov_there;
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-			     .msg_controllen = CMSG_SPACE(n * sizeof(int))};
-	struct msghdr msg_there = {0};
-	size_t call;
-	int ret;
-
-	assert(n && n <= SEND_FDS_MAX);
-	control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(n * sizeof(int)),
-					.cmsg_level = SOL_SOCKET,
-					.cmsg_type = SCM_RIGHTS};
-	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
-	if (sendmsg(r->transport, &msg, MSG_NOSIGNAL) != 1)
-		return err_set(e, -errno, "sending %zu descriptors", n);
-	iov_there.iov_base = (void *)(uintptr_t)remote_in(to, &byte, 1);
-	iov_there.iov_len = 1;
-	msg_there.msg_iov = (void *)(uintptr_t)remote_in(to, &iov_there, sizeof(iov_there));
-	msg_there.msg_iovlen = 1;
-	msg_there.msg_control = (void *)(uintptr_t)remote_out(to, &answer, sizeof(answer));
-	msg_there.msg_controllen = CMSG_SPACE(n * sizeof(int));
-	call = REMOTE_QUEUE(to, SYS_recvmsg, U(r->transport_there),
-			    remote_in(to, &msg_there, sizeof(msg_there)), U(MSG_DONTWAIT));
-	ret = remote_run(to, e);
-	if (ret < 0)
-		return ret;
-	if (remote_result(to, call) != 1)
-		return err_set(e, (int)MIN(remote_result(to, call), (int64_t)-1),
-			       "receiving descriptors");
-	if (answer.head.cmsg_type != SCM_RIGHTS ||
-	    answer.head.cmsg_len != CMSG_LEN(n * sizeof(int)))
-		return err_say(e, -EMFILE,
-			       "a task received fewer descriptors than were sent: raise the limit of "
-			       "open files (ulimit -n)");
-	memcpy(there, CMSG_DATA(&answer.head), n * sizeof(int));
-	return 0;
-}
-
 /* ---- tables ------------------------------------------------------------------------------ */
 
 static int place(struct remote *in, const struct fd_rec *fds, const int *there, size_t n,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The readiness report on the recordings in tests/recordings and on programs of our own. */
 #include "flow/flow.h"
-#include "flow/ready.h"
+#include "ready/ready.h"
 
 #include <fcntl.h>
 #include <linux/filter.h>

@@ -13,8 +13,9 @@ import time
 import traceback
 import tty
 
-KERNELS = os.environ.get("WSLX_KERNELS", "")
-WSLX = os.environ.get("WSLX", "wslx")
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+KERNELS = os.environ.get("WSLX_KERNELS", f"{TOP}/build/kernels")
+WSLX = os.environ.get("WSLX", f"{TOP}/build/wslx")
 BUSYBOX = "/bin/busybox"
 
 

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+#include "rootfs/rootfs.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "rootfs/layout.h"
+#include "os/os.h"
+
+enum image_kind { KIND_UNKNOWN, KIND_LAYOUT, KIND_ARCHIVE, KIND_ROOT };
+
+/* What the user has named, taken apart and opened. */
+struct image {
+	enum image_kind kind;
+	char *path;
+	const char *tag; /* of a layout; within @path's allocation */
+	int fd;
+	bool is_dir;
+	uint64_t bytes;
+};
+
+static void image_finish(struct image *i)
+{
+	free(i->path);
+	os_close(&i->fd);
+}
+
+static void take_prefix(struct image *i, const char *name)
+{
+	static const struct {
+		const char *prefix;
+		enum image_kind kind;
+	} known[] = {
+		{"oci:", KIND_LAYOUT},
+		{"oci-archive:", KIND_ARCHIVE},
+		{"docker-archive:", KIND_ARCHIVE},
+		{"rootfs:", KIND_ROOT},
+	};
+
+	for (size_t n = 0; n < ARRAY_LEN(known); n++) {
+		if (text_starts(name, known[n].prefix)) {
+			i->kind = known[n].kind;
+			name += strlen(known[n].prefix);
+			break;
+		}
+	}
+	i->path = xstrdup(name);
+}
+
+static int open_path(struct image *i, struct err *e)
+{
+	char *colon = strrchr(i->path, ':');
+	struct stat st;
+
+	i->fd = open(i->path, O_RDONLY | O_CLOEXEC);
+	/* Only then is what follows a colon a tag: names of directories may have one. */
+	if (i->fd < 0 && errno == ENOENT && colon &&
+	    (i->kind == KIND_LAYOUT || i->kind == KIND_UNKNOWN)) {
+		*colon = '\0';
+		i->fd = open(i->path, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+		if (i->fd < 0)
+			*colon = ':';
+		else
+			i->tag = colon + 1;
+	}
+	if (i->fd < 0 || fstat(i->fd, &st))
+		return err_set(e, -errno, "image %s", i->path);
+	i->is_dir = S_ISDIR(st.st_mode);
+	i->bytes = (uint64_t)st.st_size;
+	if (!i->is_dir && !S_ISREG(st.st_mode))
+		return err_say(e, -EINVAL, "image %s: neither a directory nor a file", i->path);
+	return 0;
+}
+
+/* ---- kinds that were not said ----------------------------------------------------------- */
+
+static int look_for_index(void *arg, struct archive_member *m, const struct tree_item *item,
+                          struct err *e)
+{
+	const char *name = item->path + (text_starts(item->path, "./") ? 2 : 0);
+	bool *is_image = arg;
+
+	*is_image |= S_ISREG(item->inode.mode) &&
+	             (!strcmp(name, "manifest.json") || !strcmp(name, "oci-layout"));
+	/* Everything of a root tree has to be looked at; an image says it near an end. */
+	return 0;
+}
+
+static int find_kind(struct image *i, struct err *e)
+{
+	bool is_image = false;
+	int r;
+
+	if (i->is_dir) {
+		i->kind = !faccessat(i->fd, "oci-layout", F_OK, 0) ? KIND_LAYOUT : KIND_ROOT;
+		return 0;
+	}
+	r = archive_each((struct stretch){i->fd, 0, i->bytes}, NULL, look_for_index, &is_image, e);
+	i->kind = is_image ? KIND_ARCHIVE : KIND_ROOT;
+	return r;
+}
+
+/* ---- filling the tree ------------------------------------------------------------------- */
+
+struct building {
+	struct tree tree;
+	struct spool spool;
+	const struct rootfs_options *options;
+	struct arena *arena;
+	struct rootfs_report *report;
+};
+
+static void say(struct building *b, const char *step, uint64_t done, uint64_t total)
+{
+	if (b->options && b->options->progress)
+		b->options->progress(b->options->arg, step, done, total);
+}
+
+static int apply_all(struct building *b, struct image_files *blobs, const struct image_parts *parts,
+                     struct err *e)
+{
+	unsigned number = 0;
+
+	b->report->config = parts->config;
+	b->report->layers = (unsigned)parts->layers.count;
+	LIST_EACH(&parts->layers, const struct image_layer, layer) {
+		AUTO(fd) int fd = -1;
+		struct stretch in;
+		int r = image_file_open(blobs, layer->name, &fd, &in, e);
+
+		say(b, "layer", ++number, parts->layers.count);
+		if (!r)
+			r = layer_apply(&b->tree, &b->spool, number, in, layer->digest, e);
+		if (r)
+			return err_wrap(e, r, "layer %u of %zu", number, parts->layers.count);
+	}
+	return 0;
+}
+
+static int from_image(struct building *b, const struct image *i, struct err *e)
+{
+	struct image_parts parts;
+	struct image_files blobs;
+	int r = i->is_dir ? image_files_of_dir(&blobs, i->fd, e)
+	                  : image_files_of_archive(&blobs, (struct stretch){i->fd, 0, i->bytes}, e);
+
+	if (r)
+		return r;
+	/* An archive of today's docker save is both; its index has digests. */
+	if (image_files_have(&blobs, "index.json")) {
+		b->report->source = "OCI layout";
+		r = layout_read(&blobs, i->tag, b->arena, &parts, e);
+	} else {
+		b->report->source = "docker archive";
+		r = docker_read(&blobs, b->arena, &parts, e);
+	}
+	if (!r)
+		r = apply_all(b, &blobs, &parts, e);
+	image_files_finish(&blobs);
+	return r;
+}
+
+static int from_root(struct building *b, const struct image *i, struct err *e)
+{
+	b->report->source = "root tree";
+	b->report->layers = 1;
+	say(b, "layer", 1, 1);
+	if (i->is_dir)
+		return layer_from_dir(&b->tree, &b->spool, i->fd, e);
+	return layer_apply(&b->tree, &b->spool, 1, (struct stretch){i->fd, 0, i->bytes}, NULL, e);
+}
+
+static int fill(struct building *b, struct image *i, struct err *e)
+{
+	int r = open_path(i, e);
+
+	if (!r && i->kind == KIND_UNKNOWN)
+		r = find_kind(i, e);
+	if (r)
+		return r;
+	if (i->kind == KIND_LAYOUT && !i->is_dir)
+		i->kind = KIND_ARCHIVE;
+	if (i->kind == KIND_ARCHIVE && i->is_dir)
+		return err_say(e, -EINVAL, "image %s: a directory, not an archive", i->path);
+	r = i->kind == KIND_ROOT ? from_root(b, i, e) : from_image(b, i, e);
+	return r ? err_wrap(e, r, "image %s", i->path) : 0;
+}
+
+int rootfs_build(const char *image, int out, const struct rootfs_options *options, struct arena *a,
+                 struct rootfs_report *report, struct err *e)
+{
+	struct building b = {.options = options, .arena = a, .report = report};
+	char digest[OCI_DIGEST_TEXT];
+	struct image i = {.fd = -1};
+	int r = spool_open(&b.spool, e);
+
+	*report = (struct rootfs_report){0};
+	if (r)
+		return r;
+	tree_init(&b.tree);
+	take_prefix(&i, image);
+	r = fill(&b, &i, e);
+	if (!r) {
+		tree_finish(&b.tree);
+		report->inodes = b.tree.n_inodes;
+		say(&b, "disk", 0, 1);
+		r = erofs_write(&b.tree, b.spool.fd, out, &report->disk_bytes, e);
+	}
+	if (!r) {
+		r = stretch_digest((struct stretch){out, 0, report->disk_bytes}, digest);
+		if (r)
+			err_set(e, r, "reading the disk");
+		else
+			strcpy(report->disk_digest, digest + strlen("sha256:"));
+	}
+	image_finish(&i);
+	tree_finish_memory(&b.tree);
+	os_close(&b.spool.fd);
+	return r;
+}
