@@ -270,7 +270,7 @@ static int start(struct launch *l)
 
 static int run(struct args *args)
 {
-	struct launch l = {.args = args, .from.ram_fd = -1};
+	struct launch l = {.args = args, .from = {.ram_fd = -1, .code_lock = -1}};
 	struct err e = {0};
 	int code;
 

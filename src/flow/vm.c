@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "flow/flow.h"
+#include "flow/code-image.h"
 #include "flow/own-disk.h"
 #include "flow/ram-image.h"
 #include "os/os.h"
@@ -464,6 +465,7 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 {
 	const char *at = store_meta_label(store_reader_meta(reader), "machine.state");
 	struct vm_snapshot snapshot;
+	AUTO(fd) int dir = -1;
 	int r;
 
 	o->at_barrier = at && !strcmp(at, "barrier");
@@ -483,7 +485,12 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 			return r;
 	}
 	o->ram_fd = ram_image_open(store, reader, o->state, o->ram_bytes, e);
-	return o->ram_fd < 0 ? o->ram_fd : 0;
+	if (o->ram_fd < 0)
+		return o->ram_fd;
+	dir = ram_image_dir(store);
+	if (dir >= 0)
+		code_image_open(dir, ram_image_digest(reader), o);
+	return 0;
 }
 
 int flow_open_vm(struct store *store, const char *name, struct opened_vm *out, struct err *e)
@@ -491,7 +498,7 @@ int flow_open_vm(struct store *store, const char *name, struct opened_vm *out, s
 	AUTO(store_reader) struct store_reader *reader = NULL;
 	int r = store_reader_open(store, name, &reader, e);
 
-	*out = (struct opened_vm){.ram_fd = -1};
+	*out = (struct opened_vm){.ram_fd = -1, .code_lock = -1};
 	if (!r)
 		r = open_parts(store, reader, out, e);
 	if (r) {
@@ -509,5 +516,6 @@ void opened_vm_finish(struct opened_vm *o)
 	if (o->ram_fd >= 0)
 		close(o->ram_fd);
 	o->ram_fd = -1;
+	code_image_close(o);
 	arena_finish(&o->arena);
 }

@@ -130,6 +130,8 @@ static int create_cpu(struct vm *vm, struct err *e)
 	config.memory = vm->cpu_memory = cpu_memory_create(e);
 	if (!config.memory)
 		return e->code;
+	config.image = vm->config.code;
+	config.log = vm->config.code_log;
 	vm->cpu = x86_create(&config, &platform, e);
 	return vm->cpu ? 0 : e->code;
 }

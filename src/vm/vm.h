@@ -15,6 +15,7 @@
 #include "dev/virtio.h"
 #include "image/image.h"
 #include "vm/settle.h"
+#include "x86/x86.h"
 
 #define VM_DISKS_MAX 8
 #define VM_SHARES_MAX 2
@@ -38,6 +39,8 @@ struct vm_config {
 	/* One line, without its newline, that the guest's agent has written. */
 	void (*agent)(void *arg, const char *line);
 	void *agent_arg;
+	struct x86_code_image code;    /* decoded code, or empty; borrowed */
+	struct x86_code_log *code_log; /* NULL, or where what it has not is noted; borrowed */
 };
 
 /**

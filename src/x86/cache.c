@@ -97,14 +97,9 @@ void x86_cache_flush(struct x86_cpu *cpu)
 	c->flushes++;
 }
 
-static size_t trace_bytes(unsigned n_ops)
-{
-	return sizeof(struct trace) + n_ops * sizeof(struct op);
-}
-
 static struct trace *trace_alloc(struct x86_cpu *cpu, unsigned n_ops)
 {
-	size_t bytes = trace_bytes(n_ops);
+	size_t bytes = sizeof(struct trace) + n_ops * sizeof(struct op);
 	struct trace *t = x86_take_memory(cpu, bytes);
 
 	if (!t) {
@@ -113,21 +108,6 @@ static struct trace *trace_alloc(struct x86_cpu *cpu, unsigned n_ops)
 	}
 	memset(t, 0, sizeof(*t));
 	return t;
-}
-
-size_t x86_code_places(const struct x86_cpu *cpu, struct x86_code_place *out, size_t max)
-{
-	size_t n = 0;
-
-	/* They lie one behind the other, as they were made. */
-	for (size_t at = cpu->cache->first; at < cpu->memory_used && n < max;) {
-		const struct trace *t = (const void *)(cpu->memory + at);
-
-		if (!t->stale && t->page[1] == NO_PAGE && !(t->mode & CODE_STEP))
-			out[n++] = (struct x86_code_place){t->page[0], t->off, t->mode, 0};
-		at += x86_memory_unit(trace_bytes(t->n_ops));
-	}
-	return n;
 }
 
 /* ---- pages with code ------------------------------------------------------------------- */
@@ -248,6 +228,21 @@ void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes)
 
 /* ---- finding and making ---------------------------------------------------------------- */
 
+/* A trace that no image had: the next image will. */
+static void note_place(const struct x86_cpu *cpu, uint32_t page, unsigned off)
+{
+	struct x86_code_log *log = cpu->config.log;
+	uint32_t n;
+
+	if (!log || cpu->code_mode & CODE_STEP)
+		return;
+	n = atomic_load_explicit(&log->n, memory_order_relaxed);
+	if (n >= X86_CODE_LOG_MAX)
+		return;
+	log->place[n] = (struct x86_code_place){page, (uint16_t)off, cpu->code_mode, 0};
+	atomic_store_explicit(&log->n, n + 1, memory_order_release);
+}
+
 static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t page, unsigned off,
                           uint64_t linear)
 {
@@ -297,6 +292,8 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 	add_to_page(cpu, t, 0, off, MIN(info.bytes, PAGE_BYTES - off));
 	if (second != NO_PAGE)
 		add_to_page(cpu, t, 1, 0, off + info.bytes - PAGE_BYTES);
+	if (!is_found && second == NO_PAGE)
+		note_place(cpu, page, off);
 	t->hash_next = *bucket(cpu->cache, page, off);
 	*bucket(cpu->cache, page, off) = t;
 	return t;

@@ -50,9 +50,14 @@ static uint32_t slot_of(uint32_t page, unsigned off, uint8_t mode, uint32_t n_sl
 	return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (n_slots - 1);
 }
 
-static size_t code_room(size_t bytes)
+static size_t rounded(size_t bytes, size_t unit)
 {
-	return (bytes + 7) & ~(size_t)7;
+	return (bytes + unit - 1) & ~(unit - 1);
+}
+
+static size_t trace_bytes(const struct image_trace *t)
+{
+	return sizeof(*t) + rounded(t->bytes, 8) + t->n_ops * sizeof(struct op);
 }
 
 /* ---- making ------------------------------------------------------------------------------- */
@@ -109,8 +114,8 @@ static void add_trace(struct buf *image, const uint8_t *ram, const struct x86_co
 	pad(image, UNIT);
 }
 
-void x86_code_image(const uint8_t *ram, uint64_t ram_bytes, const struct x86_code_place *places,
-                    size_t n, struct buf *out)
+void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes,
+                         const struct x86_code_place *places, size_t n, struct buf *out)
 {
 	struct image_header h = {.magic = MAGIC, .n_slots = 64};
 
@@ -148,9 +153,7 @@ static const struct image_trace *trace_at(const struct x86_code_image *image, si
 {
 	const struct image_trace *t = (const void *)((const char *)image->at + at);
 
-	if (at > image->bytes - sizeof(*t))
-		return NULL;
-	if (sizeof(*t) + code_room(t->bytes) + t->n_ops * sizeof(struct op) > image->bytes - at)
+	if (at > image->bytes - sizeof(*t) || trace_bytes(t) > image->bytes - at)
 		return NULL;
 	return t;
 }
@@ -172,7 +175,7 @@ bool x86_image_find(const struct x86_code_image *image, uint32_t page, unsigned 
 			    (t->n_ops < 64 && t->rows >> t->n_ops) ||
 			    memcmp(t + 1, code, t->bytes) != 0)
 				return false;
-			out->ops = (struct op *)((uintptr_t)(t + 1) + code_room(t->bytes));
+			out->ops = (struct op *)((uintptr_t)(t + 1) + rounded(t->bytes, 8));
 			out->n_ops = t->n_ops;
 			out->bytes = t->bytes;
 			out->rows = t->rows;
@@ -193,4 +196,18 @@ void x86_image_copy(struct op *to, const struct trace_info *from)
 	}
 	for (uint64_t rows = from->rows; rows; rows &= rows - 1)
 		to[__builtin_ctzll(rows)].imm += (int64_t)at;
+}
+
+size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code_place *out,
+                             size_t max)
+{
+	const struct image_trace *t;
+	size_t n = 0, at;
+
+	if (!x86_image_is_usable(image))
+		return 0;
+	at = rounded(sizeof(struct image_header) + header(image)->n_slots * sizeof(uint32_t), UNIT);
+	for (; n < max && (t = trace_at(image, at)); at += rounded(trace_bytes(t), UNIT))
+		out[n++] = (struct x86_code_place){t->page, t->off, t->mode, 0};
+	return n;
 }

@@ -32,7 +32,7 @@ void *x86_take_memory(struct x86_cpu *cpu, size_t bytes)
 {
 	void *at = cpu->memory + cpu->memory_used;
 
-	bytes = x86_memory_unit(bytes);
+	bytes = (bytes + 63) & ~(size_t)63;
 	if (bytes > X86_MEMORY_BYTES - cpu->memory_used)
 		return NULL;
 	cpu->memory_used += bytes;

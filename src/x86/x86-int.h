@@ -241,12 +241,6 @@ struct x86_cpu {
 	struct tlb_entry tlb_write[TLB_ENTRIES];
 };
 
-/* What is taken of the CPU's memory for so many bytes. */
-INLINE size_t x86_memory_unit(size_t bytes)
-{
-	return (bytes + 63) & ~(size_t)63;
-}
-
 /* Zeroes at a multiple of 64, until x86_destroy(); NULL when the CPU's memory is full. */
 void *x86_take_memory(struct x86_cpu *cpu, size_t bytes);
 

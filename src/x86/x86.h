@@ -210,10 +210,26 @@ enum x86_level {
 	X86_LEVEL_V2, /* x86-64-v2 and AES, PCLMULQDQ, SHA, RDRAND, RDSEED, FSGSBASE, ERMS ... */
 };
 
-/* Decoded code, which many CPUs may share; see x86_code_image(). It is only read. */
+/* Decoded code, which many CPUs may share; see x86_code_image_make(). It is only read. */
 struct x86_code_image {
 	const void *at; /* at a multiple of 16 */
 	size_t bytes;
+};
+
+/* Where code was run, and in which mode; @page is of RAM, that is, of x86_platform.ram. */
+struct x86_code_place {
+	uint32_t page;
+	uint16_t off;
+	uint8_t mode;
+	uint8_t zero;
+};
+
+/* Places in the order in which they were first run. One CPU writes; others may look at it. */
+#define X86_CODE_LOG_MAX 24576u
+struct x86_code_log {
+	_Atomic uint32_t n;
+	uint32_t zero;
+	struct x86_code_place place[X86_CODE_LOG_MAX];
 };
 
 struct x86_config {
@@ -226,7 +242,8 @@ struct x86_config {
 	 * pages than malloc() does. NULL: the CPU allocates it.
 	 */
 	void *memory;
-	struct x86_code_image image; /* made by x86_code_image(), or empty */
+	struct x86_code_image image; /* made by x86_code_image_make(), or empty */
+	struct x86_code_log *log;    /* NULL, or what gains the places that the image has not */
 };
 
 #define X86_MEMORY_BYTES ((size_t)48 << 20)
@@ -284,27 +301,19 @@ MUST_CHECK int x86_set_state(struct x86_cpu *cpu, const struct x86_state *in, st
  */
 void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes);
 
-/* ---- decoded code that outlives its CPU -------------------------------------------------- */
-
-/* Where code was run, and in which mode; @page is of RAM, that is, of x86_platform.ram. */
-struct x86_code_place {
-	uint32_t page;
-	uint16_t off;
-	uint8_t mode;
-	uint8_t zero;
-};
-
-/* Code that was run, in the order in which it was first. Return: how many places, at most @max. */
-size_t x86_code_places(const struct x86_cpu *cpu, struct x86_code_place *out, size_t max);
-
 /**
- * x86_code_image() - decode the code at @places for CPUs that are yet to be made
+ * x86_code_image_make() - decode the code at @places for CPUs that are yet to be made
+ * @out: the image, appended to an empty buffer
  *
  * Places may come from somebody who is not trusted: what is no code, or not in RAM, does no harm.
  * The image is for this build of this program; a CPU uses of it what its RAM still holds.
  */
-void x86_code_image(const uint8_t *ram, uint64_t ram_bytes, const struct x86_code_place *places,
-                    size_t n, struct buf *out);
+void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes,
+                         const struct x86_code_place *places, size_t n, struct buf *out);
+
+/* What an image was made from, but for places that gave nothing. Return: how many, up to @max. */
+size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code_place *out,
+                             size_t max);
 
 /* Instructions executed since creation; exact between two calls of x86_run(). */
 uint64_t x86_instructions(const struct x86_cpu *cpu);
