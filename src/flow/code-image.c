@@ -109,22 +109,23 @@ static void make_image(int dir, const char *name, const struct opened_vm *o,
 		return; /* the next machine tries again */
 }
 
-/* What is in the log goes into the image, if it is much. */
+/* What is in the log goes into the image, if it is much: it is made while somebody waits. */
 static void learn(int dir, const char *name, struct opened_vm *o)
 {
-	struct x86_code_place *places = xalloc(PLACES_MAX * sizeof(*places));
-	size_t old = x86_code_image_places(&o->code, places, PLACES_MAX);
-	size_t new = MIN(atomic_load(&o->code_log->n), X86_CODE_LOG_MAX);
+	size_t old = MIN(x86_code_image_count(&o->code), PLACES_MAX);
+	size_t new = MIN(atomic_load(&o->code_log->n), PLACES_MAX - old);
+	struct x86_code_place *places;
 
-	if (new >= MAX(WORTH, old / 8)) {
-		new = MIN(new, PLACES_MAX - old);
-		memcpy(places + old, o->code_log->place, new * sizeof(*places));
-		make_image(dir, name, o, places, old + new);
-		atomic_store(&o->code_log->n, 0);
-		unmap_image(&o->code);
-		o->code = map_image(dir, name);
-	}
+	if (new < MAX(WORTH, old / 8))
+		return;
+	places = xalloc((old + new) * sizeof(*places));
+	old = x86_code_image_places(&o->code, places, old);
+	memcpy(places + old, o->code_log->place, new * sizeof(*places));
+	make_image(dir, name, o, places, old + new);
 	free(places);
+	atomic_store(&o->code_log->n, 0);
+	unmap_image(&o->code);
+	o->code = map_image(dir, name);
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */

@@ -172,7 +172,7 @@ static bool feed(struct vm *vm)
 	size_t typed = 0, said = 0;
 
 	/* What the agent is told comes first: fresh entropy is for what is typed next, too. */
-	if (vm->agent_input.len) {
+	if (vm->agent_input.len && !vm->agent_waits) {
 		said = vconsole_input(&vm->agent, vm->agent_input.data, vm->agent_input.len);
 		consume(&vm->agent_input, said);
 	}
@@ -205,6 +205,11 @@ void vm_agent_say(struct vm *vm, const char *line)
 		return;
 	buf_add_text(&vm->agent_input, line);
 	buf_add_byte(&vm->agent_input, '\n');
+}
+
+void vm_agent_last(struct vm *vm)
+{
+	vm->agent_waits = true;
 }
 
 void vm_power_button(struct vm *vm)
@@ -318,7 +323,8 @@ static enum vm_outcome loop(struct vm *vm)
 			look(vm, 0);
 			break;
 		case X86_EXIT_HLT:
-			/* Input that waited for room is an event itself: no sleep before it. */
+			/* Input that waited is an event itself: no sleep before it. */
+			vm->agent_waits = false;
 			if (feed(vm))
 				break;
 			if (!can_wake(vm))

@@ -95,6 +95,7 @@ struct vm {
 	unsigned n_watches;
 	struct buf input;       /* typed, not yet taken by the guest */
 	struct buf agent_input; /* said to the agent, not yet taken */
+	bool agent_waits;       /* until the guest has nothing else to do */
 	char agent_line[AGENT_LINE_MAX];
 	size_t agent_line_len;
 

@@ -109,6 +109,8 @@ void vm_unwatch(struct vm *vm, int fd);
 size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len);
 void vm_console_resize(struct vm *vm, uint16_t cols, uint16_t rows);
 void vm_agent_say(struct vm *vm, const char *line);
+/* What was said to the agent so far can wait until the guest is idle: nobody needs it before. */
+void vm_agent_last(struct vm *vm);
 void vm_power_button(struct vm *vm);
 
 /**

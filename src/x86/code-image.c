@@ -25,7 +25,7 @@ struct image_header {
 	uint64_t magic;
 	uint64_t bytes;
 	uint32_t n_slots; /* a power of two; each slot: where its trace is, in UNITs; 0: none */
-	uint32_t zero;
+	uint32_t n_traces;
 };
 
 struct image_trace {
@@ -100,6 +100,7 @@ static void add_trace(struct buf *image, const uint8_t *ram, const struct x86_co
 	if (!info.n_ops)
 		return;
 	*slot = (uint32_t)(image->len / UNIT);
+	((struct image_header *)(void *)image->data)->n_traces++;
 	t.bytes = (uint16_t)info.bytes;
 	t.n_ops = (uint16_t)info.n_ops;
 	t.rows = info.rows;
@@ -128,8 +129,7 @@ void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes,
 		if (places[i].page < ram_bytes >> PAGE_SHIFT && places[i].off < PAGE_BYTES &&
 		    !(places[i].mode & CODE_STEP))
 			add_trace(out, ram, &places[i], h.n_slots);
-	h.bytes = out->len;
-	memcpy(out->data, &h, sizeof(h));
+	((struct image_header *)(void *)out->data)->bytes = out->len;
 }
 
 /* ---- using -------------------------------------------------------------------------------- */
@@ -207,7 +207,13 @@ size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code
 	if (!x86_image_is_usable(image))
 		return 0;
 	at = rounded(sizeof(struct image_header) + header(image)->n_slots * sizeof(uint32_t), UNIT);
+	max = MIN(max, header(image)->n_traces);
 	for (; n < max && (t = trace_at(image, at)); at += rounded(trace_bytes(t), UNIT))
 		out[n++] = (struct x86_code_place){t->page, t->off, t->mode, 0};
 	return n;
+}
+
+size_t x86_code_image_count(const struct x86_code_image *image)
+{
+	return x86_image_is_usable(image) ? header(image)->n_traces : 0;
 }

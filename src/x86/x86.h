@@ -311,7 +311,8 @@ void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes);
 void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes,
                          const struct x86_code_place *places, size_t n, struct buf *out);
 
-/* What an image was made from, but for places that gave nothing. Return: how many, up to @max. */
+/* What an image was made from, but for places that gave nothing: how many, and up to @max. */
+size_t x86_code_image_count(const struct x86_code_image *image);
 size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code_place *out,
                              size_t max);
 
