@@ -24,8 +24,7 @@
 #include "engine/engine.h"
 #include "kinds/kinds.h"
 
-#define FAULT(e, name)                                                                             \
-	(fault_point(name) ? err_say((e), -EIO, "fault point %s", (name)) : 0)
+#define FAULT(e, name) (fault_point(name) ? err_say((e), -EIO, "fault point %s", (name)) : 0)
 
 /* ---- dump ------------------------------------------------------------------------------ */
 
@@ -35,7 +34,7 @@
  * Return: 1 if new, 0 if known; negative errno.
  */
 MUST_CHECK int kset_find(struct kset *set, pid_t pid, unsigned long index, uint32_t next_id,
-			 uint32_t *id, struct err *e);
+                         uint32_t *id, struct err *e);
 
 /* dump.c: a quick hash of the vdso that this kernel maps; 0: none */
 uint64_t own_vdso_hash(void);
@@ -51,15 +50,15 @@ void collect_free(struct dump *d);
  */
 MUST_CHECK int dump_call_again(struct dump *d, struct dtask *t, struct tracee *th, struct err *e);
 MUST_CHECK int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec,
-			       struct err *e);
+                               struct err *e);
 /* dump-hidden.c: what no file of /proc tells; @rec has the limits already */
 MUST_CHECK int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec,
-			   struct remote *r, struct err *e);
+                           struct remote *r, struct err *e);
 void dump_hidden_finish(struct dump *d);
 MUST_CHECK int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e);
 MUST_CHECK int dump_memory(struct dump *d, struct page_sink *sink, struct err *e);
 MUST_CHECK int dump_table(struct dump *d, struct dtask *t, pid_t tid, struct table_rec *table,
-			  struct err *e);
+                          struct err *e);
 void dump_files_free(struct dump *d);
 /* After all tables: what needs to know every description (epoll targets, peers, locks). */
 MUST_CHECK int dump_files_late(struct dump *d, struct err *e);
@@ -76,8 +75,7 @@ int dump_file_open(struct dump *d, uint32_t file, struct fd_view *view, struct e
 
 /* restore-stub.c */
 MUST_CHECK int stub_choose_place(struct restore *r, struct err *e);
-MUST_CHECK int stub_spawn(struct restore *r, const struct task_rec *root, int there,
-			  struct err *e);
+MUST_CHECK int stub_spawn(struct restore *r, const struct task_rec *root, int there, struct err *e);
 void stub_release_init(struct restore *r);
 
 /* restore-tree.c */
@@ -96,14 +94,13 @@ struct birth {
  * Return: 0; negative errno, where those that are there are tracees and the others TRACEE_GONE.
  */
 MUST_CHECK int remote_births(struct restore *r, struct tracee *creator, const struct birth *births,
-			     size_t n, struct err *e);
+                             size_t n, struct err *e);
 /* One process, of which nothing is blocked. */
 MUST_CHECK int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags,
-			    uint64_t exit_signal, uint32_t pid, struct tracee *out,
-			    struct err *e);
+                            uint64_t exit_signal, uint32_t pid, struct tracee *out, struct err *e);
 /* One call in a stub, with two arguments and zeros. */
 MUST_CHECK int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e,
-			  long nr, uint64_t a, uint64_t b);
+                          long nr, uint64_t a, uint64_t b);
 /*
  * What to do when a task could not be made with the number that it had. Waits for a holder that has
  * ended, and for nobody. Return: 0: try again; @code with a sentence that names the holder.

@@ -39,8 +39,7 @@ struct dump;
  * On failure the tree runs on as it was. Return: 0; OBSTACLE, and @out lists them all (free it
  * with dump_finish()); -ESRCH; other negative errnos.
  */
-MUST_CHECK int dump_begin(pid_t pid, enum engine_profile profile, struct dump **out,
-			  struct err *e);
+MUST_CHECK int dump_begin(pid_t pid, enum engine_profile profile, struct dump **out, struct err *e);
 struct process_image *dump_image(struct dump *d);
 /* struct obstacle items; empty after a success. */
 const struct list *dump_obstacles(const struct dump *d);
@@ -64,7 +63,7 @@ void restored_finish(struct restored *done);
  * Return: 0; OBSTACLE; -EEXIST when a pid is taken, with its holder's name; other errnos.
  */
 MUST_CHECK int restore_run(struct process_image *im, struct page_source *pages,
-			   const struct restore_options *options, struct restored *out,
-			   struct err *e);
+                           const struct restore_options *options, struct restored *out,
+                           struct err *e);
 
 #endif

@@ -50,7 +50,7 @@ static void prepare(struct restore *r)
 
 		t->rec = LIST_AT(&im->tasks, struct task_rec, i);
 		t->threads = ARENA_ARRAY(&r->arena, struct rthread,
-					 MAX(t->rec->threads.count, (size_t)1));
+		                         MAX(t->rec->threads.count, (size_t)1));
 		for (size_t n = 0; n < MAX(t->rec->threads.count, (size_t)1); n++)
 			t->threads[n].tracee.state = TRACEE_GONE;
 	}
@@ -75,14 +75,15 @@ static int check_host(const struct restore *r, struct err *e)
 	host = (uint64_t)high << 32 | low;
 	if (r->image->xfeatures & ~host)
 		return err_say(e, OBSTACLE,
-			       "the program uses CPU state that this machine does not have (XCR0 "
-			       "%" PRIx64 " there, %" PRIx64 " here)",
-			       r->image->xfeatures, host);
+		               "the program uses CPU state that this machine does not have (XCR0 "
+		               "%" PRIx64 " there, %" PRIx64 " here)",
+		               r->image->xfeatures, host);
 	if (r->image->vdso_hash && own_vdso_hash() && r->image->vdso_hash != own_vdso_hash())
-		return err_say(e, OBSTACLE,
-			       "the kernel maps another vdso than when the snapshot was taken (%s): "
-			       "boot that kernel to restore it",
-			       r->image->kernel);
+		return err_say(
+			e, OBSTACLE,
+			"the kernel maps another vdso than when the snapshot was taken (%s): "
+			"boot that kernel to restore it",
+			r->image->kernel);
 	return 0;
 }
 
@@ -110,9 +111,9 @@ static int raise_fd_limit(struct restore *r, struct err *e)
 	r->transport_there = (int)highest + 1;
 	if ((rlim_t)r->transport_there + r->image->files.count + 64 >= limit.rlim_max)
 		return err_say(e, OBSTACLE,
-			       "the program has %zu open files and descriptor %u, your limit is "
-			       "%llu: raise it (ulimit -Hn)",
-			       r->image->files.count, highest, (unsigned long long)limit.rlim_max);
+		               "the program has %zu open files and descriptor %u, your limit is "
+		               "%llu: raise it (ulimit -Hn)",
+		               r->image->files.count, highest, (unsigned long long)limit.rlim_max);
 	return 0;
 }
 
@@ -212,7 +213,7 @@ static int build(struct restore *r, struct err *e)
 }
 
 int restore_run(struct process_image *im, struct page_source *pages,
-		const struct restore_options *options, struct restored *out, struct err *e)
+                const struct restore_options *options, struct restored *out, struct err *e)
 {
 	struct restore r = {.image = im, .pages = pages, .options = options, .out = out};
 	int ret;

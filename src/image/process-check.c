@@ -29,7 +29,7 @@ static int check_runs(const struct process_image *im, const struct list *runs, u
 {
 	uint64_t last = start;
 
-	LIST_EACH (runs, struct run_rec, run) {
+	LIST_EACH(runs, struct run_rec, run) {
 		if (run->at & PAGE_MASK_ || run->at < last || run->at > end || !run->pages ||
 		    run->pages > (end - run->at + PAGE_MASK_) / PAGE_BYTES)
 			return bad(e, what, id,
@@ -50,7 +50,7 @@ static int check_vma(const struct process_image *im, const struct vma_rec *v, st
 		return bad(e, "mapping", v->start, "names a file that is not there");
 	if (v->kind != VMA_ANON && v->kind != VMA_INODE && v->runs.count)
 		return bad(e, "mapping", v->start, "is the kernel's and has content");
-	LIST_EACH (&v->guards, struct range_rec, g)
+	LIST_EACH(&v->guards, struct range_rec, g)
 		if ((g->at | g->bytes) & PAGE_MASK_ || g->at < v->start || g->at > v->end ||
 		    g->bytes > v->end - g->at)
 			return bad(e, "mapping", v->start, "a guard lies outside of it");
@@ -63,7 +63,7 @@ static int check_mm(const struct process_image *im, const struct mm_rec *mm, str
 
 	if (mm->exe > im->inodes.count)
 		return bad(e, "address space", mm->id, "its program is not there");
-	LIST_EACH (&mm->vmas, struct vma_rec, v) {
+	LIST_EACH(&mm->vmas, struct vma_rec, v) {
 		int r = check_vma(im, v, e);
 
 		if (r < 0)
@@ -102,10 +102,10 @@ static int check_file(const struct process_image *im, const struct file_rec *f, 
 		return bad(e, "file", f->id, "its inode is not there");
 	if (objects != SIZE_MAX && (!f->object || f->object > objects))
 		return bad(e, "file", f->id, "what it opens is not there");
-	LIST_EACH (&f->epoll.targets, struct epoll_target_rec, t)
+	LIST_EACH(&f->epoll.targets, struct epoll_target_rec, t)
 		if (!t->file || t->file > im->files.count)
 			return bad(e, "file", f->id, "watches a file that is not there");
-	LIST_EACH (&f->inotify.watches, struct watch_rec, w)
+	LIST_EACH(&f->inotify.watches, struct watch_rec, w)
 		if (!w->inode || w->inode > im->inodes.count)
 			return bad(e, "file", f->id, "watches an inode that is not there");
 	return 0;
@@ -113,7 +113,7 @@ static int check_file(const struct process_image *im, const struct file_rec *f, 
 
 static int check_siginfos(const struct list *l, uint64_t pid, struct err *e)
 {
-	LIST_EACH (l, struct siginfo_rec, s)
+	LIST_EACH(l, struct siginfo_rec, s)
 		if (s->info.len != 128)
 			return bad(e, "task", pid, "a pending signal is malformed");
 	return 0;
@@ -143,10 +143,10 @@ static void collect_numbers(const struct process_image *im, struct numbers *out)
 	size_t n = im->tasks.count;
 	uint32_t index = 0;
 
-	LIST_EACH (&im->tasks, struct task_rec, t)
+	LIST_EACH(&im->tasks, struct task_rec, t)
 		n += t->threads.count;
 	*out = (struct numbers){.items = xalloc(n * sizeof(*out->items))};
-	LIST_EACH (&im->tasks, struct task_rec, t) {
+	LIST_EACH(&im->tasks, struct task_rec, t) {
 		out->items[out->n++] = (struct number){t->pid, index, true};
 		for (size_t i = 1; i < t->threads.count; i++)
 			out->items[out->n++] = (struct number){
@@ -174,7 +174,8 @@ static bool has_parent(const struct process_image *im, const struct numbers *num
                        const struct task_rec *t, size_t index)
 {
 	const struct number key = {.tid = t->ppid},
-			    *parent = bsearch(&key, numbers->items, numbers->n, sizeof(key), by_number);
+			    *parent = bsearch(&key, numbers->items, numbers->n, sizeof(key),
+	                                      by_number);
 
 	return parent && parent->leader && parent->index < index &&
 	       LIST_AT(&im->tasks, struct task_rec, parent->index)->state != TASK_ZOMBIE;
@@ -195,7 +196,7 @@ static int check_task(const struct process_image *im, const struct numbers *numb
 		return bad(e, "task", t->pid, "its memory or signal actions are not there");
 	if (!t->threads.count || LIST_AT(&t->threads, struct thread_rec, 0)->tid != t->pid)
 		return bad(e, "task", t->pid, "its first thread is not its leader");
-	LIST_EACH (&t->threads, struct thread_rec, th) {
+	LIST_EACH(&t->threads, struct thread_rec, th) {
 		if (!th->table || th->table > im->tables.count || !th->fs || th->fs > im->fss.count)
 			return bad(e, "thread", th->tid, "its files or directories are not there");
 		if (check_siginfos(&th->pending, t->pid, e) < 0)
@@ -212,7 +213,7 @@ static int check_tasks(const struct process_image *im, struct err *e)
 
 	collect_numbers(im, &numbers);
 	r = check_numbers(&numbers, e);
-	LIST_EACH (&im->tasks, struct task_rec, t)
+	LIST_EACH(&im->tasks, struct task_rec, t)
 		if (!r)
 			r = check_task(im, &numbers, t, index++, e);
 	free(numbers.items);
@@ -236,25 +237,25 @@ int process_image_check(const struct process_image *im, struct err *e)
 	CHECK_IDS(&im->pipes, pipe_rec);
 	CHECK_IDS(&im->socks, sock_rec);
 	CHECK_IDS(&im->ttys, tty_rec);
-	LIST_EACH (&im->mms, struct mm_rec, mm) {
+	LIST_EACH(&im->mms, struct mm_rec, mm) {
 		r = check_mm(im, mm, e);
 		if (r < 0)
 			return r;
 	}
-	LIST_EACH (&im->inodes, struct inode_rec, inode) {
+	LIST_EACH(&im->inodes, struct inode_rec, inode) {
 		r = check_runs(im, &inode->runs, 0, inode->size, "inode", inode->id, e);
 		if (r < 0)
 			return r;
 	}
-	LIST_EACH (&im->files, struct file_rec, f) {
+	LIST_EACH(&im->files, struct file_rec, f) {
 		r = check_file(im, f, e);
 		if (r < 0)
 			return r;
 	}
-	LIST_EACH (&im->tables, struct table_rec, table) {
+	LIST_EACH(&im->tables, struct table_rec, table) {
 		uint32_t next = 0;
 
-		LIST_EACH (&table->fds, struct fd_rec, fd) {
+		LIST_EACH(&table->fds, struct fd_rec, fd) {
 			if (fd->fd < next || fd->fd > INT32_MAX - 1 || !fd->file ||
 			    fd->file > im->files.count)
 				return bad(e, "descriptor", fd->fd,
@@ -262,18 +263,18 @@ int process_image_check(const struct process_image *im, struct err *e)
 			next = fd->fd + 1;
 		}
 	}
-	LIST_EACH (&im->pipes, struct pipe_rec, p) {
+	LIST_EACH(&im->pipes, struct pipe_rec, p) {
 		uint64_t sum = 0;
 
-		LIST_EACH (&p->sizes, uint64_t, size)
+		LIST_EACH(&p->sizes, uint64_t, size)
 			sum += MIN(*size, (uint64_t)UINT32_MAX);
 		if (p->inode > im->inodes.count || (p->sizes.count && sum != p->data.len))
 			return bad(e, "pipe", p->id, "its content makes no sense");
 	}
-	LIST_EACH (&im->socks, struct sock_rec, s)
+	LIST_EACH(&im->socks, struct sock_rec, s)
 		if (s->peer > im->socks.count)
 			return bad(e, "socket", s->id, "its peer is not there");
-	LIST_EACH (&im->locks, struct lock_rec, l)
+	LIST_EACH(&im->locks, struct lock_rec, l)
 		if (!l->file || l->file > im->files.count)
 			return bad(e, "lock", l->file, "its file is not there");
 	if (!im->tasks.count)

@@ -61,7 +61,8 @@ static const struct field mm_rec_fields[] = {
 	FIELD(struct mm_rec, memory_merge, 19, 1),
 	FIELD(struct mm_rec, mlock_future, 20, UINT32_MAX, "MCL_*"),
 	FIELD(struct mm_rec, pkeys, 21, UINT64_MAX, "bit n: key n is allocated"),
-	FIELD(struct mm_rec, membarrier, 22, UINT32_MAX, "MEMBARRIER_CMD_REGISTER_* that were made"),
+	FIELD(struct mm_rec, membarrier, 22, UINT32_MAX,
+              "MEMBARRIER_CMD_REGISTER_* that were made"),
 };
 
 static const struct rec_type mm_rec_type = REC_TYPE(mm_rec, mm_rec_fields, .key = 1);
@@ -252,8 +253,7 @@ static const struct field sock_rec_fields[] = {
 	FIELD_LIST(struct sock_rec, queue, 17, &message_rec_type, 65536, "struct message_rec"),
 	FIELD(struct sock_rec, remote, 18, 128,
               "sockaddr of a peer outside that is found by address again"),
-	FIELD(struct sock_rec, peer_closed, 19, 1,
-              "it was connected, and the other end is gone"),
+	FIELD(struct sock_rec, peer_closed, 19, 1, "it was connected, and the other end is gone"),
 	FIELD(struct sock_rec, reset, 20, 1,
               "that end had unread data: the next read gives ECONNRESET"),
 	FIELD(struct sock_rec, dir, 21, IMAGE_PATH_MAX, "where a relative path was bound"),
@@ -285,7 +285,7 @@ static const struct field fs_rec_fields[] = {
 	FIELD(struct fs_rec, cwd, 2, IMAGE_PATH_MAX),
 	FIELD(struct fs_rec, root, 3, IMAGE_PATH_MAX),
 	FIELD(struct fs_rec, umask, 4, UINT32_MAX),
-	FIELD(struct fs_rec, cwd_gone, 5, 1),
+	FIELD(struct fs_rec, cwd_gone, 5, 1, "the working directory is deleted"),
 };
 
 static const struct rec_type fs_rec_type = REC_TYPE(fs_rec, fs_rec_fields, .key = 1);
@@ -438,7 +438,7 @@ static const struct field thread_rec_fields[] = {
               "stop signal if the thread stands in a group stop"),
 	FIELD(struct thread_rec, mce_kill, 31, 2, "PR_MCE_KILL_GET"),
 	FIELD_HEX(struct thread_rec, speculation, 32, 0xffffff,
-		  "PR_GET_SPECULATION_CTRL of kind n in byte n"),
+                  "PR_GET_SPECULATION_CTRL of kind n in byte n"),
 	FIELD_HEX(struct thread_rec, numa_policy, 33, UINT32_MAX, "get_mempolicy(2)"),
 	FIELD(struct thread_rec, numa_nodes, 34, 128, "its nodes, a bit each"),
 };

@@ -43,7 +43,7 @@ void dump_note_pages(struct dump *d, struct list *runs, uint64_t at, size_t page
 }
 
 int dump_add_pages(struct dump *d, struct page_sink *sink, struct list *runs, uint64_t at,
-		   const uint8_t *data, size_t pages, struct err *e)
+                   const uint8_t *data, size_t pages, struct err *e)
 {
 	int r = sink->write(sink, data, pages, e);
 

@@ -51,7 +51,7 @@ static int reopen(int fd, int flags)
 /* ---- dump ------------------------------------------------------------------------------ */
 
 static int dump_nameless(struct dump *d, pid_t pid, int local, const char *path,
-			 const struct stat *st, struct inode_rec *rec, struct inode_key *key)
+                         const struct stat *st, struct inode_rec *rec, struct inode_key *key)
 {
 	char *name = arena_text(&d->arena, path);
 
@@ -60,7 +60,7 @@ static int dump_nameless(struct dump *d, pid_t pid, int local, const char *path,
 	key->content = reopen(local, O_RDONLY);
 	if (key->content < 0) {
 		dump_obstacle(d, pid, "the deleted file %s cannot be read: %s", name,
-			      strerror(-key->content));
+		              strerror(-key->content));
 		return 0;
 	}
 	rec->path = name;
@@ -78,15 +78,15 @@ static int dump_nameless(struct dump *d, pid_t pid, int local, const char *path,
 		rec->kind = INODE_GHOST;
 		if (st->st_nlink)
 			dump_obstacle(d, pid,
-				      "the file that was %s has that name no more but another one "
-				      "(a hard link): open it by the name that it has",
-				      name);
+			              "the file that was %s has that name no more but another one "
+			              "(a hard link): open it by the name that it has",
+			              name);
 	}
 	return 1;
 }
 
 static int dump_named(struct dump *d, pid_t pid, const char *path, const struct stat *st,
-		      struct inode_rec *rec)
+                      struct inode_rec *rec)
 {
 	struct stat now;
 
@@ -97,10 +97,11 @@ static int dump_named(struct dump *d, pid_t pid, const char *path, const struct 
 		return 0;
 	}
 	if (now.st_ino != st->st_ino || now.st_dev != st->st_dev) {
-		dump_obstacle(d, pid,
-			      "%s is another file now than the one that is open: it was replaced, or "
-			      "something is mounted over it",
-			      path);
+		dump_obstacle(
+			d, pid,
+			"%s is another file now than the one that is open: it was replaced, or "
+			"something is mounted over it",
+			path);
 		return 0;
 	}
 	return 1;
@@ -108,7 +109,7 @@ static int dump_named(struct dump *d, pid_t pid, const char *path, const struct 
 
 /* What was known by its mappings only turns out to be open as well: now all of it is in reach. */
 static void take_descriptor(struct dump *d, struct inode_key *key, uint32_t id, int local,
-			    const struct stat *st)
+                            const struct stat *st)
 {
 	struct inode_rec *rec = LIST_AT(&d->image.inodes, struct inode_rec, id - 1);
 	int seals;
@@ -146,15 +147,15 @@ int dump_inode_mapped(struct dump *d, pid_t pid, const struct proc_vma *v)
 	*LIST_ADD(&key->seen, &d->arena, struct window) = window;
 	rec = LIST_ADD(&d->image.inodes, &d->arena, struct inode_rec);
 	*rec = (struct inode_rec){.id = id + 1,
-				  .kind = INODE_GHOST,
-				  .path = v->name,
-				  .dev_major = v->dev_major,
-				  .dev_minor = v->dev_minor,
-				  .ino = v->inode,
-				  .mode = S_IFREG | 0600,
-				  .uid = geteuid(),
-				  .gid = getegid(),
-				  .size = end};
+	                          .kind = INODE_GHOST,
+	                          .path = v->name,
+	                          .dev_major = v->dev_major,
+	                          .dev_minor = v->dev_minor,
+	                          .ino = v->inode,
+	                          .mode = S_IFREG | 0600,
+	                          .uid = geteuid(),
+	                          .gid = getegid(),
+	                          .size = end};
 	if (text_starts(v->name, "/memfd:")) {
 		rec->kind = INODE_MEMFD;
 		rec->path = v->name + strlen("/memfd:");
@@ -195,7 +196,7 @@ int dump_inode(struct dump *d, pid_t pid, int local, const char *path, struct er
 	}
 	if (!S_ISREG(st.st_mode) || (st.st_nlink && !text_ends(path, DELETED)))
 		r = path[0] == '/' ? dump_named(d, pid, path, &st, &rec)
-				   : dump_without_path(d, pid, path);
+		                   : dump_without_path(d, pid, path);
 	else
 		r = dump_nameless(d, pid, local, path, &st, &rec, &key);
 	if (r <= 0)
@@ -219,7 +220,7 @@ int dump_inode(struct dump *d, pid_t pid, int local, const char *path, struct er
 
 /* One stretch of data, read with its last page filled up with zeros. */
 static int dump_extent(struct dump *d, struct page_sink *sink, int fd, struct inode_rec *rec,
-		       uint64_t at, uint64_t end, uint8_t *chunk, struct err *e)
+                       uint64_t at, uint64_t end, uint8_t *chunk, struct err *e)
 {
 	while (at < end) {
 		size_t len = MIN((size_t)CHUNK_BYTES, (size_t)(end - at));
@@ -239,7 +240,7 @@ static int dump_extent(struct dump *d, struct page_sink *sink, int fd, struct in
 }
 
 static int dump_content(struct dump *d, struct page_sink *sink, int fd, struct inode_rec *rec,
-			uint8_t *chunk, struct err *e)
+                        uint8_t *chunk, struct err *e)
 {
 	uint64_t at = 0;
 
@@ -256,7 +257,7 @@ static int dump_content(struct dump *d, struct page_sink *sink, int fd, struct i
 		if (hole < 0 || (uint64_t)hole > rec->size)
 			hole = (off_t)rec->size;
 		r = dump_extent(d, sink, fd, rec, MAX(at, (uint64_t)data), (uint64_t)hole, chunk,
-				e);
+		                e);
 		if (r < 0)
 			return r;
 		at = ((uint64_t)hole + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
@@ -265,7 +266,7 @@ static int dump_content(struct dump *d, struct page_sink *sink, int fd, struct i
 }
 
 static int dump_windows(struct dump *d, struct page_sink *sink, const struct inode_key *key,
-			struct inode_rec *rec, uint8_t *chunk, struct err *e)
+                        struct inode_rec *rec, uint8_t *chunk, struct err *e)
 {
 	LIST_EACH(&key->seen, struct window, w)
 		for (uint64_t done = 0; done < w->bytes; done += CHUNK_BYTES) {
@@ -336,8 +337,8 @@ static const char *type_name(uint32_t mode)
 
 static int find_path(struct restore *r, const struct inode_rec *rec, int *out, struct err *e)
 {
-	AUTO(fd) int fd =
-		open(rec->path, O_PATH | O_CLOEXEC | (S_ISLNK(rec->mode) ? O_NOFOLLOW : 0));
+	AUTO(fd)
+	int fd = open(rec->path, O_PATH | O_CLOEXEC | (S_ISLNK(rec->mode) ? O_NOFOLLOW : 0));
 	struct stat st;
 
 	if (fd < 0)
@@ -346,16 +347,16 @@ static int find_path(struct restore *r, const struct inode_rec *rec, int *out, s
 		return err_set(e, -errno, "%s", rec->path);
 	if ((st.st_mode & S_IFMT) != (rec->mode & S_IFMT))
 		return err_say(e, OBSTACLE, "%s was %s and is %s now", rec->path,
-			       type_name(rec->mode), type_name(st.st_mode));
+		               type_name(rec->mode), type_name(st.st_mode));
 	if (S_ISCHR(st.st_mode) && st.st_rdev != rec->rdev)
 		return err_say(e, OBSTACLE, "%s is another device than it was", rec->path);
 	if (S_ISREG(st.st_mode) && !r->options->changed_files &&
 	    ((uint64_t)st.st_size != rec->size || mtime_of(&st) != rec->mtime_ns))
 		return err_say(e, OBSTACLE,
-			       "the file %s has changed since the snapshot (%" PRIu64
-			       " bytes then, %" PRIu64
-			       " now): put it back, or accept changed files with --changed-files",
-			       rec->path, rec->size, (uint64_t)st.st_size);
+		               "the file %s has changed since the snapshot (%" PRIu64
+		               " bytes then, %" PRIu64
+		               " now): put it back, or accept changed files with --changed-files",
+		               rec->path, rec->size, (uint64_t)st.st_size);
 	*out = take_fd(&fd);
 	return 0;
 }
@@ -371,15 +372,15 @@ static int fill(struct restore *r, int fd, const struct inode_rec *rec, struct e
 	LIST_EACH(&rec->runs, struct run_rec, run) {
 		for (uint64_t done = 0; !ret && done < run->pages;) {
 			size_t pages = MIN((size_t)(CHUNK_BYTES / PAGE_BYTES),
-					   (size_t)(run->pages - done));
+			                   (size_t)(run->pages - done));
 			uint64_t at = run->at + done * PAGE_BYTES;
 
 			ret = r->pages->read(r->pages, run->first + done, pages, chunk, e);
 			if (!ret) {
-				ret = os_pwrite_all(fd, chunk,
-						    MIN((size_t)(pages * PAGE_BYTES),
-							(size_t)(rec->size - at)),
-						    at);
+				ret = os_pwrite_all(
+					fd, chunk,
+					MIN((size_t)(pages * PAGE_BYTES), (size_t)(rec->size - at)),
+					at);
 				if (ret < 0)
 					err_set(e, ret, "%s: content", rec->path);
 			}
@@ -399,7 +400,7 @@ static int make_ghost(struct restore *r, const struct inode_rec *rec, int *out, 
 	if (fd < 0 && errno == EEXIST) {
 		char *slash = strrchr(path, '/');
 		char *other = xprintf("%.*s/.wslx-%d-%u", (int)(slash ? slash - path : 0), path,
-				      getpid(), rec->id);
+		                      getpid(), rec->id);
 
 		free(path);
 		path = other;
@@ -451,7 +452,7 @@ static int make_shmem(struct restore *r, const struct inode_rec *rec, int *out, 
 	if (map == MAP_FAILED)
 		return err_set(e, -errno, "shared memory of %" PRIu64 " bytes", rec->size);
 	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)map,
-		 (unsigned long)map + bytes);
+	         (unsigned long)map + bytes);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	munmap(map, bytes);
 	if (fd < 0)

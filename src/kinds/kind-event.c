@@ -23,8 +23,7 @@ static bool eventfd_claims(const struct fd_view *v)
 	return v->info.has_eventfd;
 }
 
-static int eventfd_dump(struct dump *d, const struct fd_view *v, struct file_rec *f,
-			struct err *e)
+static int eventfd_dump(struct dump *d, const struct fd_view *v, struct file_rec *f, struct err *e)
 {
 	f->count = v->info.eventfd_count;
 	f->semaphore = v->info.eventfd_semaphore;
@@ -33,8 +32,8 @@ static int eventfd_dump(struct dump *d, const struct fd_view *v, struct file_rec
 
 static int eventfd_restore(struct restore *r, const struct file_rec *f, int *out, struct err *e)
 {
-	AUTO(fd) int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC |
-					     (f->semaphore ? EFD_SEMAPHORE : 0));
+	AUTO(fd)
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC | (f->semaphore ? EFD_SEMAPHORE : 0));
 
 	if (fd < 0)
 		return err_set(e, -errno, "eventfd");
@@ -59,8 +58,7 @@ static bool signalfd_claims(const struct fd_view *v)
 	return v->info.has_signalfd;
 }
 
-static int signalfd_dump(struct dump *d, const struct fd_view *v, struct file_rec *f,
-			 struct err *e)
+static int signalfd_dump(struct dump *d, const struct fd_view *v, struct file_rec *f, struct err *e)
 {
 	f->count = v->info.signalfd_mask;
 	return 0;
@@ -92,8 +90,7 @@ static bool timerfd_claims(const struct fd_view *v)
 	return v->info.has_timerfd;
 }
 
-static int timerfd_dump(struct dump *d, const struct fd_view *v, struct file_rec *f,
-			struct err *e)
+static int timerfd_dump(struct dump *d, const struct fd_view *v, struct file_rec *f, struct err *e)
 {
 	f->timerfd = (struct timerfd_rec){
 		.clock = (uint32_t)v->info.timerfd_clock,
@@ -114,7 +111,7 @@ static int timerfd_restore(struct restore *r, const struct file_rec *f, int *out
 	const struct timerfd_rec *t = &f->timerfd;
 	AUTO(fd) int fd = timerfd_create((int)t->clock, TFD_CLOEXEC);
 	bool wall = t->settime_flags & TFD_TIMER_ABSTIME &&
-		    (t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM);
+	            (t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM);
 	uint64_t at = wall ? r->image->taken_ns + t->value_ns : t->value_ns;
 	struct itimerspec spec = {
 		.it_value = {(time_t)(at / NS), (long)(at % NS)},

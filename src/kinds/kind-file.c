@@ -9,8 +9,8 @@
 #include "kinds/kinds.h"
 
 #define SECRETMEM_MAGIC 0x5345434d /* linux/magic.h */
-#define MQUEUE_MAGIC 0x19800202     /* ipc/mqueue.c */
-#define NSFS_MAGIC 0x6e736673       /* linux/magic.h */
+#define MQUEUE_MAGIC 0x19800202    /* ipc/mqueue.c */
+#define NSFS_MAGIC 0x6e736673      /* linux/magic.h */
 
 static bool inode_claims(const struct fd_view *v)
 {
@@ -103,8 +103,8 @@ static int namespace_dump(struct dump *d, const struct fd_view *v, struct file_r
 	if (fstatat(v->task->proc, name, &own, 0) < 0 || own.st_ino != v->st.st_ino ||
 	    own.st_dev != v->st.st_dev)
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a namespace that the process is not in (%s)", v->fd,
-			      v->link);
+		              "descriptor %d is a namespace that the process is not in (%s)", v->fd,
+		              v->link);
 	f->path = arena_printf(&d->arena, "%d/%s", v->task->pid, name);
 	return 0;
 }
@@ -120,15 +120,15 @@ static int proc_dump(struct dump *d, const struct fd_view *v, struct file_rec *f
 		return namespace_dump(d, v, f);
 	if (text_ends(v->link, " (deleted)")) {
 		dump_obstacle(d, v->task->pid, "descriptor %d is of a process that has ended (%s)",
-			      v->fd, v->link);
+		              v->fd, v->link);
 		return 0;
 	}
 	if (digits && digits < sizeof(number)) {
 		memcpy(number, rest, digits);
 		if (!text_to_u64(number, 10, INT32_MAX, &pid) && !dump_find(d, (pid_t)pid))
 			dump_obstacle(d, v->task->pid,
-				      "descriptor %d is of a process outside of the tree (%s)", v->fd,
-				      v->link);
+			              "descriptor %d is of a process outside of the tree (%s)",
+			              v->fd, v->link);
 	}
 	f->path = arena_text(&d->arena, rest);
 	return 0;
@@ -144,8 +144,8 @@ static int proc_restore(struct restore *r, const struct file_rec *f, int *out, s
 		path = xprintf("/proc/%d/root/proc/%s", r->init.tid, f->path);
 	else if (digits)
 		path = xprintf("/proc/%d%s",
-			       restore_pid_here(r, (uint32_t)strtoul(f->path, NULL, 10)),
-			       f->path + digits);
+		               restore_pid_here(r, (uint32_t)strtoul(f->path, NULL, 10)),
+		               f->path + digits);
 	else
 		path = xprintf("/proc/%s", f->path);
 	if (strstr(path, "/../"))

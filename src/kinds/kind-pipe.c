@@ -44,7 +44,7 @@ static int open_reader(int local)
 
 /* @direct: reads give one packet each. */
 static int read_copy(struct dump *d, struct pipe_rec *p, int reader, int copy[2], bool direct,
-		     struct err *e)
+                     struct err *e)
 {
 	AUTO(buf) struct buf data = {0};
 	ssize_t n = tee(reader, copy[1], INT32_MAX, SPLICE_F_NONBLOCK);
@@ -66,7 +66,7 @@ static int read_copy(struct dump *d, struct pipe_rec *p, int reader, int copy[2]
 }
 
 static int copy_bytes(struct dump *d, const struct fd_view *v, struct pipe_rec *p, bool direct,
-		      struct err *e)
+                      struct err *e)
 {
 	AUTO(fd) int reader = open_reader(v->local), in = -1, out = -1;
 	int ends[2], queued = 0, r;
@@ -84,7 +84,7 @@ static int copy_bytes(struct dump *d, const struct fd_view *v, struct pipe_rec *
 	r = read_copy(d, p, reader, ends, direct, e);
 	if (!r && p->data.len != (size_t)queued)
 		return err_say(e, -EIO, "pipe: %d bytes are queued, %zu could be copied", queued,
-			       p->data.len);
+		               p->data.len);
 	return r;
 }
 
@@ -126,7 +126,7 @@ static int pipe_dump(struct dump *d, const struct fd_view *v, struct file_rec *f
 
 /* Bytes are read once it is known whether one of the writers sends packets. */
 static int pipe_dump_late(struct dump *d, const struct fd_view *v, struct file_rec *f,
-			  struct err *e)
+                          struct err *e)
 {
 	struct pipe_rec *p;
 	bool direct = false, ends[2] = {false, false};
@@ -150,9 +150,9 @@ static int pipe_dump_late(struct dump *d, const struct fd_view *v, struct file_r
 	holder = ends[0] && ends[1] ? 0 : dump_outside_holder(d, v->link);
 	if (holder) {
 		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a pipe (%s) whose other end is held by process %d, "
-			      "outside of the tree: snapshot a parent of both, or use a file",
-			      v->fd, v->link, holder);
+		              "descriptor %d is a pipe (%s) whose other end is held by process %d, "
+		              "outside of the tree: snapshot a parent of both, or use a file",
+		              v->fd, v->link, holder);
 		return 0;
 	}
 	p = LIST_AT(&d->image.pipes, struct pipe_rec, f->object - 1);

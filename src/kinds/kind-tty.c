@@ -215,10 +215,11 @@ static int dump_queue(struct dump *d, const struct fd_view *v, struct tty_rec *t
 	}
 	r = tty_queue_look(v->local, has_slave, &q);
 	if (r == -EFBIG) {
-		dump_obstacle(d, v->task->pid,
-		              "descriptor %d is the master of a pseudo terminal (%s) that is full of "
-		              "input: let the program on it read that first",
-		              v->fd, t->path);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is the master of a pseudo terminal (%s) that is full of "
+			"input: let the program on it read that first",
+			v->fd, t->path);
 		return 0;
 	}
 	if (r < 0)
@@ -246,11 +247,10 @@ static int tty_dump_late(struct dump *d, const struct fd_view *v, struct file_re
 	if (r < 0)
 		return r;
 	if (f->end == 1 && waiting(v->local) && !tty_queue_allowed())
-		dump_obstacle(
-			d, v->task->pid,
-			"descriptor %d is the master of a pseudo terminal (%s) with %d bytes of output "
-			"that were not read yet: copying them needs CAP_SYS_ADMIN",
-			v->fd, t->path, waiting(v->local));
+		dump_obstacle(d, v->task->pid,
+		              "descriptor %d is the master of a pseudo terminal (%s) with %d bytes "
+		              "of output that were not read yet: copying them needs CAP_SYS_ADMIN",
+		              v->fd, t->path, waiting(v->local));
 	holder = f->end == 1 ? dump_outside_holder(d, t->path) : 0;
 	if (holder)
 		dump_obstacle(
@@ -636,8 +636,8 @@ static int restore_session(struct restore *r, const struct tty_rec *t, struct er
 
 static int restore_queue(struct restore *r, const struct tty_rec *t, struct err *e)
 {
-	bool slave = t->to_slave.len || t->line_ends.count ||
-	             (t->to_master.len && !tty_queue_allowed());
+	bool slave =
+		t->to_slave.len || t->line_ends.count || (t->to_master.len && !tty_queue_allowed());
 	struct tty_queue q = {.n_slave = t->to_slave.len,
 	                      .n_master = t->to_master.len,
 	                      .n_ends = t->line_ends.count};

@@ -42,7 +42,7 @@ struct dtask {
 	int proc;  /* /proc/PID */
 	int pidfd; /* -1 for a zombie */
 	uint32_t mm;
-	bool mm_owner; /* the first task that has this mm */
+	bool mm_owner;  /* the first task that has this mm */
 	bool stop_news; /* stopped, and the parent has not waited for that yet */
 };
 
@@ -71,22 +71,22 @@ struct dump {
 	struct arena arena;
 	enum engine_profile profile;
 	struct process_image image;
-	struct list obstacles;  /* struct obstacle */
-	struct dtask **tasks;   /* parents before children */
+	struct list obstacles; /* struct obstacle */
+	struct dtask **tasks;  /* parents before children */
 	size_t n_tasks, cap_tasks;
 	struct kset mms, tables, fss, sighands;
-	struct list file_sets;  /* struct file_set: descriptions by inode */
-	struct list file_users; /* by file id - 1: struct file_user */
-	struct list inode_keys; /* by inode id - 1: struct inode_key */
+	struct list file_sets;                      /* struct file_set: descriptions by inode */
+	struct list file_users;                     /* by file id - 1: struct file_user */
+	struct list inode_keys;                     /* by inode id - 1: struct inode_key */
 	struct list pipe_keys, tty_keys, sock_keys; /* struct object_key */
-	struct list outside;    /* what other processes hold, see outside.c */
+	struct list outside;                        /* what other processes hold, see outside.c */
 	bool outside_known;
-	struct list unix_seen;  /* struct unix_seen: all UNIX sockets of the host, by inode number */
-	struct list fresh;      /* struct fresh_options: of sockets that were just made */
+	struct list unix_seen; /* struct unix_seen: all UNIX sockets of the host, by inode number */
+	struct list fresh;     /* struct fresh_options: of sockets that were just made */
 	pid_t witness; /* a process with the rights of the tree and without restrictions; 0 */
 	uint32_t witness_uid;
 	uint64_t max_mappings; /* vm.max_map_count; 0: not asked yet */
-	struct err ignored; /* where errors go that the caller does not want */
+	struct err ignored;    /* where errors go that the caller does not want */
 	bool frozen;
 	uint64_t frozen_at_ns, frozen_ns;
 };
@@ -99,7 +99,7 @@ struct dtask *dump_find(const struct dump *d, pid_t pid);
 void dump_note_pages(struct dump *d, struct list *runs, uint64_t at, size_t pages);
 /* The same, and the sink gets them. */
 MUST_CHECK int dump_add_pages(struct dump *d, struct page_sink *sink, struct list *runs,
-			      uint64_t at, const uint8_t *data, size_t pages, struct err *e);
+                              uint64_t at, const uint8_t *data, size_t pages, struct err *e);
 
 /* ---- restore --------------------------------------------------------------------------- */
 
@@ -114,7 +114,7 @@ struct rtask {
 	pid_t pid; /* as we see it; rec->pid is what it sees itself */
 	struct rthread *threads;
 	size_t n_threads; /* made so far */
-	bool acts; /* its signal actions are there, but for SIGTRAP's */
+	bool acts;        /* its signal actions are there, but for SIGTRAP's */
 };
 
 struct restore {
@@ -123,30 +123,30 @@ struct restore {
 	struct page_source *pages;
 	const struct restore_options *options;
 	struct restored *out; /* the caller's, for notes */
-	struct rtask *tasks; /* as in the image */
+	struct rtask *tasks;  /* as in the image */
 	size_t n_tasks;
 	struct remote_place place; /* our working page is at the same free address in every task */
-	remote_t parked; /* where vvar and vdso wait, behind it */
+	remote_t parked;           /* where vvar and vdso wait, behind it */
 	uint64_t parked_bytes;
 	uint64_t vdso_start, vvar_start, vclock_start; /* parked addresses, 0: there is none */
 	uint64_t vdso_bytes, vvar_bytes, vclock_bytes;
 	struct filler *filler; /* restore-mem.c */
-	cpu_set_t cpus; /* that we may use; none: not known */
-	int *files;  /* by file id - 1: our descriptor, -1 */
-	int *inodes; /* by inode id - 1: our descriptor (memfd, ghost, O_PATH), -1 */
+	cpu_set_t cpus;        /* that we may use; none: not known */
+	int *files;            /* by file id - 1: our descriptor, -1 */
+	int *inodes;           /* by inode id - 1: our descriptor (memfd, ghost, O_PATH), -1 */
 	int *tty_masters, *tty_slaves; /* by tty id - 1 */
-	int *pipe_fds; /* 2 * (pipe id - 1): read end, write end */
-	int *sock_fds; /* by sock id - 1 */
-	int transport; /* our end of the socket through which descriptors go */
-	int transport_there; /* number of the other end in every task */
-	struct tracee init;  /* with pidns */
-	int init_control;    /* what we tell it by, -1 */
-	struct proc_status own; /* our rights: what every stub was born with */
+	int *pipe_fds;                 /* 2 * (pipe id - 1): read end, write end */
+	int *sock_fds;                 /* by sock id - 1 */
+	int transport;                 /* our end of the socket through which descriptors go */
+	int transport_there;           /* number of the other end in every task */
+	struct tracee init;            /* with pidns */
+	int init_control;              /* what we tell it by, -1 */
+	struct proc_status own;        /* our rights: what every stub was born with */
 	uint32_t own_securebits;
-	bool userns;         /* without root: in a user namespace of its own */
-	pid_t tty_holder;    /* carries the caller's terminal, 0: there is none */
+	bool userns;            /* without root: in a user namespace of its own */
+	pid_t tty_holder;       /* carries the caller's terminal, 0: there is none */
 	uint64_t pids_until_ns; /* numbers that are taken are waited for until then; 0: none was */
-	bool root_founded;   /* the root got a new session, because its own is not in the tree */
+	bool root_founded;      /* the root got a new session, because its own is not in the tree */
 };
 
 /* Whoever inherits that we stay on one CPU, and need not, leaves it. */
@@ -167,7 +167,7 @@ pid_t restore_pid_here(struct restore *r, uint32_t pid);
  */
 #define SEND_FDS_MAX 250 /* the kernel's SCM_MAX_FD is 253 */
 MUST_CHECK int restore_send_fds(struct restore *r, struct remote *to, const int *fds, size_t n,
-				int *there, struct err *e);
+                                int *there, struct err *e);
 
 /* ---- kinds of descriptions --------------------------------------------------------------- */
 
@@ -191,12 +191,12 @@ struct kind {
 	int (*dump)(struct dump *d, const struct fd_view *v, struct file_rec *f, struct err *e);
 	/* Once all descriptions are known; NULL if there is nothing to do. */
 	int (*dump_late)(struct dump *d, const struct fd_view *v, struct file_rec *f,
-			 struct err *e);
+	                 struct err *e);
 	/* Make the description in our own table: *@fd is the caller's. */
 	int (*restore)(struct restore *r, const struct file_rec *f, int *fd, struct err *e);
 	/* In a task that has the description as @at, when all tables are filled; or NULL. */
 	int (*restore_late)(struct restore *r, struct remote *in, const struct file_rec *f, int at,
-			    struct err *e);
+	                    struct err *e);
 };
 
 extern const struct kind kind_inode, kind_device, kind_proc, kind_pipe, kind_fifo, kind_eventfd,
@@ -224,14 +224,14 @@ MUST_CHECK int dump_inode_pages(struct dump *d, struct page_sink *sink, struct e
 void dump_inodes_free(struct dump *d);
 /* A new description of an inode, with O_* flags. */
 MUST_CHECK int restore_inode_open(struct restore *r, uint32_t inode, int flags, int *fd,
-				  struct err *e);
+                                  struct err *e);
 MUST_CHECK int restore_seal_memfds(struct restore *r, struct err *e);
 
 /* kind-tty.c, kind-lock.c: controlling terminals; locks, when all descriptions are there */
 MUST_CHECK int restore_ttys(struct restore *r, struct err *e);
 /* To a task that has just founded a session, before it has children: its terminal, if any. */
 MUST_CHECK int restore_session_tty(struct restore *r, struct tracee *leader, uint32_t sid,
-				   struct err *e);
+                                   struct err *e);
 MUST_CHECK int restore_locks(struct restore *r, struct err *e);
 MUST_CHECK int dump_ttys_late(struct dump *d, struct err *e);
 /**

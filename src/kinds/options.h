@@ -36,7 +36,7 @@ struct restored {
 	pid_t root;  /* the root task, as we see it */
 	pid_t child; /* what the caller may wait for: the root, or the init of its namespace */
 	pid_t tty;   /* carries the caller's terminal, and ends after the tree: a child too; or 0 */
-	struct list notes; /* const char *: sentences about what is not quite as it was */
+	struct list notes;  /* const char *: sentences about what is not quite as it was */
 	struct arena arena; /* owns them */
 };
 

@@ -83,7 +83,7 @@ void restore_use_all_cpus(const struct restore *r)
 /* ---- transport --------------------------------------------------------------------------- */
 
 int restore_send_fds(struct restore *r, struct remote *to, const int *fds, size_t n, int *there,
-		     struct err *e)
+                     struct err *e)
 {
 	union {
 		struct cmsghdr head;
@@ -91,16 +91,18 @@ int restore_send_fds(struct restore *r, struct remote *to, const int *fds, size_
 	} control = {0}, answer = {0};
 	uint8_t byte = 'f';
 	struct iovec iov = {&byte, 1}, iov_there;
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-			     .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	struct msghdr msg = {.msg_iov = &iov,
+	                     .msg_iovlen = 1,
+	                     .msg_control = control.bytes,
+	                     .msg_controllen = CMSG_SPACE(n * sizeof(int))};
 	struct msghdr msg_there = {0};
 	size_t call;
 	int ret;
 
 	assert(n && n <= SEND_FDS_MAX);
 	control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(n * sizeof(int)),
-					.cmsg_level = SOL_SOCKET,
-					.cmsg_type = SCM_RIGHTS};
+	                                .cmsg_level = SOL_SOCKET,
+	                                .cmsg_type = SCM_RIGHTS};
 	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
 	if (sendmsg(r->transport, &msg, MSG_NOSIGNAL) != 1)
 		return err_set(e, -errno, "sending %zu descriptors", n);
@@ -111,18 +113,19 @@ int restore_send_fds(struct restore *r, struct remote *to, const int *fds, size_
 	msg_there.msg_control = (void *)(uintptr_t)remote_out(to, &answer, sizeof(answer));
 	msg_there.msg_controllen = CMSG_SPACE(n * sizeof(int));
 	call = REMOTE_QUEUE(to, SYS_recvmsg, U(r->transport_there),
-			    remote_in(to, &msg_there, sizeof(msg_there)), U(MSG_DONTWAIT));
+	                    remote_in(to, &msg_there, sizeof(msg_there)), U(MSG_DONTWAIT));
 	ret = remote_run(to, e);
 	if (ret < 0)
 		return ret;
 	if (remote_result(to, call) != 1)
 		return err_set(e, (int)MIN(remote_result(to, call), (int64_t)-1),
-			       "receiving descriptors");
+		               "receiving descriptors");
 	if (answer.head.cmsg_type != SCM_RIGHTS ||
 	    answer.head.cmsg_len != CMSG_LEN(n * sizeof(int)))
-		return err_say(e, -EMFILE,
-			       "a task received fewer descriptors than were sent: raise the limit of "
-			       "open files (ulimit -n)");
+		return err_say(
+			e, -EMFILE,
+			"a task received fewer descriptors than were sent: raise the limit of "
+			"open files (ulimit -n)");
 	memcpy(there, CMSG_DATA(&answer.head), n * sizeof(int));
 	return 0;
 }

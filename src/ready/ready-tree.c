@@ -35,7 +35,7 @@ bool scan_in_tree(const struct view *v, pid_t pid)
 }
 
 bool scan_fdinfo(const struct view *v, const struct view_fd *f, struct arena *a,
-                        struct proc_fdinfo *out)
+                 struct proc_fdinfo *out)
 {
 	AUTO(buf) struct buf text = {0};
 	char path[64];
@@ -113,8 +113,8 @@ static void scan_threads(struct scan *s, const struct view_proc *p)
 static void scan_namespaces(struct scan *s, const struct view_proc *p)
 {
 	static const char *const names[] = {
-		"user", "mnt", "pid",    "pid_for_children", "net",
-		"ipc",  "uts", "cgroup", "time",             "time_for_children"};
+		"user", "mnt",    "pid",  "pid_for_children", "net", "ipc",
+		"uts",  "cgroup", "time", "time_for_children"};
 
 	if (!s->self)
 		return;
@@ -452,7 +452,8 @@ static bool is_about(const struct obstacle *o, const struct ready_resource *r)
 {
 	static const struct {
 		const char *where, *text;
-	} words[] = {{"descriptor ", "descriptor "}, {"memory at ", "mapping "}, {"timer ", "timer "}};
+	} words[] = {
+		{"descriptor ", "descriptor "}, {"memory at ", "mapping "}, {"timer ", "timer "}};
 
 	if (o->pid != r->pid)
 		return false;
@@ -488,8 +489,10 @@ static void believe(struct ready_report *r, const struct list *obstacles)
 		}
 		if (!known) {
 			known = LIST_ADD(&r->resources, &r->arena, struct ready_resource);
-			*known = (struct ready_resource){.pid = o->pid, .where = "process",
-			                                 .sign = "task:refused", .shows = "asked",
+			*known = (struct ready_resource){.pid = o->pid,
+			                                 .where = "process",
+			                                 .sign = "task:refused",
+			                                 .shows = "asked",
 			                                 .kind = "obstacle"};
 		}
 		known->class = READY_NOT;
@@ -497,8 +500,7 @@ static void believe(struct ready_report *r, const struct list *obstacles)
 	}
 }
 
-void ready_classify_tree(struct ready_report *r, const struct view *v,
-                         const struct list *obstacles)
+void ready_classify_tree(struct ready_report *r, const struct view *v, const struct list *obstacles)
 {
 	struct scan s = {.report = r, .view = v};
 	const char *self = view_link(v, "proc/self");

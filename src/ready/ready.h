@@ -6,9 +6,9 @@
 #ifndef WSLX_READY_H
 #define WSLX_READY_H
 
+#include "probe/probe.h"
 #include "ready/channels.h"
 #include "ready/view.h"
-#include "probe/probe.h"
 
 enum ready_class {
 	READY_RESTORABLE,  /* with every profile, and by this version */
@@ -55,8 +55,8 @@ struct ready_resource {
 };
 
 struct ready_options {
-	const char *root;           /* directory of a recording; NULL: this machine */
-	pid_t pid;                  /* report on the tree below it; 0: the machine alone */
+	const char *root; /* directory of a recording; NULL: this machine */
+	pid_t pid;        /* report on the tree below it; 0: the machine alone */
 	/*
 	 * What the process engine said when it was asked (flow_ask_proc()): struct obstacle, none if
 	 * it would take the tree. It is believed over the table of kinds. NULL: it was not asked.

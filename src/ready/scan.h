@@ -9,9 +9,9 @@ struct scan {
 	struct ready_report *report;
 	const struct view *view;
 	const struct view_proc *self; /* us, or who made the recording; may be NULL */
-	struct list inet;            /* struct inet_seen, of the network namespaces seen so far */
-	struct list netlink;         /* struct proc_netlink, of the same */
-	struct list inet_namespaces; /* const char * */
+	struct list inet;             /* struct inet_seen, of the network namespaces seen so far */
+	struct list netlink;          /* struct proc_netlink, of the same */
+	struct list inet_namespaces;  /* const char * */
 };
 
 struct inet_seen {

@@ -18,8 +18,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "rootfs/tree.h"
 #include "os/os.h"
+#include "rootfs/tree.h"
 
 #define BLOCK 4096u
 #define SUPER_AT 1024u

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "rootfs/rootfs.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "rootfs/layout.h"
 #include "os/os.h"
+#include "rootfs/layout.h"
 
 enum image_kind { KIND_UNKNOWN, KIND_LAYOUT, KIND_ARCHIVE, KIND_ROOT };
 
@@ -71,6 +73,17 @@ static int open_path(struct image *i, struct err *e)
 	if (!i->is_dir && !S_ISREG(st.st_mode))
 		return err_say(e, -EINVAL, "image %s: neither a directory nor a file", i->path);
 	return 0;
+}
+
+bool rootfs_is_here(const char *image)
+{
+	struct image i = {.fd = -1};
+	bool is_here;
+
+	take_prefix(&i, image);
+	is_here = i.kind != KIND_UNKNOWN || !open_path(&i, NULL);
+	image_finish(&i);
+	return is_here;
 }
 
 /* ---- kinds that were not said ----------------------------------------------------------- */
@@ -217,5 +230,115 @@ int rootfs_build(const char *image, int out, const struct rootfs_options *option
 	image_finish(&i);
 	tree_finish_memory(&b.tree);
 	os_close(&b.spool.fd);
+	return r;
+}
+
+/* ---- stamps ------------------------------------------------------------------------------ */
+
+#define STAMP_DEPTH_MAX 512u
+
+/* Any change of a file changes its ctime, which nobody can set. */
+static void add_stamp(const char *name, const struct stat *st, struct buf *out)
+{
+	buf_printf(out, "%s %llx %llx %o %llx.%lx\n", name, (unsigned long long)st->st_ino,
+	           (unsigned long long)st->st_size, st->st_mode,
+	           (unsigned long long)st->st_ctim.tv_sec, (unsigned long)st->st_ctim.tv_nsec);
+}
+
+/* Takes @dir. In the order of the directory, which stays the same as long as nothing changes. */
+static int stamp_tree(int dir, dev_t device, unsigned depth, struct buf *out, struct err *e)
+{
+	DIR *d = fdopendir(dir);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!d || depth > STAMP_DEPTH_MAX) {
+		r = err_set(e, d ? -ELOOP : -errno, "a folder of the root tree");
+		d ? (void)closedir(d) : (void)close(dir);
+		return r;
+	}
+	while (!r && (entry = readdir(d))) {
+		struct stat st;
+		int sub;
+
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		if (fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue; /* gone since: that is told by its folder's time */
+		add_stamp(entry->d_name, &st, out);
+		if (!S_ISDIR(st.st_mode) || st.st_dev != device)
+			continue;
+		sub = openat(dirfd(d), entry->d_name,
+		             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		r = sub < 0 ? err_set(e, -errno, "%s in the root tree", entry->d_name)
+		            : stamp_tree(sub, device, depth + 1, out, e);
+	}
+	closedir(d);
+	return r;
+}
+
+static int stamp_files(const struct image *i, struct arena *a, const char **stamp, struct err *e)
+{
+	AUTO(buf) struct buf text = {0};
+	char digest[OCI_DIGEST_TEXT];
+	struct stat st;
+	int r = fstat(i->fd, &st) ? -errno : 0, dir;
+
+	if (r)
+		return err_set(e, r, "image %s", i->path);
+	add_stamp("", &st, &text);
+	if (i->is_dir) {
+		dir = openat(i->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = dir < 0 ? err_set(e, -errno, "image %s", i->path)
+		            : stamp_tree(dir, st.st_dev, 0, &text, e);
+	}
+	if (!r)
+		r = oci_digest_of(buf_span(&text), digest, e);
+	if (!r)
+		*stamp = arena_printf(a, "files:%s", digest);
+	return r;
+}
+
+static int stamp_layout(const struct image *i, struct arena *a, const char **stamp, struct err *e)
+{
+	struct image_parts parts;
+	struct image_files blobs;
+	int r = image_files_of_dir(&blobs, i->fd, e);
+
+	if (r)
+		return r;
+	r = layout_read(&blobs, i->tag, a, &parts, e);
+	image_files_finish(&blobs);
+	if (!r)
+		*stamp = parts.config.digest;
+	return r ? err_wrap(e, r, "image %s", i->path) : 0;
+}
+
+int rootfs_stamp(const char *image, struct arena *a, const char **source, const char **stamp,
+                 struct err *e)
+{
+	struct image i = {.fd = -1};
+	char *path = NULL;
+	bool layout;
+	int r;
+
+	take_prefix(&i, image);
+	r = open_path(&i, e);
+	if (!r) {
+		path = realpath(i.path, NULL);
+		if (!path)
+			r = err_set(e, -errno, "image %s", i.path);
+	}
+	if (!r) {
+		layout = i.is_dir && i.kind != KIND_ROOT && !faccessat(i.fd, "oci-layout", F_OK, 0);
+		*source = arena_printf(a, "%s:%s%s%s",
+		                       layout     ? "oci"
+		                       : i.is_dir ? "rootfs"
+		                                  : "file",
+		                       path, i.tag ? ":" : "", i.tag ? i.tag : "");
+		r = layout ? stamp_layout(&i, a, stamp, e) : stamp_files(&i, a, stamp, e);
+	}
+	free(path);
+	image_finish(&i);
 	return r;
 }

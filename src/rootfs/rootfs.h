@@ -56,4 +56,18 @@ struct rootfs_options {
 MUST_CHECK int rootfs_build(const char *image, int out, const struct rootfs_options *options,
                             struct arena *a, struct rootfs_report *report, struct err *e);
 
+/* Whether it names something on this host: by one of the prefixes, or because it is there. */
+bool rootfs_is_here(const char *image);
+
+/**
+ * rootfs_stamp() - what tells whether an image is still the one that it was, at little cost
+ * @source: where it is, whole: "oci:/srv/images:tag"
+ * @stamp:  the digest of a layout's manifest; of an archive its file's number, size and time; of a
+ *          root tree a digest of names, numbers, sizes and times of all files. Both in @a.
+ *
+ * Return: 0; -ENOENT and other errnos of the file system; what reading a layout returns.
+ */
+MUST_CHECK int rootfs_stamp(const char *image, struct arena *a, const char **source,
+                            const char **stamp, struct err *e);
+
 #endif

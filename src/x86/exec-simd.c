@@ -10,10 +10,10 @@
  *
  * In an op, aux is the immediate byte and data the row.
  */
-#include "x86/flags.h"
-#include "x87/fpstate.h"
-#include "x86/mem.h"
 #include "simd/simd-op.h"
+#include "x86/flags.h"
+#include "x86/mem.h"
+#include "x87/fpstate.h"
 
 #if X86_HOST_FP
 #include "simd/simd-host.h"

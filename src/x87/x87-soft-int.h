@@ -100,7 +100,7 @@ static inline uint16_t status(uint16_t cw, const struct soft_env *env)
 }
 
 static inline uint16_t finish(uint16_t cw, const struct soft_env *env, struct soft result,
-                       struct x86_f80 *r)
+                              struct x86_f80 *r)
 {
 	*r = pack(result);
 	return status(cw, env);
