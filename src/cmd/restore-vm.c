@@ -30,7 +30,7 @@ static int attach_shares(const struct args *args, struct session *s, const struc
 static int run(struct args *args)
 {
 	struct store *store = NULL;
-	struct opened_vm from = {.ram_fd = -1, .code_lock = -1};
+	struct opened_vm from = {.ram_fd = -1};
 	struct vm_config config = {0};
 	struct session s;
 	struct err e = {0};

@@ -135,7 +135,6 @@ void code_image_open(int dir, const char *digest, struct opened_vm *o)
 	AUTO(text) char *build = os_build_id();
 	AUTO(text) char *image = NULL, *log = NULL;
 
-	o->code_lock = -1;
 	if (!build || fallback_forced("no-code-image"))
 		return;
 	image = xprintf("%s.%s" CODE_IMAGE_SUFFIX, digest, build);
@@ -149,8 +148,9 @@ void code_image_open(int dir, const char *digest, struct opened_vm *o)
 void code_image_close(struct opened_vm *o)
 {
 	unmap_image(&o->code);
-	if (o->code_log)
-		munmap(o->code_log, sizeof(*o->code_log));
+	if (!o->code_log)
+		return;
+	munmap(o->code_log, sizeof(*o->code_log));
 	o->code_log = NULL;
 	os_close(&o->code_lock);
 }

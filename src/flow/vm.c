@@ -504,7 +504,7 @@ int flow_open_vm(struct store *store, const char *name, struct opened_vm *out, s
 	AUTO(store_reader) struct store_reader *reader = NULL;
 	int r = store_reader_open(store, name, &reader, e);
 
-	*out = (struct opened_vm){.ram_fd = -1, .code_lock = -1};
+	*out = (struct opened_vm){.ram_fd = -1};
 	if (!r)
 		r = open_parts(store, reader, out, e);
 	if (r) {

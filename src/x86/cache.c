@@ -251,8 +251,8 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 	uint32_t second = NO_PAGE;
 	struct trace *t;
 
-	bool is_found = cpu->config.image.at && x86_image_find(&cpu->config.image, page, off,
-	                                                       cpu->code_mode, host, &info);
+	bool is_found = cpu->config.image.at &&
+	                x86_image_find(&cpu->config.image, page, off, cpu->code_mode, host, &info);
 
 	if (!is_found)
 		x86_decode_trace(cpu, &info, host, PAGE_BYTES - off, off, cpu->code_mode);

@@ -79,8 +79,7 @@ static uint32_t *find_slot(struct buf *image, const struct x86_code_place *p, ui
 	uint32_t *slots = (uint32_t *)(void *)(image->data + sizeof(struct image_header));
 	uint32_t i = slot_of(p->page, p->off, p->mode, n_slots);
 
-	while (slots[i] &&
-	       !same_place((void *)(image->data + (size_t)slots[i] * UNIT), p))
+	while (slots[i] && !same_place((void *)(image->data + (size_t)slots[i] * UNIT), p))
 		i = (i + 1) & (n_slots - 1);
 	return &slots[i];
 }

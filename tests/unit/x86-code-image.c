@@ -45,8 +45,8 @@ static size_t list_places(void)
 static bool find(const struct x86_code_image *image, const struct x86_code_place *p,
                  struct trace_info *out)
 {
-	return x86_image_find(image, p->page, p->off, p->mode,
-	                      ram + p->page * PAGE_BYTES + p->off, out);
+	return x86_image_find(image, p->page, p->off, p->mode, ram + p->page * PAGE_BYTES + p->off,
+	                      out);
 }
 
 static bool is_as_decoded(const struct x86_code_image *image, const struct x86_code_place *p)
@@ -102,7 +102,7 @@ static void what_is_found_is_as_decoded(void)
 static void what_is_no_place_does_no_harm(void)
 {
 	static const struct x86_code_place bad[] = {
-		{PAGES, 0, CODE_64, 0}, {UINT32_MAX, 0, CODE_64, 0},      {0, PAGE_BYTES, CODE_64, 0},
+		{PAGES, 0, CODE_64, 0}, {UINT32_MAX, 0, CODE_64, 0},    {0, PAGE_BYTES, CODE_64, 0},
 		{0, 0xffff, 0xff, 0},   {1, 0, CODE_64 | CODE_STEP, 0},
 	};
 	AUTO(buf) struct buf b = {0};
