@@ -196,6 +196,8 @@ int session_restore(struct session *s, struct vm_config *config, const struct op
 {
 	config->ram_bytes = from->ram_bytes;
 	config->ram_fd = from->ram_fd;
+	config->code = from->code;
+	config->code_log = from->code_log;
 	for (unsigned i = 0; i < from->n_disks; i++) {
 		s->control.disk[i] = from->disk[i];
 		config->disk[i] = from->disk[i].disk;

@@ -172,7 +172,7 @@ static bool feed(struct vm *vm)
 	size_t typed = 0, said = 0;
 
 	/* What the agent is told comes first: fresh entropy is for what is typed next, too. */
-	if (vm->agent_input.len) {
+	if (vm->agent_input.len && !vm->agent_waits) {
 		said = vconsole_input(&vm->agent, vm->agent_input.data, vm->agent_input.len);
 		consume(&vm->agent_input, said);
 	}
@@ -212,6 +212,11 @@ void vm_watch_sessions(struct vm *vm, void (*line)(void *arg, const char *line),
 {
 	vm->session_line = line;
 	vm->session_arg = arg;
+}
+
+void vm_agent_last(struct vm *vm)
+{
+	vm->agent_waits = true;
 }
 
 void vm_power_button(struct vm *vm)
@@ -338,7 +343,8 @@ static enum vm_outcome loop(struct vm *vm)
 			look(vm, 0);
 			break;
 		case X86_EXIT_HLT:
-			/* Input that waited for room is an event itself: no sleep before it. */
+			/* Input that waited is an event itself: no sleep before it. */
+			vm->agent_waits = false;
 			if (feed(vm))
 				break;
 			if (!can_wake(vm))

@@ -99,6 +99,7 @@ struct vm {
 	unsigned n_watches;
 	struct buf input;                                  /* typed, not yet taken by the guest */
 	struct buf agent_input;                            /* said to the agent, not yet taken */
+	bool agent_waits;                                  /* until the guest is idle */
 	void (*session_line)(void *arg, const char *line); /* those of sessions; or NULL */
 	void *session_arg;
 	char agent_line[AGENT_LINE_MAX];

@@ -1109,11 +1109,8 @@ static void make_common_block(const struct form *f, struct vector *v)
 
 static const struct form block_forms[] = {
 	{.name = "block", .group = "block", .make = make_block},
-<<<<<<< HEAD
 	{.name = "loop_block", .group = "block", .make = make_loop},
-=======
 	{.name = "block32", .group = "block", .make = make_block, .flags = FORM_32},
->>>>>>> ready/verify
 	{.name = "common_block", .group = "block", .make = make_common_block},
 };
 
