@@ -99,9 +99,9 @@ static int open_disks(const struct args *args, struct control *c, struct err *e)
 			               VM_DISKS_MAX);
 		r = parse_disk(text, &o, e);
 		if (!r) {
-			d->base = realpath(o.path, NULL);
 			d->disk = open_disk(&o, e);
 			r = d->disk ? 0 : e->code;
+			d->base = r ? NULL : realpath(o.path, NULL);
 		}
 		free(o.path);
 		if (r)
