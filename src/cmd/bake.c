@@ -30,6 +30,7 @@ static const struct verb_option options[] = {
 	{"settle-window", "MS", "how long it must have been quiet; 1000", false},
 	{"settle-halt", "MS", "from which length on a halt counts; 20", false},
 	{"settle-share", "PERMILLE", "of the window that such halts must fill; 900", false},
+	{"net", "user|none", "none: a machine without a network device; user if not given", false},
 	{"write-disk", "FILE", "write the image's disk there and do not start", false},
 	{"replace", NULL, "an existing snapshot of that name gives way", false},
 	{"sealed", NULL, "encrypt it: the image is not for everybody", false},
@@ -175,7 +176,8 @@ static int gather(struct bake *b, struct err *e)
 	static const char *const modules[] = {
 		"virtio_mmio",    "virtio_console", "virtio_rng",   "virtio_balloon",
 		"button",         "virtio_blk",     "9pnet_virtio", "9p",
-		"crc32c_generic", "erofs",          "overlay"};
+		"crc32c_generic", "erofs",          "overlay",      "virtio_net"};
+	size_t n_modules = ARRAY_LEN(modules) - !b->machine.has_net;
 	const char *given = arg_value(b->args, "kernel");
 	AUTO(text) char *dir = NULL;
 	AUTO(buf) struct buf image = {0};
@@ -193,7 +195,7 @@ static int gather(struct bake *b, struct err *e)
 	if (!r)
 		r = cmd_begin_initramfs(&b->initramfs, arg_value(b->args, "guest"), e);
 	if (!r)
-		r = initramfs_add_modules(&b->initramfs, dir, modules, ARRAY_LEN(modules), e);
+		r = initramfs_add_modules(&b->initramfs, dir, modules, n_modules, e);
 	if (r)
 		return r;
 	write_image(b, &image);
@@ -354,8 +356,12 @@ static int take_options(struct args *args, struct bake_machine *m)
 {
 	uint64_t timeout = DEFAULT_TIMEOUT_S, window = settle_rule_default.window_ns / 1000000;
 	uint64_t halt = settle_rule_default.long_ns / 1000000, share = settle_rule_default.permille;
-	const char *memory = arg_value(args, "memory");
+	const char *memory = arg_value(args, "memory"), *net = arg_value(args, "net");
 	int code = 0;
+
+	m->has_net = !net || !strcmp(net, "user");
+	if (!m->has_net && strcmp(net, "none") != 0)
+		return say_usage(args, "--net %s: neither user nor none", net);
 
 	m->ram_bytes = DEFAULT_MEMORY;
 	if (memory && text_to_bytes(memory, VM_RAM_MAX, &m->ram_bytes))

@@ -26,11 +26,21 @@
 static const struct verb_option options[] = {
 	{"distro", "NAME", "call the machine so; the snapshot's name if it is not given", false},
 	{"share", "HOSTDIR:GUESTDIR[:ro]", "a directory of the host; may repeat", false},
+	NET_OPTIONS,
 	{"fresh", NULL, "start from the baked snapshot, and forget what was kept", false},
 	{"env", "NAME=VALUE", "for what runs there; may repeat", false},
 	{"insecure", NULL, "allow plain http and unknown certificates of a registry", false},
 	{"stats", NULL, "say at the end what the machine did", false},
 };
+
+static void tell_mac(struct shares *to, const uint8_t *mac)
+{
+	AUTO(text)
+	char *text = xprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+	                     mac[4], mac[5]);
+
+	shares_tell(to, "n", text);
+}
 
 static void tell(struct args *args, struct shares *to, const char *distro)
 {
@@ -122,8 +132,10 @@ static int open_machine(struct launch *l, struct err *e)
 	AUTO(store) struct store *store = NULL;
 	AUTO(arena) struct arena a = {0};
 	const char *saved;
-	int r = cmd_open_store(&store, e);
+	int r = net_choose(l->args, true, &l->session.choice, e);
 
+	if (!r)
+		r = cmd_open_store(&store, e);
 	if (!r)
 		r = find_snapshot(l, store, &snapshot, e);
 	if (r)
@@ -140,10 +152,17 @@ static int open_machine(struct launch *l, struct err *e)
 		            "%s was not baked; wslx restore vm --name %s goes on with it", snapshot,
 		            snapshot);
 	if (!r)
+		r = net_check_restored(&l->session.choice, l->from.needs.has_net, e);
+	if (!r)
 		r = session_share(&l->session, l->args, e);
 	if (r)
 		return r;
 	tell(l->args, &l->session.shares, l->distro);
+	l->config.has_net = l->from.needs.has_net;
+	if (l->config.has_net && !l->resumes) {
+		net_make_mac(l->config.mac);
+		tell_mac(&l->session.shares, l->config.mac);
+	}
 	return shares_attach(&l->session.shares, &l->config, e);
 }
 
@@ -153,7 +172,8 @@ static int be_machine(struct launch *l)
 {
 	struct err e = {0};
 
-	if (session_restore(&l->session, &l->config, &l->from, &e))
+	if (net_attach(&l->session.choice, &l->config, &l->session.net, &e) ||
+	    session_restore(&l->session, &l->config, &l->from, &e))
 		return say_error(&e);
 	if (!l->resumes)
 		vm_console_input(l->session.vm, (const uint8_t *)OPEN_BARRIER,

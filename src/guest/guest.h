@@ -11,6 +11,7 @@
  *	launch.c   users, environment and arguments, as container images give them
  *	fresh.c    what makes a restored machine another one than its brothers
  *	info.c     what the host tells over the shares
+ *	net.c      the network's addresses
  */
 #ifndef WSLX_GUEST_H
 #define WSLX_GUEST_H
@@ -83,6 +84,20 @@ bool fresh_clock(long long ns); /* since 1970 */
 void fresh_identity(const char *hostname);
 /* The programs in HOOKS_DIR, for generators that the kernel does not know of. */
 void fresh_hooks(void);
+
+/* ---- net.c -------------------------------------------------------------------------------- */
+
+/**
+ * net_configure() - loopback; and where there is a network device, its addresses and routes
+ * @is_ours: nobody else will configure it: what the kernel would do by itself is switched off
+ *
+ * Return: whether there is one.
+ */
+bool net_configure(bool is_ours);
+/* Write /etc/resolv.conf and /etc/hosts; of a root that is not ours only what is not there. */
+void net_name_servers(bool is_ours);
+/* The machine is another one now. @text: as "02:00:00:00:00:01" */
+void net_set_mac(const char *text);
 
 /* ---- launch.c ----------------------------------------------------------------------------- */
 
