@@ -60,6 +60,11 @@ void flows_list(const struct flows *f, struct list *out, struct arena *a);
 void flows_clear(struct flows *f);
 void flows_add(struct flows *f, const struct flow *flow);
 
+/* ---- wire.c ------------------------------------------------------------------------------- */
+
+/* The machine's end alone. @fd: the socket, owned from now on */
+struct net *wire_create(int fd);
+
 /* ---- filter.c ----------------------------------------------------------------------------- */
 
 /* Whether a guest's frame may go to libslirp. */

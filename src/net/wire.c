@@ -17,7 +17,6 @@
 
 struct net {
 	struct wire wire;
-	pid_t helper;
 	int verdict;
 	bool is_cut;
 	uint8_t guest_mac[NET_MAC_BYTES]; /* as it was last seen */
@@ -188,6 +187,21 @@ static int open_lines(int wire[2], int verdict[2], struct err *e)
 	return pipe2(verdict, O_CLOEXEC) ? err_set(e, -errno, "network") : 0;
 }
 
+struct net *wire_create(int fd)
+{
+	struct net *n = xalloc(sizeof(*n));
+
+	n->wire = (struct wire){.fd = fd,
+	                        .send = wire_send,
+	                        .receive = wire_receive,
+	                        .is_cut = wire_is_cut,
+	                        .save = wire_save,
+	                        .load = wire_load};
+	n->verdict = -1;
+	n->flows = flows_create();
+	return n;
+}
+
 struct net *net_start(const struct net_options *options, struct err *e)
 {
 	int wire[2] = {-1, -1}, verdict[2] = {-1, -1};
@@ -208,16 +222,8 @@ struct net *net_start(const struct net_options *options, struct err *e)
 		os_close(&verdict[0]);
 		return NULL;
 	}
-	n = xalloc(sizeof(*n));
-	n->wire = (struct wire){.fd = wire[0],
-	                        .send = wire_send,
-	                        .receive = wire_receive,
-	                        .is_cut = wire_is_cut,
-	                        .save = wire_save,
-	                        .load = wire_load};
-	n->helper = helper;
+	n = wire_create(wire[0]);
 	n->verdict = verdict[0];
-	n->flows = flows_create();
 	return n;
 }
 
