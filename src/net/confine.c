@@ -57,6 +57,7 @@ static const int allowed[] = {
 	SCMP_SYS(setsockopt),
 	SCMP_SYS(shutdown),
 	SCMP_SYS(close),
+	SCMP_SYS(dup2),
 	/* the resolver's configuration */
 	SCMP_SYS(fstat),
 	SCMP_SYS(newfstatat),

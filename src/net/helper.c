@@ -147,6 +147,7 @@ void helper_run(const struct net_options *options, int wire, int verdict, pid_t 
 	if (!slirp || confine_helper(&e))
 		fail(&h, verdict, &e);
 	dup2(null, 2); /* what the library has to say about a guest is nobody's business */
+	close(null);
 	if (options->n_publish)
 		say(verdict, NET_READY);
 	close(verdict);
