@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # A thin front to meson. `make build` puts the program at build/wslx.
-.PHONY: build demo check check-long lint sanitize fuzz bench clean
+.PHONY: build demo check check-long kernels lint sanitize fuzz bench clean
 
 build: build/build.ninja
 	@ninja -C build
@@ -14,14 +14,19 @@ demo: build
 	@tools/install-packages real
 	@tools/demo
 
-# All quick tests. SUITES names some of them: unit zoo real cli registry.
-check: build
-	@tools/install-packages test registry real
+# All quick tests. SUITES names some of them: unit zoo real cli registry vm...
+check: build kernels
+	@tools/install-packages test registry real vm
 	@tests/run $(SUITES)
 
-check-long: build
-	@tools/install-packages test registry real
+check-long: build kernels
+	@tools/install-packages test registry real languages vm
 	@tests/run --long $(SUITES)
+
+# What the tests' machines boot, once; who has no package archive at hand has those tests skipped.
+kernels:
+	@test -n "$$WSLX_KERNELS" || tests/vm/fetch-kernels build/kernels || \
+		echo "no kernels from apt: tests of machines are skipped"
 
 lint: build
 	@tools/install-packages lint

@@ -41,7 +41,8 @@ static uint16_t load16(const uint8_t *p)
 	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? v : __builtin_bswap16(v);
 }
 
-/* The check does not see that __atomic_store_n() writes. NOLINTNEXTLINE(readability-non-const-parameter) */
+/* The check does not see that __atomic_store_n() writes. */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 static void store16(uint8_t *p, uint16_t v)
 {
 	__atomic_store_n((uint16_t *)(void *)p,

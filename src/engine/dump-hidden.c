@@ -176,17 +176,17 @@ static int own_session_keys(struct remote *r, bool *found, struct err *e)
 	int64_t n;
 
 	read = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_READ), U((int64_t)KEY_SPEC_SESSION_KEYRING),
-			    remote_out(r, keys, sizeof(keys)), U(sizeof(keys)));
+	                    remote_out(r, keys, sizeof(keys)), U(sizeof(keys)));
 	ret = remote_run(r, e);
 	n = ret ? 0 : remote_result(r, read) / (int64_t)sizeof(keys[0]);
 	*found = n > SESSION_KEYS_MAX;
 	if (ret < 0 || n <= 0 || *found)
 		return ret;
 	for (int64_t i = 0; i < n; i++)
-		describe[i] = REMOTE_QUEUE(
-			r, SYS_keyctl, U(KEYCTL_DESCRIBE), U((int64_t)keys[i]),
-			remote_out(r, descriptions[i], KEY_DESCRIPTION_BYTES - 1),
-			U(KEY_DESCRIPTION_BYTES - 1));
+		describe[i] =
+			REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_DESCRIBE), U((int64_t)keys[i]),
+		                     remote_out(r, descriptions[i], KEY_DESCRIPTION_BYTES - 1),
+		                     U(KEY_DESCRIPTION_BYTES - 1));
 	ret = remote_run(r, e);
 	for (int64_t i = 0; !ret && i < n; i++)
 		*found |= remote_result(r, describe[i]) > 0 && !is_user_keyring(descriptions[i]);
@@ -201,9 +201,9 @@ static int check_keyrings(struct dump *d, struct dtask *t, struct remote *r, str
 	int ret;
 
 	id = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
-			  U((int64_t)KEY_SPEC_SESSION_KEYRING), U(0));
+	                  U((int64_t)KEY_SPEC_SESSION_KEYRING), U(0));
 	process = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
-			       U((int64_t)KEY_SPEC_PROCESS_KEYRING), U(0));
+	                       U((int64_t)KEY_SPEC_PROCESS_KEYRING), U(0));
 	ret = remote_run(r, e);
 	if (ret < 0)
 		return ret;
@@ -213,8 +213,8 @@ static int check_keyrings(struct dump *d, struct dtask *t, struct remote *r, str
 		ret = own_session_keys(r, &found, e);
 	if (!ret && found)
 		dump_obstacle(d, t->pid,
-			      "has a session keyring with keys of its own (keyctl session), which "
-			      "stay in the kernel");
+		              "has a session keyring with keys of its own (keyctl session), which "
+		              "stay in the kernel");
 	return ret;
 }
 
@@ -281,7 +281,7 @@ static void queue_capset(struct remote *r, const struct proc_status *st, uint64_
 			.permitted = (uint32_t)(st->cap_prm >> (32 * i)),
 			.inheritable = (uint32_t)(st->cap_inh >> (32 * i))};
 	REMOTE_QUEUE(r, SYS_capset, remote_in(r, &head, sizeof(head)),
-		     remote_in(r, caps, sizeof(caps)));
+	             remote_in(r, caps, sizeof(caps)));
 }
 
 static void queue_locked_limit(struct remote *r, uint64_t soft, uint64_t hard)
@@ -296,12 +296,11 @@ static void queue_locked_limit(struct remote *r, uint64_t soft, uint64_t hard)
  * mapping has no type, and so is refused too (EINVAL) when nothing would be locked: none is made.
  */
 static int ask_without_rights(struct dump *d, struct dtask *t, const struct task_rec *rec,
-			      struct remote *r, struct err *e)
+                              struct remote *r, struct err *e)
 {
 	const struct limit_rec *limit = LIST_AT(&rec->limits, struct limit_rec, RLIMIT_MEMLOCK);
 	struct mm_rec *mm = LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1);
-	const uint64_t rights =
-		t->status.cap_eff & (1ull << CAP_IPC_LOCK | 1ull << CAP_SYS_RAWIO);
+	const uint64_t rights = t->status.cap_eff & (1ull << CAP_IPC_LOCK | 1ull << CAP_SYS_RAWIO);
 	bool on_fault = false;
 	size_t mapping, ports;
 	int ret;
@@ -310,7 +309,7 @@ static int ask_without_rights(struct dump *d, struct dtask *t, const struct task
 		queue_capset(r, &t->status, rights);
 	queue_locked_limit(r, 0, limit->hard);
 	mapping = REMOTE_QUEUE(r, SYS_mmap, U(0), U(PAGE_BYTES), U(PROT_NONE), U(MAP_ANONYMOUS),
-			       U(-1), U(0));
+	                       U(-1), U(0));
 	queue_locked_limit(r, limit->soft, limit->hard);
 	ports = REMOTE_QUEUE(r, SYS_iopl, U(3));
 	if (rights)
@@ -335,15 +334,16 @@ static void check_room(struct dump *d, struct dtask *t)
 	if (!d->max_mappings)
 		d->max_mappings = max_map_count();
 	if (t->vmas.count + SPARE_MAPPINGS > d->max_mappings)
-		dump_obstacle(d, t->pid,
-			      "has as many mappings as vm.max_map_count allows, and a restore needs "
-			      "room for a few more: raise it");
+		dump_obstacle(
+			d, t->pid,
+			"has as many mappings as vm.max_map_count allows, and a restore needs "
+			"room for a few more: raise it");
 }
 
 /* ---- all ------------------------------------------------------------------------------------ */
 
 int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec, struct remote *r,
-		struct err *e)
+                struct err *e)
 {
 	int ret = check_landlock(d, t, r, e);
 

@@ -36,15 +36,16 @@ static const char *mapping_obstacle(const struct proc_vma *v)
 		const char *prefix, *why;
 	} names[] = {
 		{"anon_inode:[io_uring]",
-		 "is a ring of an io_uring, whose requests are inside of the kernel"},
+	         "is a ring of an io_uring, whose requests are inside of the kernel"},
 		{"anon_inode:", "is of a kernel object that has no file"},
 		{"/anon_hugepage", "uses hugetlbfs pages: transparent huge pages (madvise) can be "
-				   "snapshotted"},
+	                           "snapshotted"},
 		{"/secretmem", "is secret memory (memfd_secret), which nobody else may read"},
 		{"/SYSV", "is System V shared memory, which is not supported: POSIX shared memory "
-			  "(shm_open) is"},
-		{"/[aio]", "is a context of kernel AIO (io_setup), whose requests are inside of the "
-			   "kernel"},
+	                  "(shm_open) is"},
+		{"/[aio]",
+	         "is a context of kernel AIO (io_setup), whose requests are inside of the "
+	         "kernel"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -84,8 +85,8 @@ static int open_mapped(struct dtask *t, const struct proc_vma *v)
 }
 
 static int mapped_inode(struct dump *d, struct dtask *t, const struct proc_vma *v,
-			const struct proc_vma *before, const struct vma_rec *rec_before,
-			struct err *e)
+                        const struct proc_vma *before, const struct vma_rec *rec_before,
+                        struct err *e)
 {
 	AUTO(fd) int fd = -1;
 
@@ -99,31 +100,32 @@ static int mapped_inode(struct dump *d, struct dtask *t, const struct proc_vma *
 			return dump_inode_mapped(d, t->pid, v);
 		if (v->deleted)
 			dump_obstacle(d, t->pid,
-				      "mapping %" PRIx64 " is a private one of a deleted file (%s): only "
-				      "a caller with CAP_CHECKPOINT_RESTORE can read that",
-				      v->start, v->name);
+			              "mapping %" PRIx64
+			              " is a private one of a deleted file (%s): only "
+			              "a caller with CAP_CHECKPOINT_RESTORE can read that",
+			              v->start, v->name);
 		else
 			dump_obstacle(d, t->pid, "mapping %" PRIx64 ": the file %s is not there",
-				      v->start, v->name);
+			              v->start, v->name);
 		return 0;
 	}
 	return dump_inode(d, t->pid, fd, v->name, e);
 }
 
 static int dump_mapping(struct dump *d, struct dtask *t, const struct proc_vma *v,
-			const struct proc_vma *before, const struct vma_rec *rec_before,
-			struct vma_rec *rec, struct err *e)
+                        const struct proc_vma *before, const struct vma_rec *rec_before,
+                        struct vma_rec *rec, struct err *e)
 {
 	int r;
 
 	*rec = (struct vma_rec){.start = v->start,
-				.end = v->end,
-				.prot = v->prot,
-				.shared = v->shared,
-				.flags = v->flags & FLAGS_KEPT,
-				.offset = v->offset,
-				.pkey = v->pkey,
-				.name = ""};
+	                        .end = v->end,
+	                        .prot = v->prot,
+	                        .shared = v->shared,
+	                        .flags = v->flags & FLAGS_KEPT,
+	                        .offset = v->offset,
+	                        .pkey = v->pkey,
+	                        .name = ""};
 	if (!strcmp(v->name, "[vdso]")) {
 		rec->kind = VMA_VDSO;
 	} else if (!strcmp(v->name, "[vvar]")) {
@@ -135,12 +137,13 @@ static int dump_mapping(struct dump *d, struct dtask *t, const struct proc_vma *
 
 		if (v->unknown_flag)
 			dump_obstacle(d, t->pid,
-				      "mapping %" PRIx64 " has the flag \"%s\", which this wslx does "
-				      "not know",
-				      v->start, v->unknown_flag);
+			              "mapping %" PRIx64
+			              " has the flag \"%s\", which this wslx does "
+			              "not know",
+			              v->start, v->unknown_flag);
 		if (why) {
 			dump_obstacle(d, t->pid, "mapping %" PRIx64 " (%s) %s", v->start, v->name,
-				      why);
+			              why);
 			return 0;
 		}
 		if (text_starts(v->name, "[anon:")) {
@@ -213,34 +216,11 @@ int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err
 
 /* ---- pages ----------------------------------------------------------------------------- */
 
-static void note_pages(struct dump *d, struct list *runs, uint64_t at, size_t pages)
-{
-	struct run_rec *last = runs->count ? LIST_AT(runs, struct run_rec, runs->count - 1) : NULL;
-
-	if (last && last->at + last->pages * PAGE_BYTES == at &&
-	    last->first + last->pages == d->image.n_pages)
-		last->pages += pages;
-	else
-		*LIST_ADD(runs, &d->arena, struct run_rec) =
-			(struct run_rec){.at = at, .pages = pages, .first = d->image.n_pages};
-	d->image.n_pages += pages;
-}
-
-int dump_add_pages(struct dump *d, struct page_sink *sink, struct list *runs, uint64_t at,
-		   const uint8_t *data, size_t pages, struct err *e)
-{
-	int r = sink->write(sink, data, pages, e);
-
-	if (!r)
-		note_pages(d, runs, at, pages);
-	return r;
-}
-
 struct reader {
 	struct dump *d;
 	struct dtask *t;
 	struct page_sink *sink;
-	int mem;     /* /proc/PID/mem: reads what the task itself may not */
+	int mem; /* /proc/PID/mem: reads what the task itself may not */
 	int pagemap;
 	uint8_t *chunk;
 	uint64_t *entries; /* of pagemap */
@@ -252,8 +232,7 @@ static int read_memory(struct reader *rd, uint8_t *to, uint64_t at, size_t pages
 		     there = {(void *)(uintptr_t)at, pages * PAGE_BYTES};
 	int r;
 
-	if (process_vm_readv(rd->t->pid, &here, 1, &there, 1, 0) ==
-	    (ssize_t)(pages * PAGE_BYTES))
+	if (process_vm_readv(rd->t->pid, &here, 1, &there, 1, 0) == (ssize_t)(pages * PAGE_BYTES))
 		return 0;
 	r = os_pread_all(rd->mem, to, pages * PAGE_BYTES, at);
 	if (r < 0)
@@ -275,7 +254,7 @@ static bool is_zero(const uint8_t *data, size_t pages)
 
 /* Straight into the sink's own memory where it lends some. */
 static int add_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint64_t end,
-		      struct err *e)
+                      struct err *e)
 {
 	struct page_sink *sink = rd->sink;
 
@@ -292,10 +271,10 @@ static int add_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint
 		/* What is zero needs no page, but in a file's mapping it hides the file. */
 		if (v->kind != VMA_ANON || !is_zero(to, pages)) {
 			r = sink->reserve ? sink->commit(sink, pages, e)
-					  : sink->write(sink, to, pages, e);
+			                  : sink->write(sink, to, pages, e);
 			if (r < 0)
 				return r;
-			note_pages(rd->d, &v->runs, start, pages);
+			dump_note_pages(rd->d, &v->runs, start, pages);
 		}
 		start += pages * PAGE_BYTES;
 	}
@@ -326,7 +305,7 @@ static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
 		.vec_len = REGIONS,
 		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_GUARD,
 		.return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_FILE | PAGE_IS_PFNZERO |
-			       PAGE_IS_GUARD,
+	                       PAGE_IS_GUARD,
 	};
 
 	while (arg.start < v->end) {
@@ -347,7 +326,7 @@ static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
 			if (reg->categories & PAGE_IS_GUARD)
 				note_guard(rd, v, reg->start, reg->end);
 			else if (!(reg->categories & PAGE_IS_FILE) &&
-				 !(reg->categories & PAGE_IS_PFNZERO && v->kind == VMA_ANON))
+			         !(reg->categories & PAGE_IS_PFNZERO && v->kind == VMA_ANON))
 				r = add_region(rd, v, reg->start, reg->end, e);
 			if (r < 0)
 				return r;

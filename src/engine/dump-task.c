@@ -52,7 +52,7 @@ struct sched_answer {
 };
 
 static int read_status(struct dump *d, struct dtask *t, pid_t tid, struct proc_status *out,
-		       struct err *e)
+                       struct err *e)
 {
 	char path[64];
 
@@ -82,7 +82,7 @@ static int read_mappings(struct dump *d, struct dtask *t, struct err *e)
 		    v->end - v->start >= REMOTE_PAGE_BYTES)
 			t->place.borrow = remote_at(v->end - REMOTE_PAGE_BYTES);
 		else if (!strcmp(v->name, "[stack]") && !t->place.borrow.at &&
-			 v->end - v->start >= REMOTE_PAGE_BYTES)
+		         v->end - v->start >= REMOTE_PAGE_BYTES)
 			t->place.borrow = remote_at(v->start);
 	}
 	return remote_find_gate(t->pid, vdso, exec_start, exec_end, &t->place.gate, e);
@@ -96,16 +96,20 @@ static void regs_to_rec(const struct user_regs_struct *in, struct regs_rec *out)
 	memcpy(out, in, sizeof(*out));
 }
 
-/* Calls that give EINTR after any stop, with or without a handler (signal(7), at its end). */
+/*
+ * Calls that give EINTR after any stop, with or without a handler (signal(7), at its end); those
+ * from accept(2) on with a time-out on the socket.
+ */
 static bool ends_with_any_stop(long nr)
 {
 	static const long calls[] = {
-		SYS_epoll_wait,	     SYS_epoll_pwait, SYS_epoll_pwait2, SYS_semop,
-		SYS_semtimedop,	     SYS_rt_sigtimedwait, SYS_io_getevents, SYS_msgrcv, SYS_msgsnd,
-		/* With a time-out on the socket: */
-		SYS_accept,	     SYS_accept4,     SYS_connect,	SYS_recvfrom,
-		SYS_recvmsg,	     SYS_recvmmsg,    SYS_sendto,	SYS_sendmsg,
-		SYS_read,	     SYS_readv,       SYS_write,	SYS_writev,
+		SYS_epoll_wait,   SYS_epoll_pwait, SYS_epoll_pwait2,
+		SYS_semop,        SYS_semtimedop,  SYS_rt_sigtimedwait,
+		SYS_io_getevents, SYS_msgrcv,      SYS_msgsnd,
+		SYS_accept,       SYS_accept4,     SYS_connect,
+		SYS_recvfrom,     SYS_recvmsg,     SYS_recvmmsg,
+		SYS_sendto,       SYS_sendmsg,     SYS_read,
+		SYS_readv,        SYS_write,       SYS_writev,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
@@ -122,8 +126,12 @@ static bool ends_with_any_stop(long nr)
  */
 static void rewind_syscall(struct regs_rec *regs)
 {
-	enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514,
-	       ERESTART_RESTARTBLOCK = 516 };
+	enum {
+		ERESTARTSYS = 512,
+		ERESTARTNOINTR = 513,
+		ERESTARTNOHAND = 514,
+		ERESTART_RESTARTBLOCK = 516,
+	};
 	int64_t result = (int64_t)regs->rax;
 
 	if ((int64_t)regs->orig_rax < 0)
@@ -169,12 +177,12 @@ int dump_call_again(struct dump *d, struct dtask *t, struct tracee *th, struct e
 	return tracee_set_regs(th, e);
 }
 
-static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
-			struct list *out, struct err *e)
+static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared, struct list *out,
+                        struct err *e)
 {
 	siginfo_t infos[32];
-	struct __ptrace_peeksiginfo_args args = {
-		.flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0, .nr = ARRAY_LEN(infos)};
+	struct __ptrace_peeksiginfo_args args = {.flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0,
+	                                         .nr = ARRAY_LEN(infos)};
 
 	for (;;) {
 		long n = ptrace(PTRACE_PEEKSIGINFO, tid, &args, infos);
@@ -185,7 +193,7 @@ static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
 			struct siginfo_rec *rec = LIST_ADD(out, &d->arena, struct siginfo_rec);
 
 			rec->info = SPAN(arena_copy(&d->arena, &infos[i], sizeof(infos[i])),
-					 sizeof(infos[i]));
+			                 sizeof(infos[i]));
 		}
 		if (n < (long)ARRAY_LEN(infos))
 			return 0;
@@ -198,7 +206,7 @@ static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
 }
 
 static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
-			  struct thread_rec *rec, struct err *e)
+                          struct thread_rec *rec, struct err *e)
 {
 	AUTO(buf) struct buf xstate = {0};
 	struct rseq_configuration rseq;
@@ -207,8 +215,8 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 	regs_to_rec(&th->regs, &rec->regs);
 	if (rec->regs.cs != 0x33) {
 		dump_obstacle(d, t->pid,
-			      "thread %d runs 32-bit code: only 64-bit programs can be snapshotted",
-			      th->tid);
+		              "thread %d runs 32-bit code: only 64-bit programs can be snapshotted",
+		              th->tid);
 		return 0;
 	}
 	rewind_syscall(&rec->regs);
@@ -234,7 +242,7 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 /* ---- remote questions ------------------------------------------------------------------- */
 
 static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *r,
-				struct thread_rec *rec, struct err *e)
+                                struct thread_rec *rec, struct err *e)
 {
 	struct kernel_stack stack = {0};
 	struct sched_answer sched = {0};
@@ -248,33 +256,32 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 
 	REMOTE_QUEUE(r, SYS_sigaltstack, U(0), remote_out(r, &stack, sizeof(stack)));
 	i_robust = REMOTE_QUEUE(r, SYS_get_robust_list, U(0), remote_out(r, &rec->robust_list, 8),
-				remote_out(r, &rec->robust_bytes, 8));
+	                        remote_out(r, &rec->robust_bytes, 8));
 	i_tid = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TID_ADDRESS),
-			     remote_out(r, &rec->clear_child_tid, 8));
+	                     remote_out(r, &rec->clear_child_tid, 8));
 	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_PDEATHSIG), remote_out(r, &pdeathsig, 4));
 	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TSC), remote_out(r, &tsc, 4));
 	i_slack = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TIMERSLACK));
 	i_secure = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_SECUREBITS));
 	i_personality = REMOTE_QUEUE(r, SYS_personality, U(0xffffffff));
 	i_sched = REMOTE_QUEUE(r, SYS_sched_getattr, U(0), remote_out(r, &sched, sizeof(sched)),
-			       U(sizeof(sched)), U(0));
+	                       U(sizeof(sched)), U(0));
 	i_affinity = REMOTE_QUEUE(r, SYS_sched_getaffinity, U(0), U(sizeof(affinity)),
-				  remote_out(r, affinity, sizeof(affinity)));
+	                          remote_out(r, affinity, sizeof(affinity)));
 	i_mce = REMOTE_QUEUE(r, SYS_prctl, U(PR_MCE_KILL_GET), U(0), U(0), U(0), U(0));
 	i_nice = REMOTE_QUEUE(r, SYS_getpriority, U(PRIO_PROCESS), U(0));
 	i_ioprio = REMOTE_QUEUE(r, SYS_ioprio_get, U(IOPRIO_WHO_PROCESS), U(0));
 	i_cpuid = REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_CPUID), U(0));
-	REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_XCOMP_PERM),
-		     remote_out(r, &rec->xcomp_perm, 8));
+	REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_XCOMP_PERM), remote_out(r, &rec->xcomp_perm, 8));
 	rare_queue(&rare, r);
 	ret = remote_run(r, e);
 	if (ret < 0)
 		return ret;
 	if (remote_result(r, i_tid) < 0 || remote_result(r, i_robust) < 0)
 		return err_say(e, -EPERM,
-			       "thread %u: it may not make the system calls that tell its state "
-			       "(a seccomp filter?)",
-			       rec->tid);
+		               "thread %u: it may not make the system calls that tell its state "
+		               "(a seccomp filter?)",
+		               rec->tid);
 	rec->altstack_sp = stack.sp;
 	rec->altstack_flags = (uint32_t)stack.flags;
 	rec->altstack_bytes = stack.bytes;
@@ -287,14 +294,15 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 	n = remote_result(r, i_sched);
 	if (n < 0)
 		return err_set(e, (int)n, "thread %u: sched_getattr", rec->tid);
-	rec->sched = (struct sched_rec){.policy = sched.policy,
-					/* The kernel counts 40..1 there; 20 is nice 0. */
-					.nice = 20 - (int32_t)remote_result(r, i_nice),
-					.priority = MIN(sched.priority, 99u),
-					.flags = sched.flags & 1, /* reset on fork */
-					.runtime = sched.policy == SCHED_DEADLINE ? sched.runtime : 0,
-					.deadline = sched.deadline,
-					.period = sched.period};
+	rec->sched =
+		(struct sched_rec){.policy = sched.policy,
+	                           /* The kernel counts 40..1 there; 20 is nice 0. */
+	                           .nice = 20 - (int32_t)remote_result(r, i_nice),
+	                           .priority = MIN(sched.priority, 99u),
+	                           .flags = sched.flags & 1, /* reset on fork */
+	                           .runtime = sched.policy == SCHED_DEADLINE ? sched.runtime : 0,
+	                           .deadline = sched.deadline,
+	                           .period = sched.period};
 	n = remote_result(r, i_affinity);
 	if (n > 0)
 		rec->affinity = SPAN(arena_copy(&d->arena, affinity, (size_t)n), (size_t)n);
@@ -305,12 +313,12 @@ static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *
 	/* Real-time threads have a clamp by default. */
 	if ((sched.util_min && sched.policy != SCHED_FIFO && sched.policy != SCHED_RR) ||
 	    (sched.util_max && sched.util_max != UTILISATION_MAX))
-		dump_obstacle(d, t->pid, "thread %u has utilisation clamps (sched_setattr)", rec->tid);
+		dump_obstacle(d, t->pid, "thread %u has utilisation clamps (sched_setattr)",
+		              rec->tid);
 	return 0;
 }
 
-static void dump_creds(struct dump *d, const struct proc_status *st,
-		       struct thread_rec *rec)
+static void dump_creds(struct dump *d, const struct proc_status *st, struct thread_rec *rec)
 {
 	struct creds_rec *c = &rec->creds;
 
@@ -339,9 +347,9 @@ static void check_seccomp(struct dump *d, struct dtask *t, const struct proc_sta
 	    own.seccomp_filters == st->seccomp_filters)
 		return;
 	dump_obstacle(d, t->pid,
-		      "thread %d runs under a seccomp %s of its own, which cannot be carried over: "
-		      "run the program without its sandbox",
-		      st->pid, st->seccomp == 1 ? "strict mode" : "filter");
+	              "thread %d runs under a seccomp %s of its own, which cannot be carried over: "
+	              "run the program without its sandbox",
+	              st->pid, st->seccomp == 1 ? "strict mode" : "filter");
 }
 
 /* Threads may have some of their own. */
@@ -350,9 +358,15 @@ static void check_namespaces(struct dump *d, struct dtask *t, pid_t tid)
 	static const struct {
 		const char *file, *what;
 	} names[] = {
-		{"mnt", "mount"}, {"net", "network"}, {"uts", "host name"}, {"ipc", "IPC"},
-		{"pid", "pid"}, {"pid_for_children", "pid (of its children)"}, {"user", "user"},
-		{"time", "time"}, {"time_for_children", "time (of its children)"},
+		{"mnt", "mount"},
+		{"net", "network"},
+		{"uts", "host name"},
+		{"ipc", "IPC"},
+		{"pid", "pid"},
+		{"pid_for_children", "pid (of its children)"},
+		{"user", "user"},
+		{"time", "time"},
+		{"time_for_children", "time (of its children)"},
 		{"cgroup", "cgroup"},
 	};
 
@@ -366,10 +380,10 @@ static void check_namespaces(struct dump *d, struct dtask *t, pid_t tid)
 			continue;
 		if (a.st_ino != b.st_ino || a.st_dev != b.st_dev)
 			dump_obstacle(d, t->pid,
-				      "%s in another %s namespace than you: run wslx inside of it "
-				      "(nsenter --target %d --all)",
-				      tid == t->pid ? "lives" : "has a thread that lives",
-				      names[i].what, tid);
+			              "%s in another %s namespace than you: run wslx inside of it "
+			              "(nsenter --target %d --all)",
+			              tid == t->pid ? "lives" : "has a thread that lives",
+			              names[i].what, tid);
 		if (a.st_ino != b.st_ino &&
 		    (!strcmp(names[i].file, "pid") || !strcmp(names[i].file, "time")))
 			i++; /* and so do its children */
@@ -378,7 +392,7 @@ static void check_namespaces(struct dump *d, struct dtask *t, pid_t tid)
 
 /* What is known of a thread without its help. */
 static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
-			       struct thread_rec *rec, struct err *e)
+                               struct thread_rec *rec, struct err *e)
 {
 	struct proc_status status;
 	int r = read_status(d, t, t->threads[index].tid, &status, e);
@@ -396,11 +410,10 @@ static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
 }
 
 static int dump_other_thread(struct dump *d, struct dtask *t, size_t index,
-			     const struct remote *leader, struct thread_rec *rec, struct err *e)
+                             const struct remote *leader, struct thread_rec *rec, struct err *e)
 {
-	const struct remote_place place = {.gate = t->place.gate,
-					   .page = leader->page,
-					   .no_code = leader->borrowed != NULL};
+	const struct remote_place place = {
+		.gate = t->place.gate, .page = leader->page, .no_code = leader->borrowed != NULL};
 	struct remote scope;
 	int r = remote_begin(&scope, &t->threads[index], &place, e);
 
@@ -421,7 +434,7 @@ static int dump_actions(struct dump *d, struct remote *r, struct sighand_rec *sh
 
 	for (int sig = 1; sig <= SIGNALS; sig++)
 		calls[sig] = REMOTE_QUEUE(r, SYS_rt_sigaction, U(sig), U(0),
-					  remote_out(r, &actions[sig], sizeof(actions[sig])), U(8));
+		                          remote_out(r, &actions[sig], sizeof(actions[sig])), U(8));
 	ret = remote_run(r, e);
 	if (ret < 0)
 		return ret;
@@ -430,15 +443,15 @@ static int dump_actions(struct dump *d, struct remote *r, struct sighand_rec *sh
 
 		if (remote_result(r, calls[sig]) < 0)
 			return err_set(e, (int)remote_result(r, calls[sig]), "action of signal %d",
-				       sig);
+			               sig);
 		if (!actions[sig].handler && !actions[sig].flags && !actions[sig].mask)
 			continue;
 		rec = LIST_ADD(&sh->actions, &d->arena, struct action_rec);
 		*rec = (struct action_rec){.sig = (uint32_t)sig,
-					   .handler = actions[sig].handler,
-					   .flags = actions[sig].flags,
-					   .restorer = actions[sig].restorer,
-					   .mask = actions[sig].mask};
+		                           .handler = actions[sig].handler,
+		                           .flags = actions[sig].flags,
+		                           .restorer = actions[sig].restorer,
+		                           .mask = actions[sig].mask};
 	}
 	return 0;
 }
@@ -461,7 +474,7 @@ static int by_timer_id(const void *a, const void *b)
 }
 
 static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct task_rec *rec,
-		       struct err *e)
+                       struct err *e)
 {
 	AUTO(buf) struct buf text = {0};
 	struct list timers = {0};
@@ -482,7 +495,7 @@ static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct
 		size_t got, overrun;
 
 		got = REMOTE_QUEUE(r, SYS_timer_gettime, U(timer->id),
-				   remote_out(r, &left, sizeof(left)));
+		                   remote_out(r, &left, sizeof(left)));
 		overrun = REMOTE_QUEUE(r, SYS_timer_getoverrun, U(timer->id));
 		ret = remote_run(r, e);
 		if (ret < 0)
@@ -503,9 +516,9 @@ static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct
 		/* In a clock of CPU time its owner stands, inverted; 0 is whoever asks. */
 		if (timer->clock < 0 && ~(timer->clock >> 3))
 			dump_obstacle(d, t->pid,
-				      "timer %d counts the CPU time of one process or thread: that "
-				      "clock cannot be carried over",
-				      timer->id);
+			              "timer %d counts the CPU time of one process or thread: that "
+			              "clock cannot be carried over",
+			              timer->id);
 	}
 	return 0;
 }
@@ -521,8 +534,8 @@ static int dump_stop_news(struct dump *d, struct dtask *t, struct remote *r, str
 		if (child->parent != t || !child->n_threads || !child->threads[0].group_stop)
 			continue;
 		REMOTE_QUEUE(r, SYS_waitid, U(P_PID), U(child->pid),
-			     remote_out(r, &info, sizeof(info)), U(WSTOPPED | WNOHANG | WNOWAIT),
-			     U(0));
+		             remote_out(r, &info, sizeof(info)), U(WSTOPPED | WNOHANG | WNOWAIT),
+		             U(0));
 		ret = remote_run(r, e);
 		if (ret < 0)
 			return ret;
@@ -532,7 +545,7 @@ static int dump_stop_news(struct dump *d, struct dtask *t, struct remote *r, str
 }
 
 static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote *r,
-				 struct task_rec *rec, struct err *e)
+                                 struct task_rec *rec, struct err *e)
 {
 	struct mm_rec *mm = LIST_AT(&d->image.mms, struct mm_rec, rec->mm - 1);
 	struct sighand_rec *sh = LIST_AT(&d->image.sighands, struct sighand_rec, rec->sighand - 1);
@@ -557,7 +570,7 @@ static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote 
 	/* Refused for another reason when the key is not given out than when nothing is there. */
 	for (unsigned key = 1; key < 16; key++)
 		i_keys[key] = REMOTE_QUEUE(r, SYS_pkey_mprotect, U(PAGE_BYTES), U(PAGE_BYTES),
-					   U(PROT_NONE), U(key));
+		                           U(PROT_NONE), U(key));
 	ret = remote_run(r, e);
 	if (ret < 0)
 		return ret;
@@ -586,8 +599,8 @@ static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote 
 			continue;
 		*LIST_ADD(&rec->itimers, &d->arena, struct itimer_rec) =
 			(struct itimer_rec){.which = i,
-					    .value_us = us_of(&timers[i].it_value),
-					    .interval_us = us_of(&timers[i].it_interval)};
+		                            .value_us = us_of(&timers[i].it_value),
+		                            .interval_us = us_of(&timers[i].it_interval)};
 	}
 	if (!sh->actions.count) {
 		ret = dump_actions(d, r, sh, e);

@@ -46,7 +46,7 @@ struct page_source {
 	 * May be called from several threads at once. Return: 0 or negative errno.
 	 */
 	int (*read)(struct page_source *source, uint64_t first, size_t pages, uint8_t *out,
-		    struct err *e);
+	            struct err *e);
 };
 
 #endif

@@ -50,22 +50,21 @@ struct remote_out {
  * done:	int3
  */
 const uint8_t remote_code[] = {
-	0x48, 0x8b, 0x03,                                     /* mov (%rbx),%rax */
-	0x48, 0x83, 0xf8, 0xff,                               /* cmp $-1,%rax */
-	0x74, 0x24,                                           /* je done */
-	0x48, 0x8b, 0x7b, 0x08, 0x48, 0x8b, 0x73, 0x10,       /* rdi, rsi */
-	0x48, 0x8b, 0x53, 0x18, 0x4c, 0x8b, 0x53, 0x20,       /* rdx, r10 */
-	0x4c, 0x8b, 0x43, 0x28, 0x4c, 0x8b, 0x4b, 0x30,       /* r8, r9 */
-	0x0f, 0x05,                                           /* syscall */
-	0x48, 0x89, 0x43, 0x38,                               /* mov %rax,56(%rbx) */
-	0x48, 0x83, 0xc3, 0x40,                               /* add $64,%rbx */
-	0xeb, 0xd3,                                           /* jmp loop */
-	0xcc,                                                 /* done: int3 */
-	0x90, 0x90,
-	0xc4, 0xe2, 0x78, 0x49, 0x03,                         /* ldtilecfg (%rbx) */
-	0xc4, 0xe2, 0x7b, 0x49, 0xc0,                         /* tilezero %tmm0 */
-	0xcc, 0x90, 0x90, 0x90, 0x90, 0x90,                   /* int3 */
-	0x9d, 0xcc,                                           /* popfq; int3 */
+	0x48, 0x8b, 0x03,                               /* mov (%rbx),%rax */
+	0x48, 0x83, 0xf8, 0xff,                         /* cmp $-1,%rax */
+	0x74, 0x24,                                     /* je done */
+	0x48, 0x8b, 0x7b, 0x08, 0x48, 0x8b, 0x73, 0x10, /* rdi, rsi */
+	0x48, 0x8b, 0x53, 0x18, 0x4c, 0x8b, 0x53, 0x20, /* rdx, r10 */
+	0x4c, 0x8b, 0x43, 0x28, 0x4c, 0x8b, 0x4b, 0x30, /* r8, r9 */
+	0x0f, 0x05,                                     /* syscall */
+	0x48, 0x89, 0x43, 0x38,                         /* mov %rax,56(%rbx) */
+	0x48, 0x83, 0xc3, 0x40,                         /* add $64,%rbx */
+	0xeb, 0xd3,                                     /* jmp loop */
+	0xcc,                                           /* done: int3 */
+	0x90, 0x90, 0xc4, 0xe2, 0x78, 0x49, 0x03,       /* ldtilecfg (%rbx) */
+	0xc4, 0xe2, 0x7b, 0x49, 0xc0,                   /* tilezero %tmm0 */
+	0xcc, 0x90, 0x90, 0x90, 0x90, 0x90,             /* int3 */
+	0x9d, 0xcc,                                     /* popfq; int3 */
 };
 #define AMX_AT 0x30
 #define POPF_AT 0x40
@@ -109,8 +108,7 @@ static void note_birth(struct remote *r)
 
 /* Resume with @request and wait for a stop that @want accepts. */
 enum want { WANT_SYSCALL, WANT_BREAKPOINT, WANT_EVENT };
-static int go_until(struct remote *r, enum __ptrace_request request, enum want want,
-                    struct err *e)
+static int go_until(struct remote *r, enum __ptrace_request request, enum want want, struct err *e)
 {
 	int late = 0;
 
@@ -206,22 +204,22 @@ int remote_call(struct remote *r, int64_t *result, struct err *e, long nr, int n
 static int map_page(struct remote *r, struct err *e)
 {
 	int64_t at;
-	int ret = REMOTE_CALL(r, &at, e, SYS_mmap, U(0), U(REMOTE_PAGE_BYTES),
-			      U(PROT_READ | PROT_WRITE), U(MAP_PRIVATE | MAP_ANONYMOUS),
-			      U(-1), U(0));
+	int ret =
+		REMOTE_CALL(r, &at, e, SYS_mmap, U(0), U(REMOTE_PAGE_BYTES),
+	                    U(PROT_READ | PROT_WRITE), U(MAP_PRIVATE | MAP_ANONYMOUS), U(-1), U(0));
 
 	if (ret < 0)
 		return ret;
 	if (at < 0)
 		return err_set(e, (int)at,
-			       "task %d: no room for %u KiB of working memory (a limit on its "
-			       "address space?)",
-			       r->t->tid, REMOTE_PAGE_BYTES / 1024);
+		               "task %d: no room for %u KiB of working memory (a limit on its "
+		               "address space?)",
+		               r->t->tid, REMOTE_PAGE_BYTES / 1024);
 	r->page = remote_at((uint64_t)at);
 	/* Never writable and executable at once: a task may have forbidden itself that. */
 	ret = REMOTE_CALL(r, &at, e, SYS_mmap, U(r->page.at), U(PAGE_BYTES),
-			  U(PROT_READ | PROT_EXEC), U(MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED),
-			  U(-1), U(0));
+	                  U(PROT_READ | PROT_EXEC), U(MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED),
+	                  U(-1), U(0));
 	if (ret < 0)
 		return ret;
 	if (at < 0) {
@@ -268,7 +266,7 @@ static int borrow_page(struct remote *r, struct err *e)
 }
 
 int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *place,
-		 struct err *e)
+                 struct err *e)
 {
 	int ret;
 
@@ -280,7 +278,7 @@ int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *
 	if (ret < 0)
 		goto fail;
 	r->stepwise = place->no_code || fallback_forced("no-batch") ||
-		      (!place->stub && breakpoint_would_disturb(t));
+	              (!place->stub && breakpoint_would_disturb(t));
 	ret = tracee_set_sigmask(t, r->stepwise ? MASK_ALL : MASK_ALL & ~MASK_BIT(SIGTRAP), e);
 	if (ret < 0)
 		goto fail;
@@ -316,7 +314,8 @@ int remote_end(struct remote *r, struct err *e)
 	free(r->borrowed);
 	r->borrowed = NULL;
 	if (r->t->state == TRACEE_CALLING && r->own_page) {
-		const struct call unmap = {.nr = SYS_munmap, .arg = {r->page.at, REMOTE_PAGE_BYTES}};
+		const struct call unmap = {.nr = SYS_munmap,
+		                           .arg = {r->page.at, REMOTE_PAGE_BYTES}};
 
 		/* It leaves this call by the stop that the scope ends in. */
 		undone = enter_call(r, &unmap, e);
@@ -344,7 +343,7 @@ int remote_close(struct remote *r, int ret, struct err *e)
 }
 
 int remote_with(struct tracee *t, const struct remote_place *place,
-		int (*act)(struct remote *in, void *arg, struct err *e), void *arg, struct err *e)
+                int (*act)(struct remote *in, void *arg, struct err *e), void *arg, struct err *e)
 {
 	struct remote in;
 	int ret = remote_begin(&in, t, place, e);
@@ -412,7 +411,7 @@ static int write_both(struct remote *r, remote_t calls_there, size_t calls_bytes
 {
 	struct iovec here[] = {{r->calls, calls_bytes}, {r->data.data, r->data.len}};
 	struct iovec there[] = {{(void *)(uintptr_t)calls_there.at, calls_bytes},
-				{(void *)(uintptr_t)(r->page.at + DATA_AT), r->data.len}};
+	                        {(void *)(uintptr_t)(r->page.at + DATA_AT), r->data.len}};
 	unsigned long n = r->data.len ? 2 : 1;
 	ssize_t done = process_vm_writev(r->t->tid, here, n, there, n, 0);
 
@@ -449,7 +448,7 @@ int remote_run(struct remote *r, struct err *e)
 
 	if (r->stepwise) {
 		ret = tracee_write(r->t, remote_at(r->page.at + DATA_AT), r->data.data, r->data.len,
-				   e);
+		                   e);
 		for (size_t i = 0; !ret && i < r->n_calls; i++)
 			ret = call_stepwise(r, &r->calls[i], e);
 	} else if (r->n_calls) {
@@ -459,7 +458,7 @@ int remote_run(struct remote *r, struct err *e)
 		return ret;
 	if (r->outs.count) {
 		ret = tracee_read(r->t, remote_at(r->page.at + DATA_AT), r->data.data, r->data.len,
-				  e);
+		                  e);
 		if (ret < 0)
 			return ret;
 		LIST_EACH(&r->outs, struct remote_out, out)
@@ -487,7 +486,7 @@ int remote_go_stepwise(struct remote *r, struct err *e)
 
 /* Run the code at @offset with what stands at DATA_AT under %rbx and %rsp. */
 static int run_fragment(struct remote *r, uint64_t offset, const void *data, size_t len,
-			struct err *e)
+                        struct err *e)
 {
 	struct user_regs_struct regs = r->saved;
 	int ret = tracee_write(r->t, remote_at(r->page.at + DATA_AT), data, len, e);
@@ -556,7 +555,7 @@ static int own_vdso_gate(uint64_t *offset)
 }
 
 int remote_find_gate(pid_t pid, uint64_t vdso, uint64_t exec_start, uint64_t exec_end,
-		     remote_t *out, struct err *e)
+                     remote_t *out, struct err *e)
 {
 	uint8_t chunk[64 * 1024];
 	uint64_t offset;

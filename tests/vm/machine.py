@@ -13,8 +13,9 @@ import time
 import traceback
 import tty
 
-KERNELS = os.environ.get("WSLX_KERNELS", "")
-WSLX = os.environ.get("WSLX", "wslx")
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+KERNELS = os.environ.get("WSLX_KERNELS", f"{TOP}/build/kernels")
+WSLX = os.environ.get("WSLX", f"{TOP}/build/wslx")
 BUSYBOX = "/bin/busybox"
 
 
@@ -151,7 +152,8 @@ def restore(name, *more, patience=240, raw=True):
 
 
 def run(tests):
-    """TAP for functions that are named by their promise."""
+    """TAP for functions that are named by their promise; arguments choose some of them."""
+    tests = [t for t in tests if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
     print(f"1..{len(tests)}")
     failed = 0
     for n, test in enumerate(tests, 1):

@@ -17,8 +17,9 @@ static void *thread(void *unused)
 	pthread_barrier_wait(&ready);
 	pthread_barrier_wait(&go);
 	zoo_spoil(must(syscall(SYS_keyctl, KEYCTL_CLEAR, (long)KEY_SPEC_THREAD_KEYRING)));
-	check_eq(syscall(SYS_keyctl, KEYCTL_SEARCH, (long)KEY_SPEC_THREAD_KEYRING, "user", "zoo", 0),
-	         key);
+	check_eq(
+		syscall(SYS_keyctl, KEYCTL_SEARCH, (long)KEY_SPEC_THREAD_KEYRING, "user", "zoo", 0),
+		key);
 	check_eq(syscall(SYS_keyctl, KEYCTL_READ, key, text, sizeof(text)), 6);
 	check_text(text, "hidden");
 	return unused;
