@@ -247,8 +247,7 @@ static bool wants_interrupt(struct virtio *v, unsigned qi, const struct virtq_st
 	event = load16(r->avail + 4 + 2 * q->size);
 	v->told[qi].used = q->next_used;
 	v->told[qi].known = true;
-	return !known ||
-	       (uint16_t)(q->next_used - event - 1) < (uint16_t)(q->next_used - before);
+	return !known || (uint16_t)(q->next_used - event - 1) < (uint16_t)(q->next_used - before);
 }
 
 void virtq_interrupt(struct virtio *v, unsigned qi)

@@ -38,7 +38,8 @@ enum {
 static const struct field vnet_fields[] = {
 	FIELD_REC(struct vnet_state, virtio, 1, &virtio_state_type, "transport"),
 	FIELD(struct vnet_state, mac, 2, NET_MAC_BYTES, "address"),
-	FIELD(struct vnet_state, is_down, 3, 1, "nothing is plugged in, as far as the driver knows"),
+	FIELD(struct vnet_state, is_down, 3, 1,
+              "nothing is plugged in, as far as the driver knows"),
 	FIELD(struct vnet_state, wire, 4, 4 << 20, "the wire's own record"),
 };
 const struct rec_type vnet_state_type =
@@ -233,8 +234,7 @@ static void receive(struct vnet *n)
 
 bool vnet_can_receive(struct vnet *n)
 {
-	return n->wire && !n->state.is_down && !n->waiting &&
-	       virtq_has_chain(&n->virtio, QUEUE_RX);
+	return n->wire && !n->state.is_down && !n->waiting && virtq_has_chain(&n->virtio, QUEUE_RX);
 }
 
 bool vnet_wants_to_send(const struct vnet *n)

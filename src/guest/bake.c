@@ -295,7 +295,7 @@ int bake_run(char *image, int agent)
 	int gate = -1, status, random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	char *info;
 
-	if (net_configure(true))
+	if (net_configure())
 		net_name_servers(true);
 	take_lines(&before, image);
 	/* A shell notes the name for its prompt when it starts. */

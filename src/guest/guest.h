@@ -89,12 +89,13 @@ void fresh_hooks(void);
 
 /**
  * net_configure() - loopback; and where there is a network device, its addresses and routes
- * @is_ours: nobody else will configure it: what the kernel would do by itself is switched off
- *
  * Return: whether there is one.
  */
-bool net_configure(bool is_ours);
-/* Write /etc/resolv.conf and /etc/hosts; of a root that is not ours only what is not there. */
+bool net_configure(void);
+/*
+ * Write /etc/resolv.conf and /etc/hosts. @is_ours: the root is an image's, or the initramfs; of
+ * another one only what is not there.
+ */
 void net_name_servers(bool is_ours);
 /* The machine is another one now. @text: as "02:00:00:00:00:01" */
 void net_set_mac(const char *text);

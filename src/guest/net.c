@@ -87,13 +87,15 @@ static void set(const char *name, const char *value)
 	write_whole(path, value, strlen(value), 0644);
 }
 
-/* Before the device is up: a root of its own is free to change all of this again. */
-static void prepare6(bool is_ours)
+/*
+ * Before the device is up, so that the kernel does nothing by itself. A root with its own init is
+ * free to change all of this again; until then no address appears later, to which a program such
+ * as agetty would listen.
+ */
+static void prepare6(void)
 {
 	/* Nobody else is on this network, and so nobody can have the address already. */
 	set("accept_dad", "0\n");
-	if (!is_ours)
-		return;
 	set("accept_ra", "0\n");
 	set("addr_gen_mode", "1\n"); /* none */
 }
@@ -115,7 +117,7 @@ static void configure6(void)
 	close(fd);
 }
 
-bool net_configure(bool is_ours)
+bool net_configure(void)
 {
 	struct ifreq r = {.ifr_name = DEVICE};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -128,7 +130,7 @@ bool net_configure(bool is_ours)
 	bring_up(fd, "lo");
 	found = !ioctl(fd, SIOCGIFINDEX, &r);
 	if (found) {
-		prepare6(is_ours);
+		prepare6();
 		configure(fd);
 		configure6();
 	}

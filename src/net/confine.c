@@ -96,9 +96,9 @@ static int add_rules(scmp_filter_ctx f)
 		r = allow_values(f, SCMP_SYS(socket), 0, allowed_domain, ARRAY_LEN(allowed_domain));
 	/* For reading, and of names Landlock leaves only the resolver's. */
 	if (!r)
-		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
-		                     SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC,
-		                             O_RDONLY));
+		r = seccomp_rule_add(
+			f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+			SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
 	if (!r)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
 		                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));

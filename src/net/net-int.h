@@ -16,7 +16,8 @@ struct packet {
 	const uint8_t *from, *to;
 	uint8_t protocol;
 	bool is_fragment;
-	struct span body; /* from the header of that protocol on; of a fragment perhaps its middle */
+	struct span
+		body; /* from the header of that protocol on; of a fragment perhaps its middle */
 };
 
 /* Return: false for what is not IP, or is cut short. */

@@ -101,7 +101,8 @@ static const struct field flow_fields[] = {
 	F(peer, 2, 16, "and that of the other end"),
 	F(guest_port, 3, UINT16_MAX, "ports"),
 	F(peer_port, 4, UINT16_MAX),
-	F(ended, 5, FLOW_GUEST_ENDED | FLOW_PEER_ENDED, "1: the guest has sent its FIN, 2: its peer"),
+	F(ended, 5, FLOW_GUEST_ENDED | FLOW_PEER_ENDED,
+          "1: the guest has sent its FIN, 2: its peer"),
 };
 #undef F
 

@@ -34,10 +34,10 @@ struct vm_config {
 	unsigned n_disks;
 	struct share *share[VM_SHARES_MAX]; /* likewise */
 	unsigned n_shares;
-	bool has_net;      /* it has a network device; what is plugged in there: */
-	struct wire *wire; /* borrowed for the machine's life; NULL: nothing */
+	bool has_net;               /* it has a network device; what is plugged in there: */
+	struct wire *wire;          /* borrowed for the machine's life; NULL: nothing */
 	uint8_t mac[NET_MAC_BYTES]; /* all zero: that of the snapshot */
-	struct byte_sink console; /* what the guest prints, on its serial or virtio console */
+	struct byte_sink console;   /* what the guest prints, on its serial or virtio console */
 	/* One line, without its newline, that the guest's agent has written. */
 	void (*agent)(void *arg, const char *line);
 	void *agent_arg;

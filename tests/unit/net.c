@@ -49,10 +49,11 @@ static void a_port_is_published_where_it_was_asked_for(void)
 static void what_is_no_port_is_said_to_be_none(void)
 {
 	static const char *const bad[] = {
-		"",         ":",          "80",       "80:",          ":80",
-		"0:80",     "80:0",       "65536:80", "80:80/sctp",   "80:80/",
-		"::1:80:80", "[::1]",     "[::1]:80", "[::1:80:80",   "name:80:80",
-		"1.2.3:80:80", "80:80:",  "-1:80",    "1.2.3.4:80",   "[127.0.0.1]:80:80",
+		"",           ":",          "80",         "80:",
+		":80",        "0:80",       "80:0",       "65536:80",
+		"80:80/sctp", "80:80/",     "::1:80:80",  "[::1]",
+		"[::1]:80",   "[::1:80:80", "name:80:80", "1.2.3:80:80",
+		"80:80:",     "-1:80",      "1.2.3.4:80", "[127.0.0.1]:80:80",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -233,8 +234,8 @@ static void too_many_connections_forget_the_oldest(void)
 
 static struct frame who_has(const char *address)
 {
-	static const uint8_t head[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0,
-	                               1,    8,    6,    0,    1,    8,    0, 6, 4, 0, 1,
+	static const uint8_t head[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2,  0, 0, 0, 0,
+	                               1,    8,    6,    0,    1,    8,    0,  6, 4, 0, 1,
 	                               2,    0,    0,    0,    0,    1,    10, 0, 2, 15};
 	struct frame f = {.len = 42};
 
