@@ -194,7 +194,7 @@ int session_share(struct session *s, const struct args *args, struct err *e)
 int session_restore(struct session *s, struct vm_config *config, const struct opened_vm *from,
                     struct err *e)
 {
-	config->ram_bytes = from->ram_bytes;
+	config->ram_bytes = from->needs.ram_bytes;
 	config->ram_fd = from->ram_fd;
 	config->code = from->code;
 	config->code_log = from->code_log;
@@ -210,6 +210,7 @@ int session_restore(struct session *s, struct vm_config *config, const struct op
 void session_finish(struct session *s)
 {
 	vm_destroy(s->vm);
+	net_destroy(s->net);
 	shares_finish(&s->shares);
 	free(s->socket);
 	if (s->lock >= 0)
@@ -272,7 +273,8 @@ int session_run(struct session *s, bool stats)
 	vm_watch_input(s->vm, 0, on_input, s);
 	resize(s);
 	raw_terminal();
-	if (shares_confine(&s->shares, &e)) {
+	if ((s->choice.options.n_publish && net_wait(s->net, &e)) ||
+	    shares_confine(&s->shares, &e)) {
 		restore_terminal();
 		return say_error(&e);
 	}

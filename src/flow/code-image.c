@@ -73,11 +73,11 @@ static int decode(const struct opened_vm *o, const struct x86_code_place *places
 {
 	AUTO(buf) struct buf image = {0};
 	struct err e;
-	const uint8_t *ram = mmap(NULL, o->ram_bytes, PROT_READ, MAP_PRIVATE, o->ram_fd, 0);
+	const uint8_t *ram = mmap(NULL, o->needs.ram_bytes, PROT_READ, MAP_PRIVATE, o->ram_fd, 0);
 
 	if (ram == MAP_FAILED || vm_sandbox(false, &e))
 		return 1;
-	x86_code_image_make(ram, o->ram_bytes, places, n, &image);
+	x86_code_image_make(ram, o->needs.ram_bytes, places, n, &image);
 	return os_write_all(out, image.data, image.len) ? 1 : 0;
 }
 

@@ -266,9 +266,9 @@ static int commit(struct store_writer *writer, const struct snap_vm *what,
 		{"wslx", WSLX_VERSION},
 	};
 	struct store_meta meta = {.labels = labels, .n_labels = 3};
-	uint64_t bytes;
+	struct vm_needs needs;
 	/* It comes from a process that runs untrusted code: what cannot be restored is not kept. */
-	int r = vm_peek(buf_span(machine), &bytes, NULL, e);
+	int r = vm_peek(buf_span(machine), &needs, e);
 
 	if (r)
 		return r;
@@ -278,7 +278,7 @@ static int commit(struct store_writer *writer, const struct snap_vm *what,
 	meta.n_labels += labels[3].key != NULL;
 	for (unsigned i = 0; i < what->n_labels && i < SNAP_LABELS_MAX; i++)
 		labels[meta.n_labels++] = what->labels[i];
-	text_of_bytes(ram, bytes);
+	text_of_bytes(ram, needs.ram_bytes);
 	return store_writer_commit(writer, what->name, state, &meta, e);
 }
 
@@ -318,7 +318,8 @@ static int settle(struct store *store, const struct snap_vm *what, struct err *e
 	AUTO(store_reader) struct store_reader *reader = NULL;
 	AUTO(arena) struct arena a = {0};
 	struct vm_snapshot snapshot = {0};
-	uint64_t bytes, freed = 0;
+	struct vm_needs needs;
+	uint64_t freed = 0;
 	int r;
 
 	/* What cannot be swept now, gc sweeps, and says so. */
@@ -328,9 +329,9 @@ static int settle(struct store *store, const struct snap_vm *what, struct err *e
 	if (!r)
 		r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &a, &snapshot, e);
 	if (!r)
-		r = vm_peek(snapshot.machine, &bytes, NULL, e);
+		r = vm_peek(snapshot.machine, &needs, e);
 	if (!r)
-		ram_image_prepare(store, reader, snapshot.machine, bytes);
+		ram_image_prepare(store, reader, snapshot.machine, needs.ram_bytes);
 	return r;
 }
 
@@ -480,7 +481,7 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 		               store_reader_meta(reader)->kind);
 	r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &o->arena, &snapshot, e);
 	if (!r)
-		r = vm_peek(snapshot.machine, &o->ram_bytes, &o->n_shares, e);
+		r = vm_peek(snapshot.machine, &o->needs, e);
 	if (r)
 		return r;
 	o->state = snapshot.machine;
@@ -490,7 +491,7 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 		if (r)
 			return r;
 	}
-	o->ram_fd = ram_image_open(store, reader, o->state, o->ram_bytes, e);
+	o->ram_fd = ram_image_open(store, reader, o->state, o->needs.ram_bytes, e);
 	if (o->ram_fd < 0)
 		return o->ram_fd;
 	dir = ram_image_dir(store);

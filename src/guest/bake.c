@@ -26,7 +26,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +33,6 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -92,22 +90,11 @@ bool bake_enter(const char *disk, char **image)
 	return *image && enter_root(ROOT);
 }
 
-static void raise_loopback(void)
-{
-	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request))
-		complain("raise", "loopback");
-	if (fd >= 0)
-		close(fd);
-}
-
 /* What the image's configuration or the host says about a start. */
 struct plan {
 	struct launch launch;
 	struct launch entry; /* only its arguments: the entry point */
-	const char *hostname, *clock;
+	const char *hostname, *clock, *mac;
 	bool has_command;
 };
 
@@ -133,6 +120,8 @@ static void take_lines(struct plan *p, char *text)
 			p->hostname = value;
 		} else if (!strcmp(key, "t")) {
 			p->clock = value;
+		} else if (!strcmp(key, "n")) {
+			p->mac = value;
 		}
 	}
 }
@@ -284,6 +273,8 @@ static void make_fresh(const struct plan *p, const struct plan *before, int rand
 		name = NULL;
 	fresh_identity(name);
 	fresh_ssh_keys();
+	if (p->mac)
+		net_set_mac(p->mac);
 }
 
 /* What the waiting shell reads: its environment, and a seed for its own generator. */
@@ -349,7 +340,8 @@ int bake_run(char *image, int agent)
 	int gate = -1, status, random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	char *info;
 
-	raise_loopback();
+	if (net_configure())
+		net_name_servers(true);
 	take_lines(&before, image);
 	if (!launch_get(&before.launch, "TERM"))
 		launch_env(&before.launch, USUAL_TERM);

@@ -19,7 +19,7 @@
 
 #define VM_DISKS_MAX 8
 #define VM_SHARES_MAX 2
-#define VM_WATCHES_MAX 24
+#define VM_WATCHES_MAX 25
 #define VM_RAM_MIN (32ull << 20)
 #define VM_RAM_MAX (64ull << 30)
 #define VM_TSC_HZ 1000000000ull /* one tick is one nanosecond */
@@ -35,7 +35,10 @@ struct vm_config {
 	unsigned n_disks;
 	struct share *share[VM_SHARES_MAX]; /* likewise */
 	unsigned n_shares;
-	struct byte_sink console; /* what the guest prints, on its serial or virtio console */
+	bool has_net;               /* it has a network device; what is plugged in there: */
+	struct wire *wire;          /* borrowed for the machine's life; NULL: nothing */
+	uint8_t mac[NET_MAC_BYTES]; /* all zero: that of the snapshot */
+	struct byte_sink console;   /* what the guest prints, on its serial or virtio console */
 	/* One line, without its newline, that the guest's agent has written. */
 	void (*agent)(void *arg, const char *line);
 	void *agent_arg;
@@ -158,11 +161,17 @@ MUST_CHECK int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages
 /* What vm_save() appends; for showing it. */
 extern const struct rec_type vm_record_type;
 
+/* What has to be there before a machine can be loaded. */
+struct vm_needs {
+	uint64_t ram_bytes;
+	unsigned n_shares;
+	bool has_net;
+};
+
 /**
  * vm_peek() - what the machine in a record needs; disks are checked by vm_load()
- * @n_shares: NULL, or for how many shares it has
  */
-MUST_CHECK int vm_peek(struct span state, uint64_t *ram_bytes, unsigned *n_shares, struct err *e);
+MUST_CHECK int vm_peek(struct span state, struct vm_needs *needs, struct err *e);
 
 /**
  * vm_load() - become the machine that was saved
