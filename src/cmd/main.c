@@ -8,8 +8,8 @@ static const struct verb *const verbs[] = {
 	&verb_snap_proc, &verb_restore_proc, &verb_diff_proc,  &verb_list,    &verb_show,
 	&verb_rm,        &verb_verify,       &verb_gc,         &verb_formats, &verb_diag_ready,
 	&verb_boot,      &verb_snap_vm,      &verb_restore_vm, &verb_bake,    &verb_run,
-	&verb_stop,      &verb_copy,         &verb_push,       &verb_pull,    &verb_login,
-	&verb_logout,
+	&verb_shell,     &verb_exec,         &verb_stop,       &verb_copy,    &verb_push,
+	&verb_pull,      &verb_login,        &verb_logout,
 };
 
 /* ---- for the verbs ----------------------------------------------------------------------- */

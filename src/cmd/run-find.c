@@ -17,8 +17,8 @@
 #include "cmd/kernel.h"
 #include "cmd/progress.h"
 #include "flow/registry.h"
-#include "rootfs/rootfs.h"
 #include "os/os.h"
+#include "rootfs/rootfs.h"
 
 struct search {
 	const char *what; /* as the user named it */

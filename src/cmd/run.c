@@ -67,6 +67,7 @@ static void tell(struct args *args, struct shares *to, const char *distro)
 struct launch {
 	struct args *args;
 	struct bake bake; /* how an image is baked that was never run */
+	struct distro_choice choice;
 	struct distro distro;
 	struct session session;
 	struct vm_config config;
@@ -90,22 +91,21 @@ static void say_other(const struct launch *l, const char *snapshot)
 		say_note(line);
 }
 
-static int open_distro(struct launch *l, struct store *store, const char *snapshot, struct err *e)
+static int open_distro(struct launch *l, struct store *store, struct err *e)
 {
+	const char *snapshot = l->choice.snapshot;
 	struct distro *d = &l->distro;
-	const struct distro_choice what = {.snapshot = snapshot,
-	                                   .name = arg_value(l->args, "distro"),
-	                                   .fresh = arg_is_set(l->args, "fresh")};
-	int r = flow_open_distro(store, &what, d, e);
+	int r = flow_open_distro(store, &l->choice, d, e);
 
 	if (r)
 		return r;
 	if (d->resumes && l->args->n_operands > 1)
 		return err_say(
 			e, OBSTACLE,
-			"%s was kept while something ran in it, which goes on without a command; "
-			"--fresh forgets it, another --distro leaves it alone",
-			d->name);
+			"%s was kept while something ran in it, which goes on without a command: "
+			"wslx shell %s, and wslx exec beside it; --fresh forgets it, another "
+			"--distro leaves it alone",
+			d->name, d->name);
 	if (!d->resumes && !d->vm.at_barrier)
 		return err_say(e, OBSTACLE,
 		               "%s was not baked; wslx restore vm --name %s goes on with it",
@@ -114,16 +114,18 @@ static int open_distro(struct launch *l, struct store *store, const char *snapsh
 	return 0;
 }
 
-static int open_machine(struct launch *l, struct err *e)
+/* @what: the snapshot or image to start from; NULL: only what was kept */
+static int open_machine(struct launch *l, const char *what, struct err *e)
 {
 	AUTO(store) struct store *store = NULL;
 	AUTO(text) char *snapshot = NULL;
 	int r = cmd_open_store(&store, e);
 
+	if (!r && what)
+		r = run_find_snapshot(what, &l->bake, &store, &snapshot, e);
+	l->choice.snapshot = snapshot;
 	if (!r)
-		r = run_find_snapshot(l->args->operands[0], &l->bake, &store, &snapshot, e);
-	if (!r)
-		r = open_distro(l, store, snapshot, e);
+		r = open_distro(l, store, e);
 	if (!r)
 		r = session_share(&l->session, l->args, e);
 	if (r)
@@ -196,7 +198,10 @@ static int watch_hangup(void)
 
 static int wait_for_machine(struct launch *l, pid_t child, int leave, int hangup)
 {
-	struct pollfd fds[2] = {{.fd = leave, .events = POLLIN}, {.fd = hangup, .events = POLLIN}};
+	/* A terminal that is not ours to control hangs up without a signal. */
+	struct pollfd fds[] = {{.fd = leave, .events = POLLIN},
+	                       {.fd = hangup, .events = POLLIN},
+	                       {.fd = isatty(STDIN_FILENO) ? STDIN_FILENO : -1}};
 	struct signalfd_siginfo signal;
 	bool kept = false;
 	char what = 0;
@@ -213,6 +218,8 @@ static int wait_for_machine(struct launch *l, pid_t child, int leave, int hangup
 		/* One try for each signal: a machine that cannot be kept runs on. */
 		if (fds[1].revents && read(hangup, &signal, sizeof(signal)) < 0)
 			continue;
+		if (fds[2].revents)
+			fds[2].fd = -1;
 		if (!kept)
 			kept = keep(l) == EXIT_DONE;
 		fds[1].fd = kept ? -1 : hangup;
@@ -254,19 +261,36 @@ static int start(struct launch *l)
 	return code;
 }
 
+static int launch(struct launch *l, const char *what)
+{
+	struct err e = {0};
+	int code;
+
+	session_config(&l->session, &l->config);
+	code = open_machine(l, what, &e) ? say_error(&e) : start(l);
+	session_finish(&l->session);
+	distro_finish(&l->distro);
+	return code;
+}
+
 static int run(struct args *args)
 {
-	struct launch l = {.args = args, .distro = {.lock = -1, .vm.ram_fd = -1}};
-	struct err e = {0};
+	struct launch l = {
+		.args = args,
+		.choice = {.name = arg_value(args, "distro"), .fresh = arg_is_set(args, "fresh")},
+		.distro = {.lock = -1, .vm.ram_fd = -1}};
 	int code = bake_take_options(args, &l.bake);
 
-	if (code)
-		return code;
-	session_config(&l.session, &l.config);
-	code = open_machine(&l, &e) ? say_error(&e) : start(&l);
-	session_finish(&l.session);
-	distro_finish(&l.distro);
-	return code;
+	return code ? code : launch(&l, args->operands[0]);
+}
+
+int run_kept(struct args *args)
+{
+	struct launch l = {.args = args,
+	                   .choice.name = args->operands[0],
+	                   .distro = {.lock = -1, .vm.ram_fd = -1}};
+
+	return launch(&l, NULL);
 }
 
 const struct verb verb_run = {

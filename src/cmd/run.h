@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a run starts from. */
+/* What a run starts from, and runs that start from nothing else than what was kept. */
 #ifndef WSLX_CMD_RUN_H
 #define WSLX_CMD_RUN_H
 
@@ -17,5 +17,11 @@
  */
 MUST_CHECK int run_find_snapshot(const char *what, const struct bake *how, struct store **store,
                                  char **out, struct err *e);
+
+/*
+ * Go on with the distro that the first operand names, which was kept, on this terminal. Takes the
+ * options "share" and "stats". Return: the exit status.
+ */
+int run_kept(struct args *args);
 
 #endif

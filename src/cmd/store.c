@@ -113,13 +113,13 @@ static void distros_json(const struct list *all)
 	buf_add_byte(&b, '[');
 	LIST_EACH(all, const struct distro_state, d) {
 		buf_printf(&b, "%s{\"running\":%s,\"kept\":%s", b.len > 1 ? ",\n " : "",
-			   d->runs ? "true" : "false", d->is_kept ? "true" : "false");
+		           d->runs ? "true" : "false", d->is_kept ? "true" : "false");
 		add_json(&b, "name", d->name);
 		add_json(&b, "from", d->from);
 		if (d->is_kept)
 			buf_printf(&b, ",\"kept_ns\":%llu,\"stored_bytes\":%llu",
-				   (unsigned long long)d->kept_ns,
-				   (unsigned long long)d->stored_bytes);
+			           (unsigned long long)d->kept_ns,
+			           (unsigned long long)d->stored_bytes);
 		buf_add_byte(&b, '}');
 	}
 	buf_add_text(&b, "]\n");

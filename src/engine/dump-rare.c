@@ -123,7 +123,7 @@ static bool has_many_nodes(void)
 int rare_mappings(struct dump *d, struct dtask *t, struct err *e)
 {
 	AUTO(buf) struct buf text = {0};
-	char first[64] = "", policy[64], *line, *save;
+	char first[64] = "", policy[sizeof(first)] = "", *line, *save;
 	int r;
 
 	if (!has_many_nodes())
@@ -138,7 +138,7 @@ int rare_mappings(struct dump *d, struct dtask *t, struct err *e)
 		if (sscanf(line, "%*x %63s", policy) != 1)
 			continue;
 		if (!*first)
-			strcpy(first, policy);
+			memcpy(first, policy, sizeof(first));
 		if (!strcmp(first, policy))
 			continue;
 		dump_obstacle(d, t->pid, "has bound some of its memory to NUMA nodes (mbind)");

@@ -250,7 +250,7 @@ static int set_layout(struct builder *b, const struct mm_rec *mm, struct err *e)
 	if (mm->exe) {
 		ret = file_there(b, mm, LIST_AT(&mm->vmas, struct vma_rec, mm->vmas.count), mm->exe,
 		                 false, &there, e);
-		if (ret < 0)
+		if (ret)
 			return ret;
 		map.exe_fd = (uint32_t)there;
 	}

@@ -82,9 +82,9 @@ int flow_find_machine(struct store *store, const char *name, char **socket, stru
 	fd = open(lock_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 ? errno == ENOENT : !flock(fd, LOCK_SH | LOCK_NB))
 		return err_say(e, -ENOENT,
-		               "no machine named %s is running; wslx boot --name %s "
-		               "starts one",
-		               name, name);
+		               "no machine named %s is running; wslx list shows those that there "
+		               "are",
+		               name);
 	if (fd < 0)
 		return err_set(e, -errno, "%s", lock_path);
 	*socket = xprintf("%s/run/%s.sock", store_root(store), name);

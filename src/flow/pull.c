@@ -118,7 +118,7 @@ static int get_snapshot_manifest(struct source *s, struct err *e)
 
 	if (!r)
 		r = oci_manifest_outline(buf_span(&s->manifest.bytes), &s->arena, &outline, e);
-	if (r < 0)
+	if (r)
 		return r;
 	if (outline.is_index) {
 		one = choose(&outline);
@@ -128,7 +128,7 @@ static int get_snapshot_manifest(struct source *s, struct err *e)
 		if (!r)
 			r = oci_manifest_outline(buf_span(&s->manifest.bytes), &s->arena, &outline,
 			                         e);
-		if (r < 0)
+		if (r)
 			return r;
 	}
 	if (strcmp(outline.artifact_type, FLOW_SNAPSHOT_TYPE))

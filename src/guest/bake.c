@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
@@ -155,7 +156,7 @@ static int start_shell(struct plan *p, const char *path, pid_t *child, int agent
 {
 	const char *slash = strrchr(path, '/');
 	bool bash = !strcmp(slash ? slash + 1 : path, "bash");
-	char *const with_rc[] = {(char *)path, "--rcfile", RC, "-i", NULL};
+	char rc_file[] = RC, *const with_rc[] = {(char *)path, "--rcfile", rc_file, "-i", NULL};
 	char *const plain[] = {(char *)path, "-i", NULL};
 	struct sigaction interrupt = {.sa_handler = on_child};
 	int gate;
@@ -316,6 +317,12 @@ int bake_run(char *image, int agent)
 	if (shell && gate < 0)
 		return 127;
 	agent_skip_one();
+	/*
+	 * A young kernel re-keys every few seconds, when it is next asked. Done now, it is not due in
+	 * the first moments of a restore: these depend on nothing but what we do there.
+	 */
+	if (ioctl(random, RNDRESEEDCRNG))
+		complain("re-key", "random numbers");
 	barrier();
 	after = before;
 	after.has_command = false;

@@ -130,6 +130,7 @@ static int create_cpu(struct vm *vm, struct err *e)
 	config.memory = vm->cpu_memory = cpu_memory_create(e);
 	if (!config.memory)
 		return e->code;
+	config.code = vm->code_memory = code_memory_create();
 	vm->cpu = x86_create(&config, &platform, e);
 	return vm->cpu ? 0 : e->code;
 }
@@ -166,7 +167,10 @@ static void agent_output(void *arg, const uint8_t *data, size_t len)
 		if (data[i] == '\n') {
 			vm->agent_line[vm->agent_line_len] = '\0';
 			vm->agent_line_len = 0;
-			if (vm->config.agent)
+			if (text_starts(vm->agent_line, "x ")) {
+				if (vm->session_line)
+					vm->session_line(vm->session_arg, vm->agent_line + 2);
+			} else if (vm->config.agent)
 				vm->config.agent(vm->config.agent_arg, vm->agent_line);
 		} else if (vm->agent_line_len < sizeof(vm->agent_line) - 1) {
 			vm->agent_line[vm->agent_line_len++] = (char)data[i];
@@ -273,6 +277,7 @@ void vm_destroy(struct vm *vm)
 	run_destroy(vm);
 	x86_destroy(vm->cpu);
 	cpu_memory_destroy(vm->cpu_memory);
+	code_memory_destroy(&vm->code_memory);
 	ram_destroy(vm);
 	for (unsigned i = 0; i < VM_SHARES_MAX; i++)
 		v9p_finish(&vm->share[i]);

@@ -44,5 +44,7 @@ void x86_decode_trace(struct x86_cpu *cpu, struct trace_info *t, const uint8_t *
 /* Handlers that cache.c gives to stubs and to ops whose code was overwritten. */
 OP(x86_op_stub);
 OP(x86_op_stale);
+/* Code is generated for a trace, from its first op on. */
+OP(x86_op_hot);
 
 #endif

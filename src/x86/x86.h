@@ -210,6 +210,14 @@ enum x86_level {
 	X86_LEVEL_V2, /* x86-64-v2 and AES, PCLMULQDQ, SHA, RDRAND, RDSEED, FSGSBASE, ERMS ... */
 };
 
+/* The same pages twice: mapped for writing, and for running. */
+struct x86_code_memory {
+	void *write;
+	const void *run;
+	size_t bytes;   /* 0: none; at least X86_CODE_BYTES_MIN */
+	unsigned after; /* code is generated for what was run so often; 0: as experience tells */
+};
+
 struct x86_config {
 	enum x86_level level;
 	uint64_t tsc_hz; /* told to the guest by CPUID 0x15, 0x16 and 0x40000010 */
@@ -220,9 +228,15 @@ struct x86_config {
 	 * pages than malloc() does. NULL: the CPU allocates it.
 	 */
 	void *memory;
+	/*
+	 * For generated code. Without it, and on hosts that there is no translator for, all is
+	 * interpreted. Two CPUs cannot share it: after a fork() only one may run.
+	 */
+	struct x86_code_memory code;
 };
 
 #define X86_MEMORY_BYTES ((size_t)48 << 20)
+#define X86_CODE_BYTES_MIN ((size_t)256 << 10)
 
 /**
  * x86_create() - make a CPU in its reset state

@@ -909,39 +909,74 @@ void forms_integer_each(void (*visit)(const struct form *form, void *ctx), void 
  * RSP and the base keep their values, so that operands can be addressed; flags that one
  * instruction leaves undefined are set by a CMP before the next can see them.
  */
+static void emit_block(struct maker *m, unsigned n, unsigned bytes_max)
+{
+	struct vector *v = m->v;
+	const unsigned other_mode = v->code32 ? FORM_64 : FORM_32;
+
+	for (unsigned k = 0; k < n && v->code_bytes < bytes_max; k++) {
+		const struct form *one;
+		unsigned jump_at = 0;
+
+		do {
+			one = &forms[random_below(m, ARRAY_LEN(forms))];
+		} while (one->flags & (FORM_NO_BLOCK | other_mode));
+		if (one_in(m, 5)) {
+			emit(m, (uint8_t)(0x70 + random_below(m, 16)));
+			emit(m, 0);
+			jump_at = v->code_bytes;
+		}
+		v->undefined_flags = 0;
+		make_one(m, one);
+		if (v->undefined_flags) {
+			if (!v->code32)
+				emit(m, 0x49);
+			emit(m, 0x39); /* CMP base, RDX */
+			emit(m, 0xc0 | RDX << 3 | (v->code32 ? BLOCK_BASE_32 : BLOCK_BASE & 7));
+		}
+		v->undefined_flags = 0;
+		if (jump_at)
+			v->code[jump_at - 1] = (uint8_t)(v->code_bytes - jump_at);
+	}
+}
+
 static void make_block(const struct form *f, struct vector *v)
 {
-	const unsigned other_mode = f->flags & FORM_32 ? FORM_64 : FORM_32;
 	const unsigned n = 2 + random_below(&(struct maker){.random = v->seed}, 24);
 	struct maker m;
 
 	maker_init(&m, v);
 	v->code32 = f->flags & FORM_32;
 	begin_block(&m);
-	for (unsigned k = 0; k < n && v->code_bytes < CODE_MAX - 64; k++) {
-		const struct form *one;
-		unsigned jump_at = 0;
+	emit_block(&m, n, CODE_MAX - 64);
+}
 
-		do {
-			one = &forms[random_below(&m, ARRAY_LEN(forms))];
-		} while (one->flags & (FORM_NO_BLOCK | other_mode));
-		if (one_in(&m, 5)) {
-			emit(&m, (uint8_t)(0x70 + random_below(&m, 16)));
-			emit(&m, 0);
-			jump_at = v->code_bytes;
-		}
-		v->undefined_flags = 0;
-		make_one(&m, one);
-		if (v->undefined_flags) {
-			if (!v->code32)
-				emit(&m, 0x49);
-			emit(&m, 0x39); /* CMP base, RDX */
-			emit(&m, 0xc0 | RDX << 3 | (v->code32 ? BLOCK_BASE_32 : BLOCK_BASE & 7));
-		}
-		v->undefined_flags = 0;
-		if (jump_at)
-			v->code[jump_at - 1] = (uint8_t)(v->code_bytes - jump_at);
+/* A block a few times over, counted in R13. */
+static void make_loop(const struct form *f, struct vector *v)
+{
+	const unsigned n = 1 + random_below(&(struct maker){.random = v->seed}, 5);
+	struct maker m;
+	unsigned cond;
+
+	maker_init(&m, v);
+	begin_block(&m);
+	m.reserved |= 1u << 13;
+	set_gpr(&m, 13, 1 + random_below(&m, 6));
+	emit_block(&m, n, CODE_MAX - 64);
+	if (one_in(&m, 2))
+		emit_bytes(&m, 0xcdff49, 3); /* dec r13 */
+	else
+		emit_bytes(&m, 0x01ed8349, 4); /* sub r13, 1 */
+	cond = one_in(&m, 2) ? 0x7f : 0x75;    /* jg, jne */
+	if (one_in(&m, 3)) {
+		emit(&m, (uint8_t)(cond ^ 1));
+		emit(&m, 5);
+		emit(&m, 0xe9); /* jmp */
+	} else {
+		emit(&m, 0x0f);
+		emit(&m, (uint8_t)(cond + 0x10));
 	}
+	emit_bytes(&m, (uint64_t) - (int64_t)(v->code_bytes + 4), 4);
 }
 
 /* The instructions of compiled code, as they follow each other there: what our CPU does in pairs. */
@@ -1075,6 +1110,7 @@ static void make_common_block(const struct form *f, struct vector *v)
 static const struct form block_forms[] = {
 	{.name = "block", .group = "block", .make = make_block},
 	{.name = "block32", .group = "block", .make = make_block, .flags = FORM_32},
+	{.name = "loop_block", .group = "block", .make = make_loop},
 	{.name = "common_block", .group = "block", .make = make_common_block},
 };
 

@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Images that are run without being baked first, and distros: what goes on, what starts anew."""
+"""Images that are run without being baked first; distros: what goes on, what starts anew; what else
+can be started in one.
+"""
+import fcntl
 import json
 import os
+import random
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 from bake import busybox_image
@@ -100,6 +106,78 @@ def a_root_tree_is_known_by_what_is_in_it():
         out, _, said = output("./root", "--", "cat", "/etc/note")
         assert out == "two\n" and "has changed" in said, (out, said)
         os.chdir("/")
+
+
+def umoci(*args):
+    done = subprocess.run(["umoci", *args], capture_output=True, text=True)
+    assert done.returncode == 0, (args, done.stderr)
+
+
+def umoci_image(w, n_layers):
+    """Many small layers, of which each takes away what the one before it brought; a user; a service."""
+    if not shutil.which("umoci"):
+        raise Skip("umoci is not installed")
+    layout = w / "layers"
+    image = f"{layout}:v1"
+    umoci("init", "--layout", layout)
+    umoci("new", "--image", image)
+    root = w / "base"
+    for d in ("bin", "etc", "root", "home/w", "srv/www/deep/er"):
+        os.makedirs(f"{root}/{d}")
+    shutil.copy("/bin/busybox", f"{root}/bin/busybox")
+    for tool in ("sh", "cat", "ls", "id", "grep", "httpd", "wget", "sleep", "kill", "touch"):
+        os.symlink("busybox", f"{root}/bin/{tool}")
+    with open(f"{root}/etc/passwd", "w") as f:
+        f.write("root:x:0:0::/root:/bin/sh\nworker:x:7:8::/home/w:/bin/sh\n")
+    with open(f"{root}/srv/www/deep/er/old", "w") as f:
+        f.write("old")
+    umoci("insert", "--image", image, root, "/")
+    for n in range(n_layers):
+        with open(w / "piece", "w") as f:
+            f.write(f"layer {n}\n")
+        umoci("insert", "--image", image, w / "piece", f"/srv/www/{n}")
+        if n:
+            umoci("insert", "--image", image, "--whiteout", f"/srv/www/{n - 1}")
+    os.mkdir(w / "empty")
+    umoci("insert", "--image", image, "--opaque", w / "empty", "/srv/www/deep")
+    umoci("config", "--image", image, "--config.user", "worker", "--config.workingdir", "/srv/www",
+          "--config.env", "PATH=/bin", "--config.entrypoint", "/bin/httpd",
+          "--config.cmd", "-f", "--config.cmd", "-p", "--config.cmd", "8080")
+    return image
+
+
+def once_it_listens(*args):
+    """A machine that was started just now has no socket yet; there is no event but that it works."""
+    end = time.monotonic() + 60
+    while True:
+        done = wslx(*args)
+        if time.monotonic() > end or not re.search("no machine named|wslx: machine at .*run/",
+                                                   done.stderr):
+            return done
+
+
+def an_image_of_many_layers_with_a_service_of_a_user():
+    with Machines() as w:
+        image = umoci_image(w, 12)
+        out, status, said = output(f"oci:{image}", "--distro", "look", "--", "ls", "-1", "/srv/www",
+                                   "/srv/www/deep")
+        assert status == 0 and out == "/srv/www:\n11\ndeep\n\n/srv/www/deep:\n", (out, said)
+        # Its own entry point: a service, which we ask from inside, as somebody else would.
+        m = Machine(["run", f"oci:{image}"], patience=120)
+        ask = ("exec", "layers", "-u", "root", "--", "sh", "-c",
+               "until wget -qO- http://127.0.0.1:8080/11; do sleep 0.1; done; id; "
+               "for p in /proc/[0-9]*; do grep -q httpd $p/comm && cat $p/status; done")
+        done = once_it_listens(*ask)
+        assert done.stdout.startswith("layer 11\nuid=0(root)"), done
+        m.leave()
+        assert m.status == 0 and distros()["layers"]["from"] == "layers:v1"
+        # It goes on with its service.
+        m = Machine(["shell", "layers"], patience=60)
+        done = once_it_listens("exec", "layers", "--", "sh", "-c",
+                               "wget -qO- http://127.0.0.1:8080/11; id; kill -9 1; touch /x")
+        assert done.stdout.startswith("layer 11\nuid=7(worker) gid=8"), done
+        assert "/x: Permission denied" in done.stderr, done
+        m.leave()
 
 
 def upload(image, ref):
@@ -251,11 +329,99 @@ def distros_are_listed_and_removed_but_not_while_they_run():
         assert wslx("list").stdout.startswith("There are no snapshots yet")
 
 
+def the_machine(w, **more):
+    done = wslx("bake", busybox_image(w / "image", **more), "--name", "m", "--quiet")
+    assert done.returncode == 0, done.stderr
+    m = Machine(["run", "m"], patience=120)
+    m.expect("# ")
+    return m
+
+
+def execute(*args, data=b""):
+    return subprocess.run([WSLX, "exec", "m", *args], input=data, capture_output=True, timeout=120)
+
+
+def a_command_runs_beside_what_runs_there():
+    with Machines() as w:
+        m = the_machine(w, config={"Env": ["IMAGE=x"], "WorkingDir": "/srv"})
+        done = execute("--", "sh", "-c", "cat /mark; echo $IMAGE; pwd; echo no >&2; exit 7")
+        assert done.returncode == 7 and done.stderr.startswith(b"cat") and done.stderr.endswith(
+            b"no\n") and done.stdout == b"x\n/srv\n", done
+        m.send("echo hello > /mark; e''cho set\n")
+        m.expect("\nset")
+        assert execute("--", "cat", "/mark").stdout == b"hello\n"
+        done = execute("-u", "worker", "-w", "/home/w", "-e", "A=it's b", "--", "sh", "-c",
+                       'id; pwd; echo "$A" "$1"', "sh", "two words\\n")
+        assert done.stdout == (b"uid=7(worker) gid=8(men) groups=8(men),9(more)\n/home/w\n"
+                               b"it's b two words\\n\n"), done
+        assert execute("--", "no-such-thing").returncode == 127
+        # Bytes of every value, more than any window, both ways; and an input that ends at once.
+        data = random.Random(3).randbytes(200000)
+        assert execute("--", "cat", data=data).stdout == data
+        assert execute("--", "cat").stdout == b""
+        assert execute("--", "true", data=data).returncode == 0, "nobody reads it"
+        # Whoever listens may leave; a signal gets through.
+        done = subprocess.run(["sh", "-c", f"{WSLX} exec m -- sh -c 'while :; do echo y; done' | head -1"],
+                              capture_output=True, timeout=60)
+        assert done.stdout == b"y\n", done
+        p = subprocess.Popen([WSLX, "exec", "m", "--", "sh", "-c",
+                              "trap 'echo caught; exit 9' TERM; echo ready; while :; do sleep 0.1; done"],
+                             stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        assert p.stdout.readline() == b"ready\n"
+        p.terminate()
+        assert p.communicate(timeout=60)[0] == b"caught\n" and p.returncode == 9
+        # One that is killed hangs its command up.
+        p = subprocess.Popen([WSLX, "exec", "m", "--", "sh", "-c",
+                              "trap 'echo hup > /mark; exit' HUP; echo ready; while :; do sleep 0.1; done"],
+                             stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        p.stdout.readline()
+        p.kill()
+        p.communicate()
+        m.send("until grep hup /mark; do sleep 0.1; done; e''cho gone\n")
+        m.expect("\ngone")
+        m.leave()
+        assert execute("--", "true").returncode == 1
+
+
+def a_shell_is_another_one_or_the_one_that_was_kept():
+    with Machines() as w:
+        m = the_machine(w)
+        m.send("MINE=first; e''cho set\n")
+        m.expect("\nset")
+        s = Machine(["shell", "m"], patience=60)
+        s.expect("# ")
+        fcntl.ioctl(s.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
+        s.send("until stty size | grep '33 99'; do sleep 0.1; done; echo [$MINE]; tty; e''cho end\n")
+        out = s.expect("\nend")
+        assert "33 99" in out and "[]" in out and "/dev/pts/" in out, out
+        # A key is a signal on a terminal, for what stands in front.
+        s.send("echo st''art; cat\n")
+        s.expect("start\n")
+        s.send("\x03")
+        s.expect("# ")
+        s.send("e''cho [$?]\n")
+        s.expect("[130]")
+        # What the machine is kept with is its own shell; sessions end with it.
+        stopped = wslx("stop", "m")
+        assert stopped.returncode == 0, stopped.stderr
+        out = s.rest()
+        assert s.status == 1 and "has ended, or was kept" in out, (s.status, out)
+        m.rest()
+        s = Machine(["shell", "m"], patience=60)
+        s.send("echo [$MINE]; exit 6\n")
+        assert "[first]" in s.rest() and s.status == 6
+        done = wslx("shell", "m")
+        assert done.returncode == 1 and "neither runs nor was it kept" in done.stderr, done
+
+
 if __name__ == "__main__":
     run([
         an_image_is_baked_by_its_first_run_and_never_again,
         a_root_tree_is_known_by_what_is_in_it,
+        an_image_of_many_layers_with_a_service_of_a_user,
         an_image_of_a_registry_runs_and_its_tag_may_move,
         what_a_tag_leads_to_may_become_a_snapshot,
         distros_are_listed_and_removed_but_not_while_they_run,
+        a_command_runs_beside_what_runs_there,
+        a_shell_is_another_one_or_the_one_that_was_kept,
     ])

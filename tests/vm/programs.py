@@ -112,4 +112,5 @@ def the_kernel_has_nothing_to_complain_about():
 
 if __name__ == "__main__":
     names = sys.argv[1:] or PROGRAMS
+    del sys.argv[1:]  # run() would look for tests of these names
     run([*(test_of(name) for name in names), the_kernel_has_nothing_to_complain_about])
