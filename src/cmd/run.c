@@ -102,9 +102,10 @@ static int open_distro(struct launch *l, struct store *store, struct err *e)
 	if (d->resumes && l->args->n_operands > 1)
 		return err_say(
 			e, OBSTACLE,
-			"%s was kept while something ran in it, which goes on without a command; "
-			"--fresh forgets it, another --distro leaves it alone",
-			d->name);
+			"%s was kept while something ran in it, which goes on without a command: "
+			"wslx shell %s, and wslx exec beside it; --fresh forgets it, another "
+			"--distro leaves it alone",
+			d->name, d->name);
 	if (!d->resumes && !d->vm.at_barrier)
 		return err_say(e, OBSTACLE,
 		               "%s was not baked; wslx restore vm --name %s goes on with it",

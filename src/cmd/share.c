@@ -86,7 +86,7 @@ int shares_attach(struct shares *s, struct vm_config *config, struct err *e)
 		return err_set(e, -errno, "entropy for the machine");
 	text_hex(hex, seed, sizeof(seed));
 	r = p9_add_file(s->servers[SERVER_TOLD], "info", buf_span(&s->info), false, e);
-	if (!r && !fallback_forced("twins"))
+	if (!r && !fallback_forced("twins") && fault_point("share-entropy") != FAULT_FAIL)
 		r = p9_add_file(s->servers[SERVER_TOLD], "entropy", span_of_text(hex), true, e);
 	explicit_bzero(seed, sizeof(seed));
 	explicit_bzero(hex, sizeof(hex));

@@ -5,6 +5,8 @@
  * Two 9P servers, as container2wasm's guests expect them: "wasi0" holds the directories under
  * names of ours; "wasi1" holds the files `info` (a line for each thing to know, see
  * docs/bake.md) and `entropy`, which can be read once.
+ *
+ * Fault point: share-entropy, with which there is none.
  */
 #ifndef WSLX_CMD_SHARE_H
 #define WSLX_CMD_SHARE_H

@@ -25,6 +25,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
@@ -363,6 +364,12 @@ int bake_run(char *image, int agent)
 	if (shell && gate < 0)
 		return 127;
 	agent_skip_one();
+	/*
+	 * A young kernel re-keys every few seconds, when it is next asked. Done now, it is not due in
+	 * the first moments of a restore: these depend on nothing but what we do there.
+	 */
+	if (ioctl(random, RNDRESEEDCRNG))
+		complain("re-key", "random numbers");
 	barrier();
 	after = before;
 	after.has_command = false;

@@ -132,6 +132,7 @@ static int create_cpu(struct vm *vm, struct err *e)
 		return e->code;
 	config.image = vm->config.code;
 	config.log = vm->config.code_log;
+	config.code = vm->code_memory = code_memory_create();
 	vm->cpu = x86_create(&config, &platform, e);
 	return vm->cpu ? 0 : e->code;
 }
@@ -274,6 +275,7 @@ void vm_destroy(struct vm *vm)
 	run_destroy(vm);
 	x86_destroy(vm->cpu);
 	cpu_memory_destroy(vm->cpu_memory);
+	code_memory_destroy(&vm->code_memory);
 	ram_destroy(vm);
 	for (unsigned i = 0; i < VM_SHARES_MAX; i++)
 		v9p_finish(&vm->share[i]);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
@@ -122,4 +123,49 @@ void cpu_memory_destroy(void *memory)
 {
 	if (memory)
 		munmap(memory, X86_MEMORY_BYTES);
+}
+
+/*
+ * Code of the guest that is run often becomes code of the host here. The same pages are mapped
+ * twice, so that none can be written where it can be run, and no system call is needed to
+ * go from one to the other: the filter lets no page become executable later.
+ *
+ * Pages that nothing was generated in take no memory. A host may refuse such mappings.
+ */
+#define CODE_BYTES ((size_t)32 << 20)
+
+struct x86_code_memory code_memory_create(void)
+{
+	struct x86_code_memory m = {0};
+	void *write = MAP_FAILED, *run = MAP_FAILED;
+	int fd;
+
+	if (fallback_forced("interpreter"))
+		return m;
+	fd = memfd_create("wslx-code", MFD_CLOEXEC);
+	if (fd < 0)
+		return m;
+	if (!ftruncate(fd, (off_t)CODE_BYTES)) {
+		write = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		run = mmap(NULL, CODE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	}
+	close(fd);
+	if (write != MAP_FAILED && run != MAP_FAILED) {
+		m = (struct x86_code_memory){.write = write, .run = run, .bytes = CODE_BYTES};
+		m.after = fallback_forced("translate-at-once");
+		return m;
+	}
+	if (write != MAP_FAILED)
+		munmap(write, CODE_BYTES);
+	if (run != MAP_FAILED)
+		munmap(run, CODE_BYTES);
+	return m;
+}
+
+void code_memory_destroy(const struct x86_code_memory *m)
+{
+	if (!m->bytes)
+		return;
+	munmap(m->write, m->bytes);
+	munmap((void *)(uintptr_t)m->run, m->bytes);
 }

@@ -106,7 +106,7 @@ static int drop_capabilities(void)
 
 static int add_rules(scmp_filter_ctx f, bool with_shares)
 {
-	/* Memory may be mapped, but never executable: no host code is ever generated. */
+	/* Memory may be mapped, but never executable: what is for generated code is there already. */
 	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
 	                         SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 

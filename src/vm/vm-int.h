@@ -69,6 +69,7 @@ struct vm {
 	struct dev_ram ram;
 	struct x86_cpu *cpu;
 	void *cpu_memory;
+	struct x86_code_memory code_memory;
 	struct bus bus;
 	struct apic_fabric fabric;
 	struct vm_clock clock;
@@ -129,6 +130,9 @@ bool page_is_zero(const uint8_t *page);
 /* X86_MEMORY_BYTES, in huge pages where there are any; NULL with a reason. */
 void *cpu_memory_create(struct err *e);
 void cpu_memory_destroy(void *memory);
+/* For generated code. Nothing is an answer: then the CPU does without. */
+struct x86_code_memory code_memory_create(void);
+void code_memory_destroy(const struct x86_code_memory *memory);
 
 /* run.c */
 int run_create(struct vm *vm, struct err *e);

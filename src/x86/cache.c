@@ -18,6 +18,7 @@
 #include "x86/cache.h"
 #include "x86/branch.h"
 #include "x86/mmu.h"
+#include "x86/native.h"
 
 #define HASH_BITS 15
 /*
@@ -27,6 +28,8 @@
 #define REWRITES_MANY 8
 #define WRITES_MANY 512
 #define NO_PAGE UINT32_MAX
+/* Generating code for a trace costs about as much as running it so often by handlers. */
+#define HOT 200
 
 struct trace {
 	struct trace *hash_next;
@@ -37,7 +40,9 @@ struct trace {
 	uint16_t n_ops;
 	uint8_t mode;
 	bool stale;
-	struct op ops[];
+	unsigned cold; /* how often it is to be run before code is generated */
+	op_fn *first;  /* what its first op has then */
+	struct op ops[] __attribute__((aligned(32)));
 };
 
 struct code_page {
@@ -94,6 +99,7 @@ void x86_cache_flush(struct x86_cpu *cpu)
 	}
 	memset(cpu->jump_cache, 0, sizeof(cpu->jump_cache));
 	cpu->via = NULL;
+	x86_native_flush(cpu->native);
 	c->flushes++;
 }
 
@@ -243,6 +249,32 @@ static void note_place(const struct x86_cpu *cpu, uint32_t page, unsigned off)
 	atomic_store_explicit(&log->n, n + 1, memory_order_release);
 }
 
+/* For the first op of a trace until it is hot. */
+static OP(op_cold)
+{
+	struct trace *t = (struct trace *)((char *)op - offsetof(struct trace, ops));
+
+	if (LIKELY(--t->cold))
+		return t->first(cpu, op);
+	return x86_op_hot(cpu, op);
+}
+
+OP(x86_op_hot)
+{
+	struct trace *t = (struct trace *)((char *)op - offsetof(struct trace, ops));
+	unsigned n = 0;
+
+	t->ops[0].fn = t->first;
+	while (n < t->n_ops && t->ops[n].fn != x86_op_stub)
+		n++;
+	if (!x86_native_make(cpu, t->ops, n)) {
+		cpu->rip = op_rip(cpu, op);
+		x86_cache_flush(cpu);
+		GO(x86_lookup(cpu));
+	}
+	GO(op);
+}
+
 static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t page, unsigned off,
                           uint64_t linear)
 {
@@ -250,7 +282,6 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 	struct trace_info info = {.ops = ops};
 	uint32_t second = NO_PAGE;
 	struct trace *t;
-
 	bool is_found = cpu->config.image.at &&
 	                x86_image_find(&cpu->config.image, page, off, cpu->code_mode, host, &info);
 
@@ -289,6 +320,11 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 
 			stub[-(int)stub->off].link = stub;
 		}
+	if (cpu->native && (t->mode & (CODE_64 | CODE_STEP)) == CODE_64 && second == NO_PAGE) {
+		t->cold = cpu->config.code.after ? cpu->config.code.after : HOT;
+		t->first = t->ops[0].fn;
+		t->ops[0].fn = op_cold;
+	}
 	add_to_page(cpu, t, 0, off, MIN(info.bytes, PAGE_BYTES - off));
 	if (second != NO_PAGE)
 		add_to_page(cpu, t, 1, 0, off + info.bytes - PAGE_BYTES);

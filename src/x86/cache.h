@@ -55,5 +55,7 @@ void x86_image_copy(struct op *to, const struct trace_info *from);
 /* Handlers that cache.c gives to stubs and to ops whose code was overwritten. */
 OP(x86_op_stub);
 OP(x86_op_stale);
+/* Code is generated for a trace, from its first op on. */
+OP(x86_op_hot);
 
 #endif

@@ -347,6 +347,15 @@ static const struct {
 #undef ROW
 };
 
+bool x86_simd_handlers_at(size_t i, op_fn **with_register, op_fn **with_memory)
+{
+	if (i > simd_row_count)
+		return false;
+	*with_register = i < simd_row_count ? handlers[i].with_register : any_with_register;
+	*with_memory = i < simd_row_count ? handlers[i].with_memory : any_with_memory;
+	return true;
+}
+
 /* ---- saved state ----------------------------------------------------------------------- */
 
 static struct fpstate fpstate_of(struct x86_cpu *cpu, const struct op *op)

@@ -264,6 +264,16 @@ static enum piece piece_of(op_fn *fn)
 	return (enum piece)i;
 }
 
+bool x86_pair_at(unsigned i, op_fn **pair, op_fn **plain_first)
+{
+	/* Some have none: NULL. */
+	if (i >= N_FIRST * N_PIECES)
+		return false;
+	*pair = pairs[i / N_PIECES][i % N_PIECES];
+	*plain_first = *plain[i / N_PIECES];
+	return true;
+}
+
 void x86_pair_ops(struct op *ops, unsigned n)
 {
 	enum piece first = N_PIECES;

@@ -4,6 +4,7 @@
  */
 #include "x86/cache.h"
 #include "x86/mmu.h"
+#include "x86/native.h"
 #include "x86/system.h"
 
 #include <stdio.h>
@@ -63,6 +64,7 @@ struct x86_cpu *x86_create(const struct x86_config *config, const struct x86_pla
 		cpu->config.image = (struct x86_code_image){0};
 	cpu->fp.xmm0 = &cpu->xmm[0];
 	cpu->mmu = x86_mmu_create(cpu);
+	cpu->native = x86_native_create(cpu);
 	cpu->cache = x86_cache_create(cpu);
 	x86_state_reset(&cpu->s);
 	memcpy(cpu->reg, cpu->s.gpr, sizeof(cpu->s.gpr));
@@ -222,7 +224,10 @@ static void run_traces(struct x86_cpu *cpu)
 	while (op)
 		op = op->fn(cpu, op);
 #else
-	op->fn(cpu, op);
+	if (cpu->native)
+		x86_native_run(cpu, op);
+	else
+		op->fn(cpu, op);
 #endif
 }
 

@@ -13,7 +13,8 @@
  *	An op holds its handler's address and pre-resolved operands. A handler does its work and
  *	jumps to the next op's handler (NEXT): with sibling-call optimization that is one indirect
  *	jump; without (X86_NO_TAIL_CALLS) it returns the next op to a loop. Ops that often
- *	follow each other share a handler (pairs.c).
+ *	follow each other share a handler (pairs.c). A trace that is run often gets handlers that
+ *	are generated for it (native.h).
  *
  *	RIP is not kept up to date. reg[REG_PAGE] is the RIP of the start of the code page that
  *	runs now, op->off the place in it; RIP-relative operands just have REG_PAGE as base.
@@ -37,7 +38,7 @@
  * Files
  *	decode.c       bytes to ops                  cache.c    traces, links, written code
  *	alu.c shift.c move.c branch.c string.c ...   handlers, each exporting tables or functions
- *	pairs.c        two ops in one handler
+ *	pairs.c        two ops in one handler        native.h   hot traces as code of the host
  *	mmu.c          page walk, slow memory paths  event.c    exceptions, interrupts, IRET
  *	seg.c          segments, far transfers       sys.c      CRs, MSRs, CPUID and friends
  *	exec-simd.c, exec-x87.c: operand plumbing around the rooms simd and x87; they are asked by
@@ -231,6 +232,7 @@ struct x86_cpu {
 
 	struct trace_cache *cache;
 	struct mmu *mmu;
+	struct native *native; /* NULL: all is interpreted */
 
 	uint64_t mmio_gpa[2]; /* of the last slow translation that had no RAM */
 	uint8_t bounce[64];   /* operands that have no single host address */
@@ -427,6 +429,8 @@ void x86_decode_modrm(struct decoder *d, struct op *op, unsigned imm_bytes);
  */
 bool x86_decode_simd(struct decoder *d, struct op *op);
 bool x86_decode_x87(struct decoder *d, struct op *op);
+/* The handlers of rows (op->data), one after the other. False: no more. */
+bool x86_simd_handlers_at(size_t i, op_fn **with_register, op_fn **with_memory);
 /* Raises #UD or #NM as CR0.EM, CR0.TS, CR4.OSFXSR say; a handler for both. */
 OP(x86_op_no_fpu);
 OP(x86_op_no_sse);

@@ -232,6 +232,14 @@ struct x86_code_log {
 	struct x86_code_place place[X86_CODE_LOG_MAX];
 };
 
+/* The same pages twice: mapped for writing, and for running. */
+struct x86_code_memory {
+	void *write;
+	const void *run;
+	size_t bytes;   /* 0: none; at least X86_CODE_BYTES_MIN */
+	unsigned after; /* code is generated for what was run so often; 0: as experience tells */
+};
+
 struct x86_config {
 	enum x86_level level;
 	uint64_t tsc_hz; /* told to the guest by CPUID 0x15, 0x16 and 0x40000010 */
@@ -244,9 +252,15 @@ struct x86_config {
 	void *memory;
 	struct x86_code_image image; /* made by x86_code_image_make(), or empty */
 	struct x86_code_log *log;    /* NULL, or what gains the places that the image has not */
+	/*
+	 * For generated code. Without it, and on hosts that there is no translator for, all is
+	 * interpreted. Two CPUs cannot share it: after a fork() only one may run.
+	 */
+	struct x86_code_memory code;
 };
 
 #define X86_MEMORY_BYTES ((size_t)48 << 20)
+#define X86_CODE_BYTES_MIN ((size_t)256 << 10)
 
 /**
  * x86_create() - make a CPU in its reset state

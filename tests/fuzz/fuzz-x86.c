@@ -11,7 +11,7 @@
  * Guest-physical 0 to 2 MiB is mapped to itself and, once more, at HIGH; RAM ends before that.
  * A run ends when the guest halts or shuts down, or with the next tick of a timer.
  */
-#include "x86/x86.h"
+#include "../code-memory.h"
 
 #include <signal.h>
 #include <string.h>
@@ -93,7 +93,7 @@ static void tick(int sig)
 
 static void start(void)
 {
-	static const struct x86_config config = {.level = X86_LEVEL_V2, .tsc_hz = 1000000000};
+	struct x86_config config = {.level = X86_LEVEL_V2, .tsc_hz = 1000000000};
 	const struct itimerval every = {{.tv_usec = TICK_US}, {.tv_usec = TICK_US}};
 	const struct sigaction action = {.sa_handler = tick, .sa_flags = SA_RESTART};
 	struct x86_platform platform = {
@@ -116,6 +116,7 @@ static void start(void)
 	if (posix_memalign((void **)&ram, PAGE_BYTES, RAM_BYTES))
 		abort();
 	platform.ram = ram;
+	config.code = code_memory(2);
 	cpu = x86_create(&config, &platform, NULL);
 	if (!cpu)
 		abort();

@@ -909,9 +909,36 @@ void forms_integer_each(void (*visit)(const struct form *form, void *ctx), void 
  * RSP and R14 keep their values, so that operands can be addressed; flags that one
  * instruction leaves undefined are set by a CMP before the next can see them.
  */
-static void make_block(const struct form *f, struct vector *v)
+static void emit_block(struct maker *m, unsigned n, unsigned bytes_max)
 {
 	const uint8_t cmp_r14_rdx[] = {0x49, 0x39, 0xd6};
+	struct vector *v = m->v;
+
+	for (unsigned k = 0; k < n && v->code_bytes < bytes_max; k++) {
+		const struct form *one;
+		unsigned jump_at = 0;
+
+		do {
+			one = &forms[random_below(m, ARRAY_LEN(forms))];
+		} while (one->flags & (FORM_NO_BLOCK | FORM_32));
+		if (one_in(m, 5)) {
+			emit(m, (uint8_t)(0x70 + random_below(m, 16)));
+			emit(m, 0);
+			jump_at = v->code_bytes;
+		}
+		v->undefined_flags = 0;
+		make_one(m, one);
+		if (v->undefined_flags)
+			for (unsigned i = 0; i < sizeof(cmp_r14_rdx); i++)
+				emit(m, cmp_r14_rdx[i]);
+		v->undefined_flags = 0;
+		if (jump_at)
+			v->code[jump_at - 1] = (uint8_t)(v->code_bytes - jump_at);
+	}
+}
+
+static void make_block(const struct form *f, struct vector *v)
+{
 	const unsigned n = 2 + random_below(&(struct maker){.random = v->seed}, 24);
 	struct maker m;
 
@@ -919,27 +946,36 @@ static void make_block(const struct form *f, struct vector *v)
 	m.block = true;
 	m.reserved = 1u << RSP | 1u << 14;
 	set_gpr(&m, 14, DATA_BASE + DATA_BYTES / 2);
-	for (unsigned k = 0; k < n && v->code_bytes < CODE_MAX - 64; k++) {
-		const struct form *one;
-		unsigned jump_at = 0;
+	emit_block(&m, n, CODE_MAX - 64);
+}
 
-		do {
-			one = &forms[random_below(&m, ARRAY_LEN(forms))];
-		} while (one->flags & (FORM_NO_BLOCK | FORM_32));
-		if (one_in(&m, 5)) {
-			emit(&m, (uint8_t)(0x70 + random_below(&m, 16)));
-			emit(&m, 0);
-			jump_at = v->code_bytes;
-		}
-		v->undefined_flags = 0;
-		make_one(&m, one);
-		if (v->undefined_flags)
-			for (unsigned i = 0; i < sizeof(cmp_r14_rdx); i++)
-				emit(&m, cmp_r14_rdx[i]);
-		v->undefined_flags = 0;
-		if (jump_at)
-			v->code[jump_at - 1] = (uint8_t)(v->code_bytes - jump_at);
+/* A block a few times over, counted in R13. */
+static void make_loop(const struct form *f, struct vector *v)
+{
+	const unsigned n = 1 + random_below(&(struct maker){.random = v->seed}, 5);
+	struct maker m;
+	unsigned cond;
+
+	maker_init(&m, v);
+	m.block = true;
+	m.reserved = 1u << RSP | 1u << 13 | 1u << 14;
+	set_gpr(&m, 13, 1 + random_below(&m, 6));
+	set_gpr(&m, 14, DATA_BASE + DATA_BYTES / 2);
+	emit_block(&m, n, CODE_MAX - 64);
+	if (one_in(&m, 2))
+		emit_bytes(&m, 0xcdff49, 3); /* dec r13 */
+	else
+		emit_bytes(&m, 0x01ed8349, 4); /* sub r13, 1 */
+	cond = one_in(&m, 2) ? 0x7f : 0x75;    /* jg, jne */
+	if (one_in(&m, 3)) {
+		emit(&m, (uint8_t)(cond ^ 1));
+		emit(&m, 5);
+		emit(&m, 0xe9); /* jmp */
+	} else {
+		emit(&m, 0x0f);
+		emit(&m, (uint8_t)(cond + 0x10));
 	}
+	emit_bytes(&m, (uint64_t) - (int64_t)(v->code_bytes + 4), 4);
 }
 
 /* The instructions of compiled code, as they follow each other there: what our CPU does in pairs. */
@@ -1072,6 +1108,7 @@ static void make_common_block(const struct form *f, struct vector *v)
 
 static const struct form block_forms[] = {
 	{.name = "block", .group = "block", .make = make_block},
+	{.name = "loop_block", .group = "block", .make = make_loop},
 	{.name = "common_block", .group = "block", .make = make_common_block},
 };
 

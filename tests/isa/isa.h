@@ -125,7 +125,8 @@ const uint8_t *host_memory(void);
 /* ---- ours.c ---------------------------------------------------------------------------- */
 
 struct ours;
-struct ours *ours_create(struct err *e);
+/* @interpreter: generate no code; else code is generated for everything at once. */
+struct ours *ours_create(bool interpreter, struct err *e);
 void ours_destroy(struct ours *o);
 /* Return: 0; -EIO with a sentence if our CPU stopped in a way that no vector can ask for. */
 int ours_run(struct ours *o, const struct batch *batch, const struct vector *v, struct result *r,

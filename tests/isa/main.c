@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * isa [--seed N] [--form NAME] [--group NAME] [--vectors N] [--seconds N] [--exhaustive] [--list]
+ *     [--interpreter]
  *
  * By default every form gets a few hundred vectors; one TAP line a group. --seconds and
  * --exhaustive go on with more. --form with --seed runs the one vector that this seed makes, and
@@ -351,7 +352,7 @@ static void make_memory(struct batch *b)
 static _Noreturn void usage(void)
 {
 	fprintf(stderr, "usage: isa [--seed N] [--form NAME] [--group NAME] [--vectors N] "
-	                "[--seconds N] [--exhaustive] [--list]\n");
+	                "[--seconds N] [--exhaustive] [--interpreter] [--list]\n");
 	exit(2);
 }
 
@@ -373,11 +374,12 @@ int main(int argc, char **argv)
 		{"vectors", required_argument, NULL, 'v'},
 		{"seconds", required_argument, NULL, 't'},
 		{"exhaustive", no_argument, NULL, 'x'},
+		{"interpreter", no_argument, NULL, 'i'},
 		{"list", no_argument, NULL, 'l'},
 		{NULL, 0, NULL, 0},
 	};
 	struct run run = {.seed = 1, .vectors = QUICK_VECTORS};
-	bool list = false, seeded = false;
+	bool list = false, seeded = false, interpreter = false;
 	double limit = 0;
 	struct err e = {0};
 	int c, ret;
@@ -396,6 +398,9 @@ int main(int argc, char **argv)
 			break;
 		case 'v':
 			run.vectors = (uint32_t)number(optarg);
+			break;
+		case 'i':
+			interpreter = true;
 			break;
 		case 't':
 			limit = (double)number(optarg);
@@ -426,7 +431,7 @@ int main(int argc, char **argv)
 		abort();
 	make_memory(run.batch);
 	host_init(run.batch);
-	run.ours = ours_create(&e);
+	run.ours = ours_create(interpreter, &e);
 	if (!run.ours) {
 		printf("Bail out! %s\n", e.text);
 		return 1;

@@ -15,7 +15,7 @@
  */
 #include "isa.h"
 
-#include "x86/x86.h"
+#include "../code-memory.h"
 
 #include <signal.h>
 #include <string.h>
@@ -173,9 +173,9 @@ static struct x86_segment user_segment(uint16_t selector, uint16_t attributes)
 		.selector = selector, .attributes = attributes, .limit = UINT32_MAX};
 }
 
-struct ours *ours_create(struct err *e)
+struct ours *ours_create(bool interpreter, struct err *e)
 {
-	const struct x86_config config = {.level = X86_LEVEL_V2, .tsc_hz = 1000000000};
+	struct x86_config config = {.level = X86_LEVEL_V2, .tsc_hz = 1000000000};
 	struct x86_platform platform = {
 		.ram_bytes = RAM_BYTES,
 		.ranges = {{.gpa = 0, .bytes = RAM_BYTES, .offset = 0}},
@@ -202,6 +202,8 @@ struct ours *ours_create(struct err *e)
 	put_system(o);
 	memset(o->ram + AT_CODE, 0xcc, PAGE_BYTES);
 	platform.ram = o->ram;
+	if (!interpreter)
+		config.code = code_memory(1); /* until the process ends */
 	o->cpu = x86_create(&config, &platform, e);
 	if (!o->cpu) {
 		ours_destroy(o);

@@ -192,6 +192,19 @@ def one_of_several_is_named_by_its_tag():
     bake(f"oci:{path}:b")
 
 
+def a_layer_may_end_with_its_last_byte():
+    """As umoci insert leaves it: neither the last block is filled up nor is there an end."""
+    whole = Layer().add("first", b"1" * 700).add("last", b"hi\n").end()
+    cut = whole.index(b"hi\n") + 3
+    disk = Disk(bake(write_layout(f"{work}/short", [whole[:cut]])))
+    assert disk.files["/last"].content() == b"hi\n" and "/first" in disk.files
+    assert "truncated" in bake(write_layout(f"{work}/cut", [whole[:cut - 1]]), ok=False).lower()
+    # Without a digest nobody knows that this was all.
+    with open(f"{work}/root.tar", "wb") as f:
+        f.write(whole[:cut])
+    assert "truncated" in bake(f"rootfs:{work}/root.tar", ok=False).lower()
+
+
 def damage_is_refused_in_one_sentence():
     path = write_layout(f"{work}/hurt", layers())
     names = sorted(os.listdir(f"{path}/blobs/sha256"))
@@ -236,7 +249,8 @@ if __name__ == "__main__":
             the_same_image_gives_the_same_bytes_in_every_form,
             a_root_tree_is_taken_as_it_is,
             one_of_several_is_named_by_its_tag,
-            damage_is_refused_in_one_sentence,
+            a_layer_may_end_with_its_last_byte,
+        damage_is_refused_in_one_sentence,
             hostile_layers_write_nothing_anywhere,
             another_platform_is_refused,
         ])

@@ -6,8 +6,8 @@
  * machine at CPL 0 in 64-bit code, changes what it is about, and looks at the log that the
  * guest's exception handlers keep.
  */
+#include "../code-memory.h"
 #include "tap.h"
-#include "x86/x86.h"
 
 #define RAM_BYTES (4u << 20)
 #define PML4 0x1000u
@@ -162,6 +162,8 @@ static void set_gate(unsigned vector, unsigned dpl, unsigned ist)
 	put64(IDT + vector * 16 + 8, rip >> 32);
 }
 
+static struct x86_code_memory code; /* none: all is interpreted */
+
 static void setup(void)
 {
 	static const uint64_t gdt[] = {0,
@@ -191,7 +193,8 @@ static void setup(void)
 	                                .set_tpr = set_tpr,
 	                                .tsc = tsc,
 	                                .random = random_bytes};
-	const struct x86_config config = {.level = X86_LEVEL_V2, .tsc_hz = 1000000000};
+	const struct x86_config config = {
+		.level = X86_LEVEL_V2, .tsc_hz = 1000000000, .code = code};
 	struct err e = {0};
 
 	x86_destroy(cpu);
@@ -955,8 +958,11 @@ static void instructions_are_counted(void)
 	   (unsigned long long)(x86_instructions(cpu) - before));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	/* Generated at once, so that nothing is interpreted that need not be. */
+	if (argc < 2 || strcmp(argv[1], "--interpreter"))
+		code = code_memory(1);
 	RUN(page_faults_have_the_right_error_codes);
 	RUN(a_write_without_wp_goes_through);
 	RUN(fetches_obey_nx_and_smep);

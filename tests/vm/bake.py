@@ -268,7 +268,8 @@ def no_two_restores_are_twins():
             values = [s[kind] for s in seen]
             assert len(set(values)) == RESTORES, (kind, values)
         # Without what makes them differ, what is drawn first after the barrier is the same bit by
-        # bit. (Later the kernel re-keys by itself: in its first minutes it does so often.)
+        # bit. (Later the kernel re-keys by itself: in its first minutes it does so every few seconds,
+        # and the last time was just before the barrier.)
         with forced("twins"):
             twins = [probe("deb") for _ in range(3)]
         for kind in ("bootid", "machineid"):
@@ -277,6 +278,20 @@ def no_two_restores_are_twins():
         assert abs(int(out.split()[0]) - time.time()) < 5, out
         own_seed_survives()
     return f"{RESTORES} restores, {len(KINDS)} kinds of randomness"
+
+
+def without_fresh_entropy_nothing_of_the_image_runs():
+    with Work() as w:
+        bake(busybox_image(w / "image"))
+        os.environ["WSLX_FAULT"] = "share-entropy"
+        try:
+            done = wslx("run", "m", "--", "sh", "-c", "echo started; touch /x")
+        finally:
+            del os.environ["WSLX_FAULT"]
+        assert done.returncode == 1 and "started" not in done.stdout, done
+        assert done.stderr.replace("\r", "") == (
+            "wslx: the machine could not re-key its random numbers; it is stopped\n"), done
+        assert output("m", "sh", "-c", "echo started")[0] == "started\n"
 
 
 def a_machine_is_kept_when_its_terminal_goes_and_goes_on():
@@ -357,5 +372,6 @@ if __name__ == "__main__":
         a_service_that_polls_is_settled,
         a_busy_guest_never_settles_and_is_named,
         an_image_that_ends_is_said_to,
+        without_fresh_entropy_nothing_of_the_image_runs,
         no_two_restores_are_twins,
     ])

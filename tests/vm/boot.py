@@ -25,8 +25,8 @@ def boots(flavour):
         script.write(SCRIPT)
         script.flush()
         tools = ("uname", "cat", "head", "sha256sum", "stty", "dmesg", "grep")
-        args = boot_args(flavour, tools, {script.name: "/test.sh"})
-        m = Machine([*args, "--", "/bin/sh", "/test.sh"])
+        args = boot_args(flavour, tools, {script.name: "/new/dir/test.sh"})
+        m = Machine([*args, "--", "/bin/sh", "/new/dir/test.sh"])
         out = m.rest()
     assert m.status == 7, (m.status, out)
     assert f"sum {hashlib.sha256(bytes(100000)).hexdigest()}" in out, out

@@ -108,6 +108,78 @@ def a_root_tree_is_known_by_what_is_in_it():
         os.chdir("/")
 
 
+def umoci(*args):
+    done = subprocess.run(["umoci", *args], capture_output=True, text=True)
+    assert done.returncode == 0, (args, done.stderr)
+
+
+def umoci_image(w, n_layers):
+    """Many small layers, of which each takes away what the one before it brought; a user; a service."""
+    if not shutil.which("umoci"):
+        raise Skip("umoci is not installed")
+    layout = w / "layers"
+    image = f"{layout}:v1"
+    umoci("init", "--layout", layout)
+    umoci("new", "--image", image)
+    root = w / "base"
+    for d in ("bin", "etc", "root", "home/w", "srv/www/deep/er"):
+        os.makedirs(f"{root}/{d}")
+    shutil.copy("/bin/busybox", f"{root}/bin/busybox")
+    for tool in ("sh", "cat", "ls", "id", "grep", "httpd", "wget", "sleep", "kill", "touch"):
+        os.symlink("busybox", f"{root}/bin/{tool}")
+    with open(f"{root}/etc/passwd", "w") as f:
+        f.write("root:x:0:0::/root:/bin/sh\nworker:x:7:8::/home/w:/bin/sh\n")
+    with open(f"{root}/srv/www/deep/er/old", "w") as f:
+        f.write("old")
+    umoci("insert", "--image", image, root, "/")
+    for n in range(n_layers):
+        with open(w / "piece", "w") as f:
+            f.write(f"layer {n}\n")
+        umoci("insert", "--image", image, w / "piece", f"/srv/www/{n}")
+        if n:
+            umoci("insert", "--image", image, "--whiteout", f"/srv/www/{n - 1}")
+    os.mkdir(w / "empty")
+    umoci("insert", "--image", image, "--opaque", w / "empty", "/srv/www/deep")
+    umoci("config", "--image", image, "--config.user", "worker", "--config.workingdir", "/srv/www",
+          "--config.env", "PATH=/bin", "--config.entrypoint", "/bin/httpd",
+          "--config.cmd", "-f", "--config.cmd", "-p", "--config.cmd", "8080")
+    return image
+
+
+def once_it_listens(*args):
+    """A machine that was started just now has no socket yet; there is no event but that it works."""
+    end = time.monotonic() + 60
+    while True:
+        done = wslx(*args)
+        if time.monotonic() > end or not re.search("no machine named|wslx: machine at .*run/",
+                                                   done.stderr):
+            return done
+
+
+def an_image_of_many_layers_with_a_service_of_a_user():
+    with Machines() as w:
+        image = umoci_image(w, 12)
+        out, status, said = output(f"oci:{image}", "--distro", "look", "--", "ls", "-1", "/srv/www",
+                                   "/srv/www/deep")
+        assert status == 0 and out == "/srv/www:\n11\ndeep\n\n/srv/www/deep:\n", (out, said)
+        # Its own entry point: a service, which we ask from inside, as somebody else would.
+        m = Machine(["run", f"oci:{image}"], patience=120)
+        ask = ("exec", "layers", "-u", "root", "--", "sh", "-c",
+               "until wget -qO- http://127.0.0.1:8080/11; do sleep 0.1; done; id; "
+               "for p in /proc/[0-9]*; do grep -q httpd $p/comm && cat $p/status; done")
+        done = once_it_listens(*ask)
+        assert done.stdout.startswith("layer 11\nuid=0(root)"), done
+        m.leave()
+        assert m.status == 0 and distros()["layers"]["from"] == "layers:v1"
+        # It goes on with its service.
+        m = Machine(["shell", "layers"], patience=60)
+        done = once_it_listens("exec", "layers", "--", "sh", "-c",
+                               "wget -qO- http://127.0.0.1:8080/11; id; kill -9 1; touch /x")
+        assert done.stdout.startswith("layer 11\nuid=7(worker) gid=8"), done
+        assert "/x: Permission denied" in done.stderr, done
+        m.leave()
+
+
 def upload(image, ref):
     done = subprocess.run(["skopeo", "copy", "--dest-tls-verify=false", f"oci:{image}",
                            f"docker://{ref}"], capture_output=True, text=True)
@@ -346,6 +418,7 @@ if __name__ == "__main__":
     run([
         an_image_is_baked_by_its_first_run_and_never_again,
         a_root_tree_is_known_by_what_is_in_it,
+        an_image_of_many_layers_with_a_service_of_a_user,
         an_image_of_a_registry_runs_and_its_tag_may_move,
         what_a_tag_leads_to_may_become_a_snapshot,
         distros_are_listed_and_removed_but_not_while_they_run,

@@ -33,7 +33,7 @@ exec chroot "$1" /bin/dash /srv/run "$3"
 """
 
 IN_MACHINE = """
-mkdir /mnt && mount -t ext4 /dev/vda /mnt && mount -t tmpfs tmpfs /mnt/tmp && mount -t proc proc /mnt/proc &&
+mkdir -p /mnt && mount -t ext4 /dev/vda /mnt && mount -t tmpfs tmpfs /mnt/tmp && mount -t proc proc /mnt/proc &&
 mount -t devtmpfs devtmpfs /mnt/dev && cp /root/* /mnt/srv/ && echo rea''dy
 """
 
@@ -111,4 +111,5 @@ def the_kernel_has_nothing_to_complain_about():
 
 if __name__ == "__main__":
     names = sys.argv[1:] or PROGRAMS
+    del sys.argv[1:]  # run() would look for tests of these names
     run([*(test_of(name) for name in names), the_kernel_has_nothing_to_complain_about])
