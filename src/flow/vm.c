@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "flow/flow.h"
 #include "flow/code-image.h"
+#include "flow/flow.h"
 #include "flow/own-disk.h"
 #include "flow/ram-image.h"
 #include "os/os.h"

@@ -282,7 +282,6 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 	struct trace_info info = {.ops = ops};
 	uint32_t second = NO_PAGE;
 	struct trace *t;
-
 	bool is_found = cpu->config.image.at &&
 	                x86_image_find(&cpu->config.image, page, off, cpu->code_mode, host, &info);
 
@@ -359,7 +358,6 @@ const struct op *x86_lookup(struct x86_cpu *cpu)
 	unsigned off;
 	uint32_t page;
 	struct trace *t;
-
 	cpu->op = NULL;
 	if (!(cpu->code_mode & CODE_64)) {
 		if (rip > cpu->s.seg[X86_CS].limit)
