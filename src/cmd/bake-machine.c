@@ -147,6 +147,13 @@ static int prepare(struct machine *m, struct err *e)
 	struct vm_config config = {.ram_bytes = m->what->ram_bytes,
 	                           .ram_fd = -1,
 	                           .console = {on_console, m},
+	                           /*
+	                            * What is baked depends on the image, and not on who answers
+	                            * at the time. Every machine made from it gets its own address.
+	                            */
+	                           .has_net = m->what->has_net,
+	                           .wire = &wire_to_nowhere,
+	                           .mac = {2, 0, 0, 0, 0, 1},
 	                           .agent = on_agent,
 	                           .agent_arg = m};
 	int fd = open(m->what->disk, O_RDONLY | O_CLOEXEC), r;

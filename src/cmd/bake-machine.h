@@ -27,6 +27,7 @@ struct bake_machine {
 	const char *control; /* where the machine shall listen */
 	struct settle_rule rule;
 	unsigned timeout_s;
+	bool has_net;
 	bool verbose; /* the guest's console goes to standard error */
 };
 

@@ -30,6 +30,7 @@ static const struct verb_option options[] = {
 	{"settle-window", "MS", "how long it must have been quiet; 1000", false},
 	{"settle-halt", "MS", "from which length on a halt counts; 20", false},
 	{"settle-share", "PERMILLE", "of the window that such halts must fill; 900", false},
+	{"net", "user|none", "none: a machine without a network device; user if not given", false},
 	{"write-disk", "FILE", "write the image's disk there and do not start", false},
 	{"replace", NULL, "an existing snapshot of that name gives way", false},
 	{"sealed", NULL, "encrypt it: the image is not for everybody", false},
@@ -239,7 +240,8 @@ static int gather(struct work *b, struct err *e)
 	static const char *const modules[] = {
 		"virtio_mmio", "virtio_console", "virtio_rng", "virtio_balloon", "button",
 		"virtio_blk",  "9pnet_virtio",   "9p",         "crc32c_generic", "erofs",
-		"overlay",     "pvpanic_mmio",   "evdev"};
+		"overlay",     "pvpanic_mmio",   "evdev",      "virtio_net"};
+	size_t n_modules = ARRAY_LEN(modules) - !b->what->has_net;
 	const char *given = b->what->kernel;
 	AUTO(text) char *dir = NULL;
 	AUTO(buf) struct buf image = {0};
@@ -257,7 +259,7 @@ static int gather(struct work *b, struct err *e)
 	if (!r)
 		r = cmd_begin_initramfs(&b->initramfs, b->what->guest, e);
 	if (!r)
-		r = initramfs_add_modules(&b->initramfs, dir, modules, ARRAY_LEN(modules), e);
+		r = initramfs_add_modules(&b->initramfs, dir, modules, n_modules, e);
 	if (r)
 		return r;
 	write_image(b, &image);
@@ -427,6 +429,7 @@ static void work_begin(struct work *b, const struct bake *what)
 	b->machine.timeout_s = what->timeout_s;
 	b->machine.rule = what->rule;
 	b->machine.verbose = what->verbose;
+	b->machine.has_net = what->has_net;
 }
 
 int bake_image(const struct bake *what, struct err *e)
@@ -476,7 +479,8 @@ char *bake_kernel_id(const char *kernel)
 
 char *bake_options_text(const struct bake *b)
 {
-	return xprintf("memory=%llu%s%s", (unsigned long long)b->ram_bytes, b->words ? " cmd=" : "",
+	return xprintf("memory=%llu%s%s%s", (unsigned long long)b->ram_bytes,
+	               b->has_net ? "" : " net=none", b->words ? " cmd=" : "",
 	               b->words ? b->words : "");
 }
 
@@ -504,6 +508,7 @@ int bake_take_options(struct args *args, struct bake *b)
 	                 .limit = IMAGE_LIMIT_BYTES,
 	                 .insecure = arg_is_set(args, "insecure")},
 		.ram_bytes = DEFAULT_MEMORY,
+		.has_net = true,
 		.timeout_s = DEFAULT_TIMEOUT_S,
 		.rule = settle_rule_default,
 	};
@@ -533,7 +538,7 @@ static int take_settling(struct args *args, struct bake *b)
 
 static int run(struct args *args)
 {
-	const char *path = arg_value(args, "write-disk");
+	const char *path = arg_value(args, "write-disk"), *net = arg_value(args, "net");
 	struct err e = {0};
 	struct bake b;
 	int code = bake_take_options(args, &b), r;
@@ -542,6 +547,9 @@ static int run(struct args *args)
 		code = take_settling(args, &b);
 	if (code)
 		return code;
+	if (net && strcmp(net, "user") != 0 && strcmp(net, "none") != 0)
+		return say_usage(args, "--net %s: neither user nor none", net);
+	b.has_net = !net || !strcmp(net, "user");
 	b.name = arg_value(args, "name");
 	b.guest = arg_value(args, "guest");
 	b.replace = arg_is_set(args, "replace");

@@ -28,6 +28,7 @@ struct bake {
 	uint64_t ram_bytes;
 	unsigned timeout_s;
 	struct settle_rule rule;
+	bool has_net; /* the machine has a network device */
 	bool replace, sealed, verbose, quiet;
 	bool one_line; /* progress in one line, which goes away */
 };

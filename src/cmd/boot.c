@@ -22,6 +22,7 @@ static const struct verb_option options[] = {
 	{"control", "SOCKET", "listen there for requests, such as wslx snap vm", false},
 	{"write-initrd", "FILE", "write the initramfs there and do not start", false},
 	{"share", "HOSTDIR:GUESTDIR[:ro]", "a directory of the host; may repeat", false},
+	NET_OPTIONS,
 	{"stats", NULL, "say at the end what the machine did", false},
 };
 
@@ -84,7 +85,8 @@ static struct disk *open_disk(const struct disk_option *o, struct err *e)
 	return disk_open_overlay(base, overlay, false, e);
 }
 
-static int open_disks(const struct args *args, struct control *c, struct err *e)
+/* @a: gets the names of the files */
+static int open_disks(const struct args *args, struct control *c, struct arena *a, struct err *e)
 {
 	const char *text;
 	int at = 0;
@@ -99,7 +101,9 @@ static int open_disks(const struct args *args, struct control *c, struct err *e)
 			               VM_DISKS_MAX);
 		r = parse_disk(text, &o, e);
 		if (!r) {
-			d->base = realpath(o.path, NULL);
+			AUTO(text) char *path = realpath(o.path, NULL);
+
+			d->base = path ? arena_text(a, path) : NULL;
 			d->disk = open_disk(&o, e);
 			r = d->disk ? 0 : e->code;
 		}
@@ -121,14 +125,14 @@ static int open_shares(const struct args *args, struct session *s, struct vm_con
 
 /* ---- the initramfs ------------------------------------------------------------------------ */
 
-static int add_modules(const struct args *args, struct initramfs *i, struct err *e)
+static int add_modules(const struct args *args, bool has_net, struct initramfs *i, struct err *e)
 {
 	static const char *const always[] = {"virtio_mmio",    "virtio_console", "virtio_rng",
 	                                     "virtio_balloon", "button",         "evdev",
 	                                     "pvpanic_mmio"};
 	static const char *const for_disks[] = {"virtio_blk", "crc32c_generic", "ext4"};
 	static const char *const for_shares[] = {"9pnet_virtio", "9p"};
-	const char *modules[ARRAY_LEN(always) + ARRAY_LEN(for_disks) + ARRAY_LEN(for_shares)];
+	const char *modules[ARRAY_LEN(always) + ARRAY_LEN(for_disks) + ARRAY_LEN(for_shares) + 1];
 	size_t n = 0;
 	const char *given = arg_value(args, "modules");
 	AUTO(text)
@@ -142,6 +146,8 @@ static int add_modules(const struct args *args, struct initramfs *i, struct err 
 		modules[n++] = for_disks[k];
 	for (size_t k = 0; k < ARRAY_LEN(for_shares) && arg_is_set(args, "share"); k++)
 		modules[n++] = for_shares[k];
+	if (has_net)
+		modules[n++] = "virtio_net";
 	return initramfs_add_modules(i, dir, modules, n, e);
 }
 
@@ -189,13 +195,14 @@ static int add_files(const struct args *args, struct initramfs *i, struct err *e
 	return 0;
 }
 
-static int build_initramfs(const struct args *args, struct initramfs *i, struct err *e)
+static int build_initramfs(const struct args *args, bool has_net, struct initramfs *i,
+                           struct err *e)
 {
 	int r = cmd_begin_initramfs(i, arg_value(args, "guest"), e);
 
 	if (r)
 		return r;
-	r = add_modules(args, i, e);
+	r = add_modules(args, has_net, i, e);
 	return r ? r : add_files(args, i, e);
 }
 
@@ -227,7 +234,8 @@ static int write_file(const char *path, struct span data, struct err *e)
 }
 
 /* Fill in what vm_boot() wants. @made owns an initramfs of ours. */
-static int gather(const struct args *args, struct vm_boot *b, struct initramfs *made, struct err *e)
+static int gather(const struct args *args, bool has_net, struct vm_boot *b, struct initramfs *made,
+                  struct err *e)
 {
 	const char *initrd = arg_value(args, "initrd");
 	int r = cmd_map_file(arg_value(args, "kernel"), &b->kernel, e);
@@ -236,7 +244,7 @@ static int gather(const struct args *args, struct vm_boot *b, struct initramfs *
 		return r;
 	if (initrd)
 		return cmd_map_file(initrd, &b->initrd, e);
-	r = build_initramfs(args, made, e);
+	r = build_initramfs(args, has_net, made, e);
 	b->initrd = initramfs_end(made);
 	return r;
 }
@@ -254,6 +262,7 @@ static int name_session(const struct args *args, struct session *s, struct err *
 static int run(struct args *args)
 {
 	AUTO(initramfs) struct initramfs made = {0};
+	AUTO(arena) struct arena names = {0};
 	AUTO(buf) struct buf line = {0};
 	const char *memory = arg_value(args, "memory"), *write_to = arg_value(args, "write-initrd");
 	struct vm_config config = {.ram_bytes = DEFAULT_MEMORY, .ram_fd = -1};
@@ -265,7 +274,11 @@ static int run(struct args *args)
 	if (memory && text_to_bytes(memory, VM_RAM_MAX, &config.ram_bytes))
 		return say_usage(args, "--memory %s: not a size; try 256M", memory);
 	session_config(&s, &config);
-	r = gather(args, &b, &made, &e);
+	r = net_choose(args, false, &s.choice, &e);
+	config.has_net = s.choice.on;
+	net_make_mac(config.mac);
+	if (!r)
+		r = gather(args, config.has_net, &b, &made, &e);
 	if (!r && write_to)
 		r = write_file(write_to, b.initrd, &e);
 	if (r || write_to)
@@ -276,9 +289,11 @@ static int run(struct args *args)
 	if (!r)
 		r = open_shares(args, &s, &config, &e);
 	if (!r)
-		r = open_disks(args, &s.control, &e);
+		r = open_disks(args, &s.control, &names, &e);
 	for (unsigned i = 0; i < s.control.n_disks; i++)
 		config.disk[config.n_disks++] = s.control.disk[i].disk;
+	if (!r)
+		r = net_attach(&s.choice, &config, &s.net, &e);
 	if (!r) {
 		s.vm = vm_create(&config, &e);
 		r = s.vm ? vm_boot(s.vm, &b, &e) : e.code;

@@ -33,6 +33,7 @@ static const struct verb_option shell_options[] = {
 	{"env", "NAME=VALUE", "of a running machine: for its environment; may repeat", false, 'e'},
 	{"share", "HOSTDIR:GUESTDIR[:ro]",
          "of one that was kept: a directory of the host; may repeat", false},
+	NET_OPTIONS,
 	{"stats", NULL, "of one that was kept: say at the end what the machine did", false},
 };
 

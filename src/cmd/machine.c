@@ -204,7 +204,7 @@ static void lost(void *arg, const char *why)
 static int await_pages(struct session *s, struct vm_config *config, const struct opened_vm *from,
                        struct err *e)
 {
-	uint64_t pages[ARRIVAL_TARGETS_MAX] = {from->ram_bytes / PAGE_BYTES};
+	uint64_t pages[ARRIVAL_TARGETS_MAX] = {from->needs.ram_bytes / PAGE_BYTES};
 	int board, line, r;
 
 	for (unsigned i = 0; i < from->n_disks; i++)
@@ -225,7 +225,7 @@ static int await_pages(struct session *s, struct vm_config *config, const struct
 int session_restore(struct session *s, struct vm_config *config, const struct opened_vm *from,
                     struct err *e)
 {
-	config->ram_bytes = from->ram_bytes;
+	config->ram_bytes = from->needs.ram_bytes;
 	config->ram_fd = from->ram_fd;
 	if (from->arrives) {
 		int r = await_pages(s, config, from, e);
@@ -233,6 +233,8 @@ int session_restore(struct session *s, struct vm_config *config, const struct op
 		if (r)
 			return r;
 	}
+	config->code = from->code;
+	config->code_log = from->code_log;
 	for (unsigned i = 0; i < from->n_disks; i++) {
 		s->control.disk[i] = from->disk[i];
 		config->disk[i] = from->disk[i].disk;
@@ -246,6 +248,7 @@ void session_finish(struct session *s)
 {
 	vm_destroy(s->vm);
 	arrival_close(s->control.arrival);
+	net_destroy(s->net);
 	shares_finish(&s->shares);
 	free(s->socket);
 	if (s->lock >= 0)
@@ -308,7 +311,8 @@ int session_run(struct session *s, bool stats)
 	vm_watch_input(s->vm, 0, on_input, s);
 	resize(s);
 	raw_terminal();
-	if (shares_confine(&s->shares, &e)) {
+	if ((s->choice.options.n_publish && net_wait(s->net, &e)) ||
+	    shares_confine(&s->shares, &e)) {
 		restore_terminal();
 		return say_error(&e);
 	}

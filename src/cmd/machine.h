@@ -4,6 +4,7 @@
 #define WSLX_CMD_MACHINE_H
 
 #include "cmd/cmd.h"
+#include "cmd/net.h"
 #include "cmd/share.h"
 #include "vm/control.h"
 
@@ -21,6 +22,8 @@ struct session {
 	int lock;     /* on its name */
 	int leave;    /* -1, or where a supervisor hears LEAVE_*; then hanging up is its business */
 	struct shares shares;
+	struct net_choice choice;
+	struct net *net; /* NULL: nothing is plugged in */
 };
 
 /* Have the machine print on this terminal and tell us what its command returns. */

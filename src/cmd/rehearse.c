@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "cmd/share.h"
+#include "net/net.h"
 #include "os/os.h"
 
 #define REHEARSAL_S 20
@@ -112,11 +113,12 @@ static void tell(struct shares *to, const char *name)
 
 static int prepare(struct stage *s, const struct opened_vm *from, const char *name, struct err *e)
 {
-	struct vm_config config = {.ram_bytes = from->ram_bytes,
+	struct vm_config config = {.ram_bytes = from->needs.ram_bytes,
 	                           .ram_fd = from->ram_fd,
-	                           .ram_need = watch_pages(s, 0, from->ram_bytes),
+	                           .ram_need = watch_pages(s, 0, from->needs.ram_bytes),
 	                           .console = {.write = on_console},
 	                           .agent = on_agent,
+	                           .has_net = from->needs.has_net,
 	                           .n_disks = from->n_disks};
 	int r;
 
@@ -125,6 +127,10 @@ static int prepare(struct stage *s, const struct opened_vm *from, const char *na
 		disk_watch(config.disk[i], watch_pages(s, i + 1, config.disk[i]->bytes));
 	}
 	tell(&s->shares, name);
+	if (config.has_net) {
+		net_make_mac(config.mac);
+		shares_tell_mac(&s->shares, config.mac);
+	}
 	r = shares_attach(&s->shares, &config, e);
 	if (r)
 		return r;
@@ -135,6 +141,7 @@ static int prepare(struct stage *s, const struct opened_vm *from, const char *na
 	if (r)
 		return r;
 	vm_console_resize(s->vm, 80, 24);
+	vm_agent_last(s->vm);
 	vm_console_input(s->vm, (const uint8_t *)OPEN_BARRIER, strlen(OPEN_BARRIER));
 	vm_watch_settling(s->vm, &quiet, on_quiet, s);
 	vm_barrier(s->vm);
@@ -156,7 +163,7 @@ static void play(struct log *log, const struct opened_vm *from, const char *name
 int rehearse(void *arg, const struct opened_vm *from, struct arena *a, struct list *touches,
              size_t *n_start, struct err *e)
 {
-	uint64_t pages = from->ram_bytes / PAGE_BYTES;
+	uint64_t pages = from->needs.ram_bytes / PAGE_BYTES;
 	struct log *log;
 	size_t bytes;
 	uint64_t n;

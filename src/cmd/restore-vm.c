@@ -7,6 +7,7 @@ static const struct verb_option options[] = {
 	{"distro", "NAME", "call the machine so: wslx snap vm --distro NAME finds it", false},
 	{"control", "SOCKET", "listen there for requests, such as wslx snap vm", false},
 	{"share", "HOSTDIR:GUESTDIR[:ro]", "a directory of the host; may repeat", false},
+	NET_OPTIONS,
 	{"stats", NULL, "say at the end what the machine did", false},
 };
 
@@ -18,13 +19,13 @@ static int attach_shares(const struct args *args, struct session *s, const struc
 
 	if (r)
 		return r;
-	if (from->n_shares && from->n_shares != VM_SHARES_MAX)
+	if (from->needs.n_shares && from->needs.n_shares != VM_SHARES_MAX)
 		return err_say(e, -EBADMSG, "a machine with an impossible number of shares");
-	if (!from->n_shares && s->shares.n_dirs)
+	if (!from->needs.n_shares && s->shares.n_dirs)
 		return err_say(e, OBSTACLE,
 		               "this machine was started without shares and has no device for "
 		               "them; start it with --share");
-	return from->n_shares ? shares_attach(&s->shares, config, e) : 0;
+	return from->needs.n_shares ? shares_attach(&s->shares, config, e) : 0;
 }
 
 static int run(struct args *args)
@@ -34,9 +35,12 @@ static int run(struct args *args)
 	struct vm_config config = {0};
 	struct session s;
 	struct err e = {0};
-	int r = cmd_open_store(&store, &e), code;
+	int r, code;
 
 	session_config(&s, &config);
+	r = net_choose(args, true, &s.choice, &e);
+	if (!r)
+		r = cmd_open_store(&store, &e);
 	if (!r)
 		r = session_name(&s, store, arg_value(args, "distro"), arg_value(args, "control"),
 		                 &e);
@@ -44,6 +48,11 @@ static int run(struct args *args)
 		r = flow_open_vm(store, arg_value(args, "name"), &from, &e);
 	/* The machine process must not have the store's key. */
 	store_close(store);
+	if (!r)
+		r = net_check_restored(&s.choice, from.needs.has_net, &e);
+	config.has_net = from.needs.has_net;
+	if (!r)
+		r = net_attach(&s.choice, &config, &s.net, &e);
 	if (!r)
 		r = attach_shares(args, &s, &from, &config, &e);
 	if (!r)

@@ -26,6 +26,7 @@
 static const struct verb_option options[] = {
 	{"distro", "NAME", "call the machine so; the snapshot's name if it is not given", false},
 	{"share", "HOSTDIR:GUESTDIR[:ro]", "a directory of the host; may repeat", false},
+	NET_OPTIONS,
 	{"fresh", NULL, "start from the baked snapshot, and forget what was kept", false},
 	{"env", "NAME=VALUE", "for what runs there; may repeat", false},
 	{"verify", "FILE", "of a registry: only if this public key (PEM) has signed it", false},
@@ -130,11 +131,18 @@ static int open_machine(struct launch *l, const char *what, struct err *e)
 	if (!r)
 		r = open_distro(l, store, e);
 	if (!r)
+		r = net_check_restored(&l->session.choice, l->distro.vm.needs.has_net, e);
+	if (!r)
 		r = session_share(&l->session, l->args, e);
 	if (r)
 		return r;
 	l->session.socket = xstrdup(l->distro.socket);
 	tell(l->args, &l->session.shares, l->distro.name);
+	l->config.has_net = l->distro.vm.needs.has_net;
+	if (l->config.has_net && !l->distro.resumes) {
+		net_make_mac(l->config.mac);
+		shares_tell_mac(&l->session.shares, l->config.mac);
+	}
 	return shares_attach(&l->session.shares, &l->config, e);
 }
 
@@ -144,11 +152,15 @@ static int be_machine(struct launch *l)
 {
 	struct err e = {0};
 
-	if (session_restore(&l->session, &l->config, &l->distro.vm, &e))
+	if (net_attach(&l->session.choice, &l->config, &l->session.net, &e) ||
+	    session_restore(&l->session, &l->config, &l->distro.vm, &e))
 		return say_error(&e);
-	if (!l->distro.resumes)
+	if (!l->distro.resumes) {
+		/* Behind the barrier PID 1 does itself what the agent is for. */
+		vm_agent_last(l->session.vm);
 		vm_console_input(l->session.vm, (const uint8_t *)OPEN_BARRIER,
 		                 strlen(OPEN_BARRIER));
+	}
 	return session_run(&l->session, arg_is_set(l->args, "stats"));
 }
 
@@ -274,7 +286,10 @@ static int launch(struct launch *l, const char *what)
 	int code;
 
 	session_config(&l->session, &l->config);
-	code = open_machine(l, what, &e) ? say_error(&e) : start(l);
+	if (net_choose(l->args, true, &l->session.choice, &e) || open_machine(l, what, &e))
+		code = say_error(&e);
+	else
+		code = start(l);
 	session_finish(&l->session);
 	distro_finish(&l->distro);
 	arrived_vm_finish(&l->arrived);

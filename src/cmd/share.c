@@ -30,6 +30,15 @@ void shares_tell(struct shares *s, const char *key, const char *value)
 	buf_add_byte(&s->info, '\n');
 }
 
+void shares_tell_mac(struct shares *s, const uint8_t *mac)
+{
+	AUTO(text)
+	char *text = xprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+	                     mac[4], mac[5]);
+
+	shares_tell(s, "n", text);
+}
+
 /*
  * A share is known by where the guest has it: what was mounted there before a snapshot finds the
  * same share again after it, or none.

@@ -116,6 +116,7 @@ static void reset(struct virtio *v)
 	uint32_t generation = v->state->generation;
 
 	memset(v->state, 0, sizeof(*v->state));
+	memset(v->told, 0, sizeof(v->told));
 	v->state->generation = generation;
 	if (v->vclass->reset)
 		v->vclass->reset(v);
@@ -223,8 +224,10 @@ static void write_queue(struct virtio *v, struct virtq_state *q, uint64_t offset
 	switch (offset) {
 	case REG_QUEUE_READY:
 		q->ready = (value & 1) && q->size;
-		if (!q->ready)
+		if (!q->ready) {
 			q->next_avail = q->next_used = 0;
+			v->told[v->state->queue_sel].known = false;
+		}
 		return;
 	default:
 		break;
@@ -312,6 +315,7 @@ static int virtio_loaded(struct dev *d, struct err *e)
 
 	if ((v->state->status & VIRTIO_FEATURES_OK) && (v->state->driver_features & ~offered(v)))
 		return err_say(e, -EBADMSG, "its driver uses features that we do not have");
+	memset(v->told, 0, sizeof(v->told));
 	update(v);
 	return v->vclass->loaded ? v->vclass->loaded(v, e) : 0;
 }

@@ -71,6 +71,11 @@ struct virtio {
 	const struct dev_ram *ram;
 	struct irq_line irq;
 	uint64_t extra_features; /* of this one device, e.g. read-only */
+	/* How far a queue's driver was told; not known at first, and after a restore. */
+	struct {
+		uint16_t used;
+		bool known;
+	} told[VIRTIO_QUEUES_MAX];
 };
 
 /* For devices of ours: @state is the record whose first part is @common. */
@@ -111,8 +116,15 @@ struct virtq_chain {
 bool virtq_pop(struct virtio *v, unsigned q, struct virtq_chain *c);
 /* Whether virtq_pop() would find one, without taking it. */
 bool virtq_has_chain(struct virtio *v, unsigned q);
-/* Give a chain back; @written bytes of its room were used. */
-void virtq_push(struct virtio *v, unsigned q, const struct virtq_chain *c, uint64_t written);
+/* Have virtq_pop() find the last @n chains again, as if they had not been taken. */
+void virtq_rewind(struct virtio *v, unsigned q, unsigned n);
+/* Give a chain back by its head; @written bytes of its room were used. */
+void virtq_push_head(struct virtio *v, unsigned q, uint16_t head, uint64_t written);
+static inline void virtq_push(struct virtio *v, unsigned q, const struct virtq_chain *c,
+                              uint64_t written)
+{
+	virtq_push_head(v, q, c->head, written);
+}
 /* After a batch of virtq_push(): interrupt the driver if it wants to know. */
 void virtq_interrupt(struct virtio *v, unsigned q);
 
@@ -203,6 +215,64 @@ struct v9p {
 void v9p_init(struct v9p *p, const char *name, const struct dev_ram *ram, struct irq_line irq,
               struct share *share);
 void v9p_finish(struct v9p *p); /* one that was never made is fine */
+
+/* ---- network ---------------------------------------------------------------------------- */
+
+#define NET_MAC_BYTES 6
+#define NET_ETHERNET_BYTES 14
+/*
+ * As large as pays: fewer frames are less work for the guest. But two full ones have to fit into
+ * TCP's window, which without scaling is 64 KiB: receivers acknowledge every second one at once,
+ * and a single one only after a while.
+ */
+#define NET_MTU 32000u
+#define NET_FRAME_MAX (NET_ETHERNET_BYTES + NET_MTU)
+
+/* The host's end of a network: whole Ethernet frames, without checksums that are left to do. */
+struct wire {
+	int fd; /* for whoever waits until frames can be sent or received; -1: there is nothing */
+	/* Return: false if there is no room now; the frame has to be offered again. */
+	bool (*send)(struct wire *w, struct span frame);
+	/* The next frame, NET_FRAME_MAX bytes at most. Return: its bytes; 0 if there is none. */
+	size_t (*receive)(struct wire *w, uint8_t *frame);
+	bool (*is_cut)(struct wire *w); /* nothing will ever come again */
+	void (*save)(struct wire *w, struct buf *out);
+	int (*load)(struct wire *w, struct span in, struct err *e); /* untrusted */
+};
+
+/* A network in which nobody else is. */
+extern struct wire wire_to_nowhere;
+
+struct vnet_state {
+	struct virtio_state virtio;
+	uint8_t mac[NET_MAC_BYTES];
+	bool is_down;     /* what the driver was told */
+	struct span wire; /* the wire's own record */
+};
+
+struct vnet {
+	struct virtio virtio;
+	struct vnet_state state;
+	struct wire *wire; /* NULL: nothing is plugged in */
+	uint8_t mac[NET_MAC_BYTES];
+	struct buf saved;
+	uint8_t *out, *in; /* NET_FRAME_MAX each; @in with the device's header before it */
+	size_t waiting;    /* bytes of the frame in @in that the driver had no room for */
+	bool is_blocked;   /* the wire had no room for what the driver sends */
+	struct virtq_chain first, rest;
+	uint8_t config[12];
+};
+
+extern const struct rec_type vnet_state_type;
+/* @mac: all zero keeps that of the state that is loaded */
+void vnet_init(struct vnet *n, const char *name, const struct dev_ram *ram, struct irq_line irq,
+               struct wire *wire, const uint8_t mac[NET_MAC_BYTES]);
+void vnet_finish(struct vnet *n); /* one that was never made is fine */
+/* Whether vnet_move() would do something once the wire has, or takes, a frame. */
+bool vnet_can_receive(struct vnet *n);
+bool vnet_wants_to_send(const struct vnet *n);
+/* Carry frames between wire and driver, as many as both have room for. */
+void vnet_move(struct vnet *n);
 
 /* ---- entropy ---------------------------------------------------------------------------- */
 

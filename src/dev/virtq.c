@@ -208,7 +208,14 @@ bool virtq_pop(struct virtio *v, unsigned qi, struct virtq_chain *c)
 	return true;
 }
 
-void virtq_push(struct virtio *v, unsigned qi, const struct virtq_chain *c, uint64_t written)
+void virtq_rewind(struct virtio *v, unsigned qi, unsigned n)
+{
+	struct virtq_state *q = queue(v, qi);
+
+	q->next_avail = (uint16_t)(q->next_avail - n);
+}
+
+void virtq_push_head(struct virtio *v, unsigned qi, uint16_t head, uint64_t written)
 {
 	struct virtq_state *q = queue(v, qi);
 	unsigned slot;
@@ -217,11 +224,30 @@ void virtq_push(struct virtio *v, unsigned qi, const struct virtq_chain *c, uint
 	if (!ring_of(v, q, &r))
 		return;
 	slot = q->next_used & (q->size - 1u);
-	put_le(r.used + 4 + 8ul * slot, c->head, 4);
+	put_le(r.used + 4 + 8ul * slot, head, 4);
 	put_le(r.used + 8 + 8ul * slot, written > UINT32_MAX ? UINT32_MAX : written, 4);
 	q->next_used++;
 	store16(r.used + 2, q->next_used);
 	ram_wrote(v->ram, q->used, 4 + 8ull * q->size);
+}
+
+/*
+ * With event indexes a driver names the buffer that it waits for: it is interrupted when that is
+ * among those that it has not been told of yet (2.7.10). An interrupt too many is allowed, one too
+ * few is not, so when it is not known how far it was told it is told again.
+ */
+static bool wants_interrupt(struct virtio *v, unsigned qi, const struct virtq_state *q,
+                            const struct ring *r)
+{
+	uint16_t event, before = v->told[qi].used;
+	bool known = v->told[qi].known;
+
+	if (!has_event_idx(v))
+		return !(load16(r->avail) & AVAIL_NO_INTERRUPT);
+	event = load16(r->avail + 4 + 2 * q->size);
+	v->told[qi].used = q->next_used;
+	v->told[qi].known = true;
+	return !known || (uint16_t)(q->next_used - event - 1) < (uint16_t)(q->next_used - before);
 }
 
 void virtq_interrupt(struct virtio *v, unsigned qi)
@@ -232,12 +258,7 @@ void virtq_interrupt(struct virtio *v, unsigned qi)
 	if (!ring_of(v, q, &r))
 		return;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	/*
-	 * With event indexes a driver names the buffer it waits for. To know whether we passed it
-	 * we would have to remember where the last interrupt was; one that comes too often is
-	 * allowed and costs nothing here, where a batch is pushed before it is announced.
-	 */
-	if (!has_event_idx(v) && (load16(r.avail) & AVAIL_NO_INTERRUPT))
+	if (!wants_interrupt(v, qi, q, &r))
 		return;
 	v->state->interrupt |= INTERRUPT_USED;
 	irq_set(&v->irq, true);

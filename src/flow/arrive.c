@@ -694,11 +694,13 @@ static int open_disk(struct carrier *c, uint32_t target, const struct disk_rec *
 static int open_files(struct carrier *c, struct err *e)
 {
 	uint64_t pages[ARRIVAL_TARGETS_MAX];
+	struct vm_needs needs = {0};
 	int r = rec_decode(store_reader_state(c->reader), &vm_snapshot_type, &c->arena,
 	                   &c->snapshot, e);
 
 	if (!r)
-		r = vm_peek(c->snapshot.machine, &c->ram_bytes, NULL, e);
+		r = vm_peek(c->snapshot.machine, &needs, e);
+	c->ram_bytes = needs.ram_bytes;
 	if (!r)
 		r = vm_get_runs(c->snapshot.machine, &c->arena, &c->ram_runs, e);
 	if (!r)
@@ -816,7 +818,7 @@ static int open_arrived(struct store *store, struct arrived_vm *out, const int *
 	r = rec_decode(SPAN(arena_copy(&vm->arena, state.data, state.len), state.len),
 	               &vm_snapshot_type, &vm->arena, &snapshot, e);
 	if (!r)
-		r = vm_peek(snapshot.machine, &vm->ram_bytes, &vm->n_shares, e);
+		r = vm_peek(snapshot.machine, &vm->needs, e);
 	if (!r && n != 3 + snapshot.disks.count)
 		r = err_say(e, -EBADMSG, "files of the machine are missing");
 	if (r)

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "flow/code-image.h"
 #include "flow/flow.h"
 #include "flow/own-disk.h"
 #include "flow/ram-image.h"
@@ -248,9 +249,9 @@ static int commit(struct store_writer *writer, const struct snap_vm *what,
 		{"wslx", WSLX_VERSION},
 	};
 	struct store_meta meta = {.labels = labels, .n_labels = 3};
-	uint64_t bytes;
+	struct vm_needs needs;
 	/* It comes from a process that runs untrusted code: what cannot be restored is not kept. */
-	int r = vm_peek(snapshot->machine, &bytes, NULL, e);
+	int r = vm_peek(snapshot->machine, &needs, e);
 
 	if (r)
 		return r;
@@ -260,7 +261,7 @@ static int commit(struct store_writer *writer, const struct snap_vm *what,
 	meta.n_labels += labels[3].key != NULL;
 	for (unsigned i = 0; i < what->n_labels && i < SNAP_LABELS_MAX; i++)
 		labels[meta.n_labels++] = what->labels[i];
-	text_of_bytes(ram, bytes);
+	text_of_bytes(ram, needs.ram_bytes);
 	return store_writer_commit(writer, what->name, state, &meta, e);
 }
 
@@ -328,12 +329,9 @@ static int to_image(void *arg, uint64_t page, const uint8_t *data, uint64_t coun
 static int rehearse(struct store *store, const struct snap_vm *what, const struct incoming *m,
                     int ram_fd, struct rehearsed *out, struct arena *a, struct err *e)
 {
-	struct opened_vm from = {.state = buf_span(&m->machine),
-	                         .ram_fd = ram_fd,
-	                         .ram_bytes = out->ram_bytes,
-	                         .at_barrier = true};
-	uint64_t bytes;
-	int r = vm_peek(from.state, &bytes, &from.n_shares, e);
+	struct opened_vm from = {
+		.state = buf_span(&m->machine), .ram_fd = ram_fd, .at_barrier = true};
+	int r = vm_peek(from.state, &from.needs, e);
 
 	LIST_EACH(&m->snapshot.disks, const struct disk_rec, rec) {
 		AUTO(text) char *path = own_disk_path(store, rec->base);
@@ -358,13 +356,15 @@ static int store_rehearsed(struct store *store, const struct snap_vm *what, stru
 {
 	AUTO(fd) int image = memfd_create("wslx-ram", MFD_CLOEXEC);
 	const struct vm_page_writer w = {to_image, &image};
+	struct vm_needs needs = {0};
 	struct rehearsed from = {0};
 	void *ram;
 	int r = image < 0 ? err_set(e, -errno, "image of RAM")
 	                  : vm_stream_read(stream, &w, &m->machine, e);
 
 	if (!r)
-		r = vm_peek(buf_span(&m->machine), &from.ram_bytes, NULL, e);
+		r = vm_peek(buf_span(&m->machine), &needs, e);
+	from.ram_bytes = needs.ram_bytes;
 	if (!r && ftruncate(image, (off_t)from.ram_bytes))
 		r = err_set(e, -errno, "image of RAM");
 	LIST_EACH(&m->snapshot.disks, const struct disk_rec, rec)
@@ -415,7 +415,8 @@ static int settle(struct store *store, const struct snap_vm *what, struct err *e
 	AUTO(store_reader) struct store_reader *reader = NULL;
 	AUTO(arena) struct arena a = {0};
 	struct vm_snapshot snapshot = {0};
-	uint64_t bytes, freed = 0;
+	struct vm_needs needs;
+	uint64_t freed = 0;
 	int r;
 
 	/* What cannot be swept now, gc sweeps, and says so. */
@@ -425,9 +426,9 @@ static int settle(struct store *store, const struct snap_vm *what, struct err *e
 	if (!r)
 		r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &a, &snapshot, e);
 	if (!r)
-		r = vm_peek(snapshot.machine, &bytes, NULL, e);
+		r = vm_peek(snapshot.machine, &needs, e);
 	if (!r)
-		ram_image_prepare(store, reader, snapshot.machine, bytes);
+		ram_image_prepare(store, reader, snapshot.machine, needs.ram_bytes);
 	return r;
 }
 
@@ -575,6 +576,7 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 	const char *base = store_meta_label(meta, "machine.base");
 	const char *from = store_meta_label(meta, "machine.from");
 	struct vm_snapshot snapshot;
+	AUTO(fd) int dir = -1;
 	int r;
 
 	o->at_barrier = at && !strcmp(at, "barrier");
@@ -586,7 +588,7 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 		               store_reader_meta(reader)->kind);
 	r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &o->arena, &snapshot, e);
 	if (!r)
-		r = vm_peek(snapshot.machine, &o->ram_bytes, &o->n_shares, e);
+		r = vm_peek(snapshot.machine, &o->needs, e);
 	if (r)
 		return r;
 	o->state = snapshot.machine;
@@ -596,8 +598,13 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 		if (r)
 			return r;
 	}
-	o->ram_fd = ram_image_open(store, reader, o->state, o->ram_bytes, e);
-	return o->ram_fd < 0 ? o->ram_fd : 0;
+	o->ram_fd = ram_image_open(store, reader, o->state, o->needs.ram_bytes, e);
+	if (o->ram_fd < 0)
+		return o->ram_fd;
+	dir = ram_image_dir(store);
+	if (dir >= 0)
+		code_image_open(dir, ram_image_digest(reader), o);
+	return 0;
 }
 
 int flow_open_vm(struct store *store, const char *name, struct opened_vm *out, struct err *e)
@@ -628,5 +635,6 @@ void opened_vm_finish(struct opened_vm *o)
 		os_close(&o->line);
 		o->arrives = false;
 	}
+	code_image_close(o);
 	arena_finish(&o->arena);
 }

@@ -60,16 +60,18 @@ struct snap_vm_result {
 MUST_CHECK int flow_snap_vm(struct store *store, const struct snap_vm *what,
                             struct snap_vm_result *result, struct err *e);
 
-/* What a machine is made from: vm_create() and vm_load() take it as it is. */
+/* What a machine is made from: vm_create() and vm_load() take it, with what it needs besides. */
 struct opened_vm {
 	struct arena arena;
 	struct span state; /* the machine's record */
-	uint64_t ram_bytes;
-	int ram_fd; /* flat image of RAM, open for reading */
+	struct vm_needs needs;
+	int ram_fd;                    /* flat image of RAM, open for reading */
+	struct x86_code_image code;    /* decoded code, if any is known: code-image.c */
+	struct x86_code_log *code_log; /* of what is not; or NULL */
+	int code_lock;                 /* the log's, if there is one */
 	struct control_disk disk[VM_DISKS_MAX];
 	unsigned n_disks;
-	bool at_barrier;   /* it was baked, and waits there */
-	unsigned n_shares; /* that the machine was started with; the caller brings as many */
+	bool at_barrier; /* it was baked, and waits there */
 	/* Its pages are still on their way (vm/arrival.h): */
 	bool arrives;
 	int board_fd, line;

@@ -12,6 +12,7 @@
  *	launch.c   users, environment and arguments, as container images give them
  *	fresh.c    what makes a restored machine another one than its brothers
  *	info.c     what the host tells over the shares
+ *	net.c      the network's addresses
  */
 #ifndef WSLX_GUEST_H
 #define WSLX_GUEST_H
@@ -94,10 +95,26 @@ void shares_bind(const char *info, const char *root);
  */
 bool fresh_entropy(int random, const char *hex);
 bool fresh_clock(long long ns); /* since 1970 */
-/* Names and keys that no two machines may share. @hostname: NULL leaves it. */
+/* Names that no two machines may share. @hostname: NULL leaves it. May be called again. */
 void fresh_identity(const char *hostname);
+void fresh_ssh_keys(void);
 /* The programs in HOOKS_DIR, for generators that the kernel does not know of. */
 void fresh_hooks(void);
+
+/* ---- net.c -------------------------------------------------------------------------------- */
+
+/**
+ * net_configure() - loopback; and where there is a network device, its addresses and routes
+ * Return: whether there is one.
+ */
+bool net_configure(void);
+/*
+ * Write /etc/resolv.conf and /etc/hosts. @is_ours: the root is an image's, or the initramfs; of
+ * another one only what is not there.
+ */
+void net_name_servers(bool is_ours);
+/* The machine is another one now. @text: as "02:00:00:00:00:01" */
+void net_set_mac(const char *text);
 
 /* ---- launch.c ----------------------------------------------------------------------------- */
 

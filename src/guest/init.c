@@ -185,6 +185,8 @@ static void switch_root(char *root, const char *init)
 	bind_shares(ROOT);
 	if (!enter_root(ROOT))
 		return;
+	if (net_configure())
+		net_name_servers(false);
 	execl(init, init, (char *)NULL);
 	complain("run", init);
 }
@@ -241,6 +243,8 @@ int main(int argc, char **argv)
 		switch_root(root, init);
 	} else {
 		bind_shares("");
+		if (net_configure())
+			net_name_servers(true);
 		child = fork();
 		if (!child)
 			run_command(argv + 1);

@@ -151,8 +151,7 @@ int vm_boot(struct vm *vm, const struct vm_boot *boot, struct err *e)
 	add_e820(bp, ACPI_GPA, ACPI_END, E820_ACPI);
 	add_e820(bp, ACPI_END, vm->ram.low_bytes, E820_RAM);
 	add_e820(bp, RAM_HIGH_GPA, RAM_HIGH_GPA + vm->ram.bytes - vm->ram.low_bytes, E820_RAM);
-	put(bp + BP_ACPI_RSDP,
-	    acpi_build(&vm->ram, VIRTIO_DISK + vm->config.n_disks + vm->config.n_shares), 8);
+	put(bp + BP_ACPI_RSDP, acpi_build(&vm->ram, virtio_count(&vm->config)), 8);
 
 	build_page_tables(ram);
 	build_gdt(ram);

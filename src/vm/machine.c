@@ -137,6 +137,8 @@ static int create_cpu(struct vm *vm, struct err *e)
 	if (!config.memory)
 		return e->code;
 	config.code = vm->code_memory = code_memory_create();
+	config.image = vm->config.code;
+	config.log = vm->config.code_log;
 	vm->cpu = x86_create(&config, &platform, e);
 	return vm->cpu ? 0 : e->code;
 }
@@ -214,6 +216,29 @@ static struct irq_line virtio_line(struct vm *vm, unsigned place)
 	return ioapic_line(&vm->ioapic, PIN_VIRTIO + place);
 }
 
+unsigned virtio_count(const struct vm_config *config)
+{
+	return VIRTIO_DISK + config->n_disks + config->n_shares + config->has_net;
+}
+
+static void on_wire(void *arg, int fd, short revents)
+{
+	vnet_move(&((struct vm *)arg)->net);
+}
+
+static void create_net(struct vm *vm)
+{
+	unsigned place = virtio_count(&vm->config) - 1;
+	struct wire *wire = vm->config.wire;
+
+	vnet_init(&vm->net, "net", &vm->ram, virtio_line(vm, place), wire, vm->config.mac);
+	add_virtio(vm, &vm->net.virtio, place);
+	if (!wire || wire->fd < 0)
+		return;
+	vm_watch(vm, wire->fd, 0, on_wire, vm);
+	vm->watch[vm->n_watches - 1].is_wire = true;
+}
+
 static void create_devices(struct vm *vm)
 {
 	const struct lapic_cpu cpu = {.intr = lapic_intr, .nmi = lapic_nmi, .arg = vm};
@@ -255,6 +280,8 @@ static void create_devices(struct vm *vm)
 		         vm->config.share[i]);
 		add_virtio(vm, &vm->share[i].virtio, place);
 	}
+	if (vm->config.has_net)
+		create_net(vm);
 }
 
 struct vm *vm_create(const struct vm_config *config, struct err *e)
@@ -288,6 +315,7 @@ void vm_destroy(struct vm *vm)
 	ram_destroy(vm);
 	for (unsigned i = 0; i < VM_SHARES_MAX; i++)
 		v9p_finish(&vm->share[i]);
+	vnet_finish(&vm->net);
 	buf_finish(&vm->input);
 	buf_finish(&vm->agent_input);
 	free(vm);

@@ -132,6 +132,20 @@ void vm_unwatch(struct vm *vm, int fd)
 			vm->watch[i] = vm->watch[--vm->n_watches];
 }
 
+static bool input_is_full(const struct vm *vm)
+{
+	return vm->input.len > INPUT_MAX - VM_INPUT_ROOM;
+}
+
+/* What to wait for on a watch's descriptor at this moment; 0: nothing. */
+static short wanted(struct vm *vm, const struct vm_watch *w)
+{
+	if (w->is_wire)
+		return (short)((vnet_can_receive(&vm->net) ? POLLIN : 0) |
+		               (vnet_wants_to_send(&vm->net) ? POLLOUT : 0));
+	return w->is_input && input_is_full(vm) ? 0 : w->events;
+}
+
 /*
  * Look at the watched descriptors, waiting up to @wait_ns for one; DEV_NEVER waits as long as
  * it takes.
@@ -149,9 +163,9 @@ static void look(struct vm *vm, uint64_t wait_ns)
 	/* A callback may add and remove watches: it gets those of this moment. */
 	memcpy(watch, vm->watch, n * sizeof(watch[0]));
 	for (unsigned i = 0; i < n; i++) {
-		bool waits = watch[i].is_input && vm->input.len > INPUT_MAX - VM_INPUT_ROOM;
+		short events = wanted(vm, &watch[i]);
 
-		fds[i] = (struct pollfd){.fd = waits ? -1 : watch[i].fd, .events = watch[i].events};
+		fds[i] = (struct pollfd){.fd = events ? watch[i].fd : -1, .events = events};
 	}
 	if (ppoll(fds, n, wait_ns == DEV_NEVER ? NULL : &t, NULL) <= 0)
 		return;
@@ -172,7 +186,7 @@ static bool feed(struct vm *vm)
 	size_t typed = 0, said = 0;
 
 	/* What the agent is told comes first: fresh entropy is for what is typed next, too. */
-	if (vm->agent_input.len) {
+	if (vm->agent_input.len && !vm->agent_waits) {
 		said = vconsole_input(&vm->agent, vm->agent_input.data, vm->agent_input.len);
 		consume(&vm->agent_input, said);
 	}
@@ -212,6 +226,11 @@ void vm_watch_sessions(struct vm *vm, void (*line)(void *arg, const char *line),
 {
 	vm->session_line = line;
 	vm->session_arg = arg;
+}
+
+void vm_agent_last(struct vm *vm)
+{
+	vm->agent_waits = true;
 }
 
 void vm_power_button(struct vm *vm)
@@ -285,7 +304,7 @@ static bool is_pending(struct vm *vm)
 	for (unsigned i = 0; i < vm->config.n_shares; i++)
 		pending |= virtio_is_ready(&vm->share[i].virtio) &&
 		           virtq_has_chain(&vm->share[i].virtio, 0);
-	return pending;
+	return pending || (vm->config.has_net && vnet_wants_to_send(&vm->net));
 }
 
 static void look_for_settling(struct vm *vm, uint64_t halted_from)
@@ -338,7 +357,8 @@ static enum vm_outcome loop(struct vm *vm)
 			look(vm, 0);
 			break;
 		case X86_EXIT_HLT:
-			/* Input that waited for room is an event itself: no sleep before it. */
+			/* Input that waited is an event itself: no sleep before it. */
+			vm->agent_waits = false;
 			if (feed(vm))
 				break;
 			if (!can_wake(vm))

@@ -4,6 +4,8 @@
  * before, or arrive as descriptors; so nothing here can name a path. Whatever is not listed
  * ends the process.
  */
+#include "vm/sandbox.h"
+
 #include "vm/vm-int.h"
 
 #include <linux/capability.h>
@@ -104,6 +106,16 @@ static int drop_capabilities(void)
 	return syscall(SYS_capset, &header, none) ? -errno : 0;
 }
 
+int sandbox_drop_privileges(struct err *e)
+{
+	int r;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		return err_set(e, -errno, "giving up privileges");
+	r = drop_capabilities();
+	return r ? err_set(e, r, "giving up capabilities") : 0;
+}
+
 static int add_rules(scmp_filter_ctx f, bool with_shares)
 {
 	/* Memory may be mapped, but never executable: what is for generated code is there already. */
@@ -143,13 +155,10 @@ static int add_rules(scmp_filter_ctx f, bool with_shares)
 int vm_sandbox(bool with_shares, struct err *e)
 {
 	scmp_filter_ctx f;
-	int r;
+	int r = sandbox_drop_privileges(e);
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-		return err_set(e, -errno, "giving up privileges");
-	r = drop_capabilities();
 	if (r)
-		return err_set(e, r, "giving up capabilities");
+		return r;
 	f = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!f)
 		return err_set(e, -ENOMEM, "system call filter");

@@ -48,7 +48,7 @@ static const struct {
 	{"power", &power_state_type},      {"console", &vconsole_state_type},
 	{"agent", &vconsole_state_type},   {"rng", &vrng_state_type},
 	{"balloon", &vballoon_state_type}, {"disk", &vblock_state_type},
-	{"share", &v9p_state_type},
+	{"share", &v9p_state_type},        {"net", &vnet_state_type},
 };
 
 static const struct rec_type *type_of_device(const void *rec)
@@ -192,7 +192,7 @@ int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages, struct er
 
 /* ---- load ------------------------------------------------------------------------------- */
 
-int vm_peek(struct span state, uint64_t *ram_bytes, unsigned *n_shares, struct err *e)
+int vm_peek(struct span state, struct vm_needs *needs, struct err *e)
 {
 	AUTO(arena) struct arena a = {0};
 	struct vm_rec rec;
@@ -200,12 +200,11 @@ int vm_peek(struct span state, uint64_t *ram_bytes, unsigned *n_shares, struct e
 
 	if (r)
 		return r;
-	*ram_bytes = rec.ram_bytes;
-	if (!n_shares)
-		return 0;
-	*n_shares = 0;
-	LIST_EACH(&rec.devices, const struct vm_device_rec, d)
-		*n_shares += d->name && text_starts(d->name, "share");
+	*needs = (struct vm_needs){.ram_bytes = rec.ram_bytes};
+	LIST_EACH(&rec.devices, const struct vm_device_rec, d) {
+		needs->n_shares += d->name && text_starts(d->name, "share");
+		needs->has_net |= d->name && !strcmp(d->name, "net");
+	}
 	return 0;
 }
 
@@ -351,5 +350,8 @@ int vm_load(struct vm *vm, struct span state, struct page_source *pages, struct 
 	/* Forced by a test that shows what would happen otherwise. */
 	if (!fallback_forced("twins"))
 		tell_guest(vm);
+	/* Connections that did not come along are ended, and what waited is sent. */
+	if (vm->config.has_net)
+		vnet_move(&vm->net);
 	return 0;
 }

@@ -43,9 +43,11 @@
 #define PIN_POWER 9
 #define PIN_VIRTIO 16
 
-/* Places of the virtio devices; shares have theirs after the last disk. */
+/* Places of the virtio devices; after the last disk come shares, then the network. */
 enum { VIRTIO_CONSOLE, VIRTIO_AGENT, VIRTIO_RNG, VIRTIO_BALLOON, VIRTIO_DISK };
-#define DEVICES_MAX (5 + VIRTIO_DISK + VM_DISKS_MAX + VM_SHARES_MAX)
+#define VIRTIO_MAX (VIRTIO_DISK + VM_DISKS_MAX + VM_SHARES_MAX + 1)
+#define DEVICES_MAX (5 + VIRTIO_MAX)
+_Static_assert(PIN_VIRTIO + VIRTIO_MAX <= IOAPIC_PINS, "each device has a pin");
 #define INPUT_MAX 65536u
 #define AGENT_INPUT_MAX (2u << 20) /* windows of all sessions that there can be */
 #define AGENT_LINE_MAX 2304u       /* also of the guest: AGENT_LINE_BYTES in guest.h */
@@ -54,6 +56,7 @@ struct vm_watch {
 	int fd;
 	short events;
 	bool is_input; /* waits while the console's input is full */
+	bool is_wire;  /* waits for what the network device has room for, or has to send */
 	void (*ready)(void *arg, int fd, short revents);
 	void *arg;
 };
@@ -89,6 +92,7 @@ struct vm {
 	char disk_name[VM_DISKS_MAX][16];
 	struct v9p share[VM_SHARES_MAX];
 	char share_name[VM_SHARES_MAX][16];
+	struct vnet net;
 
 	struct dev *device[DEVICES_MAX]; /* all of them, in the order in which they are saved */
 	unsigned n_devices;
@@ -99,6 +103,7 @@ struct vm {
 	unsigned n_watches;
 	struct buf input;                                  /* typed, not yet taken by the guest */
 	struct buf agent_input;                            /* said to the agent, not yet taken */
+	bool agent_waits;                                  /* until the guest is idle */
 	void (*session_line)(void *arg, const char *line); /* those of sessions; or NULL */
 	void *session_arg;
 	char agent_line[AGENT_LINE_MAX];
@@ -147,6 +152,9 @@ void run_destroy(struct vm *vm);
 /* A deadline may have come nearer. */
 void run_deadlines_changed(struct vm *vm);
 void run_kick(struct vm *vm);
+
+/* machine.c */
+unsigned virtio_count(const struct vm_config *config);
 
 /* snapshot.c */
 int save_machine(struct vm *vm, struct buf *state, const struct vm_page_writer *w, struct err *e);

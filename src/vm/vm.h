@@ -15,10 +15,11 @@
 #include "dev/virtio.h"
 #include "image/image.h"
 #include "vm/settle.h"
+#include "x86/x86.h"
 
 #define VM_DISKS_MAX 8
 #define VM_SHARES_MAX 2
-#define VM_WATCHES_MAX 24
+#define VM_WATCHES_MAX 25
 #define VM_RAM_MIN (32ull << 20)
 #define VM_RAM_MAX (64ull << 30)
 #define VM_TSC_HZ 1000000000ull /* one tick is one nanosecond */
@@ -45,10 +46,15 @@ struct vm_config {
 	unsigned n_disks;
 	struct share *share[VM_SHARES_MAX]; /* likewise */
 	unsigned n_shares;
-	struct byte_sink console; /* what the guest prints, on its serial or virtio console */
+	bool has_net;               /* it has a network device; what is plugged in there: */
+	struct wire *wire;          /* borrowed for the machine's life; NULL: nothing */
+	uint8_t mac[NET_MAC_BYTES]; /* all zero: that of the snapshot */
+	struct byte_sink console;   /* what the guest prints, on its serial or virtio console */
 	/* One line, without its newline, that the guest's agent has written. */
 	void (*agent)(void *arg, const char *line);
 	void *agent_arg;
+	struct x86_code_image code;    /* decoded code, or empty; borrowed */
+	struct x86_code_log *code_log; /* NULL, or where what it has not is noted; borrowed */
 };
 
 /**
@@ -119,6 +125,8 @@ size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len);
 void vm_console_resize(struct vm *vm, uint16_t cols, uint16_t rows);
 /* Return: false if the agent does not read, and what it was told is lost. */
 bool vm_agent_say(struct vm *vm, const char *line);
+/* What was said to the agent so far can wait until the guest is idle: nobody needs it before. */
+void vm_agent_last(struct vm *vm);
 /* Have a function called with the agent's lines that are of sessions (control.h), without "x ". */
 void vm_watch_sessions(struct vm *vm, void (*line)(void *arg, const char *line), void *arg);
 void vm_power_button(struct vm *vm);
@@ -164,11 +172,17 @@ MUST_CHECK int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages
 /* What vm_save() appends; for showing it. */
 extern const struct rec_type vm_record_type;
 
+/* What has to be there before a machine can be loaded. */
+struct vm_needs {
+	uint64_t ram_bytes;
+	unsigned n_shares;
+	bool has_net;
+};
+
 /**
  * vm_peek() - what the machine in a record needs; disks are checked by vm_load()
- * @n_shares: NULL, or for how many shares it has
  */
-MUST_CHECK int vm_peek(struct span state, uint64_t *ram_bytes, unsigned *n_shares, struct err *e);
+MUST_CHECK int vm_peek(struct span state, struct vm_needs *needs, struct err *e);
 
 /**
  * vm_load() - become the machine that was saved

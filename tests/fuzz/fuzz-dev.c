@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define RAM_BYTES 0x4000u
 #define DISK_BYTES 8192u
-#define DEVICES 11
+#define DEVICES 12
 
 struct machine {
 	uint8_t *bytes;
@@ -32,6 +32,10 @@ struct machine {
 	struct vblock block, read_only;
 	struct disk disk[2];
 	uint8_t medium[DISK_BYTES];
+	struct vnet net;
+	struct wire wire;
+	size_t on_wire; /* bytes of the frame that waits there */
+	bool wire_is_full;
 	struct dev *dev[DEVICES];
 	unsigned n_devs;
 };
@@ -126,6 +130,41 @@ static int disk_flush(struct disk *d)
 	return 0;
 }
 
+static struct machine *machine_of(struct wire *w)
+{
+	return (struct machine *)((char *)w - offsetof(struct machine, wire));
+}
+
+static bool wire_send(struct wire *w, struct span frame)
+{
+	assert(frame.len >= NET_ETHERNET_BYTES && frame.len <= NET_FRAME_MAX);
+	swallow(NULL, frame.data, frame.len);
+	return !machine_of(w)->wire_is_full;
+}
+
+static size_t wire_receive(struct wire *w, uint8_t *frame)
+{
+	size_t n = machine_of(w)->on_wire;
+
+	memset(frame, 7, n);
+	machine_of(w)->on_wire = 0;
+	return n;
+}
+
+static bool wire_is_cut(struct wire *w)
+{
+	return false;
+}
+
+static void wire_save(struct wire *w, struct buf *out)
+{
+}
+
+static int wire_load(struct wire *w, struct span in, struct err *e)
+{
+	return 0;
+}
+
 static struct machine *create(void)
 {
 	struct machine *m = xalloc(sizeof(*m));
@@ -158,11 +197,17 @@ static struct machine *create(void)
 	vblock_init(&m->block, "disk0", &m->ram, ioapic_line(io, 19), &m->disk[0]);
 	vblock_init(&m->read_only, "disk1", &m->ram, ioapic_line(io, 20), &m->disk[1]);
 
+	static const uint8_t mac[NET_MAC_BYTES] = {2};
+
+	m->wire = (struct wire){-1, wire_send, wire_receive, wire_is_cut, wire_save, wire_load};
+	vnet_init(&m->net, "net", &m->ram, ioapic_line(io, 21), &m->wire, mac);
+
 	struct dev *all[] = {&m->lapic.dev,        &m->ioapic.dev,
 	                     &m->serial.dev,       &m->rtc.dev,
 	                     &m->power.dev,        &m->console.virtio.dev,
 	                     &m->rng.virtio.dev,   &m->balloon.virtio.dev,
-	                     &m->block.virtio.dev, &m->read_only.virtio.dev};
+	                     &m->block.virtio.dev, &m->read_only.virtio.dev,
+	                     &m->net.virtio.dev};
 
 	m->n_devs = ARRAY_LEN(all);
 	memcpy(m->dev, all, sizeof(all));
@@ -253,6 +298,10 @@ static void step(struct machine *m, struct reader *r)
 	case 7:
 		sink += serial_input(&m->serial, rest.data, rest.len);
 		sink += vconsole_input(&m->console, rest.data, rest.len);
+		m->on_wire = (size_t)take(r, 2) % (NET_FRAME_MAX + 1);
+		m->wire_is_full = take(r, 1) & 1;
+		vnet_move(&m->net);
+		sink += vnet_can_receive(&m->net) + vnet_wants_to_send(&m->net);
 		at = take(r, 2);
 		value = take(r, 8);
 		sink += lapic_msr_write(&m->lapic, (uint32_t)at, value);
@@ -272,6 +321,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	while (r.len)
 		step(m, &r);
+	vnet_finish(&m->net);
 	free(m->bytes);
 	free(m);
 	return 0;

@@ -52,10 +52,10 @@ static void fuzz_initrd(struct span in)
 
 static void fuzz_record(struct span in)
 {
-	uint64_t bytes;
+	struct vm_needs needs;
 
-	if (!vm_peek(in, &bytes, NULL, NULL))
-		assert(bytes >= VM_RAM_MIN && bytes <= VM_RAM_MAX);
+	if (!vm_peek(in, &needs, NULL))
+		assert(needs.ram_bytes >= VM_RAM_MIN && needs.ram_bytes <= VM_RAM_MAX);
 }
 
 static int check_page(void *arg, uint64_t page, const uint8_t *data, uint64_t count, struct err *e)

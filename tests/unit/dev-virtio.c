@@ -489,6 +489,221 @@ static void a_balloon_gives_pages_back(void)
 	ok(rd(&b.virtio, 0x104) == 50);
 }
 
+/* ---- network ---------------------------------------------------------------------------- */
+
+enum { RX, TX };
+enum { F_CSUM = 1 << 0, F_GUEST_CSUM = 1 << 1, F_MRG_RXBUF = 1 << 15 };
+
+static struct vnet net;
+
+/* A wire that keeps what is sent and gives what it was given. */
+static struct {
+	struct wire wire;
+	uint8_t sent[NET_FRAME_MAX], given[NET_FRAME_MAX];
+	size_t n_sent, sent_bytes, given_bytes;
+	bool is_full, is_cut;
+} end;
+
+static bool end_send(struct wire *w, struct span frame)
+{
+	if (end.is_full)
+		return false;
+	span_copy(end.sent, frame);
+	end.sent_bytes = frame.len;
+	end.n_sent++;
+	return true;
+}
+
+static size_t end_receive(struct wire *w, uint8_t *frame)
+{
+	size_t n = end.given_bytes;
+
+	memcpy(frame, end.given, n);
+	end.given_bytes = 0;
+	return n;
+}
+
+static bool end_is_cut(struct wire *w)
+{
+	return end.is_cut;
+}
+
+static void end_save(struct wire *w, struct buf *out)
+{
+	buf_add_text(out, "kept");
+}
+
+static int end_load(struct wire *w, struct span in, struct err *e)
+{
+	return span_equal(in, span_of_text("kept")) ? 0 : err_say(e, -EBADMSG, "not kept");
+}
+
+static const uint8_t mac[NET_MAC_BYTES] = {2, 1, 2, 3, 4, 5};
+
+static void plug_in(struct wire *wire, const uint8_t *address)
+{
+	vnet_finish(&net);
+	vnet_init(&net, "net", &ram, test_line, wire, address);
+}
+
+static struct virtio *fresh_net(uint64_t features)
+{
+	memset(&end, 0, sizeof(end));
+	end.wire = (struct wire){-1, end_send, end_receive, end_is_cut, end_save, end_load};
+	plug_in(&end.wire, mac);
+	drive(&net.virtio, features, 2);
+	return &net.virtio;
+}
+
+static void give(size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		end.given[i] = (uint8_t)i;
+	end.given_bytes = len;
+	vnet_move(&net);
+}
+
+static void a_frame_is_sent_once_there_is_room(void)
+{
+	struct virtio *v = fresh_net(0);
+
+	for (unsigned i = 0; i < 72; i++)
+		put(DATA + i, i, 1);
+	put(DATA, 0, 12);
+	desc(TX, 0, DATA, 12, NEXT, 1);
+	desc(TX, 1, DATA + 12, 60, 0, 0);
+	end.is_full = true;
+	offer(TX, 0);
+	notify(v, TX);
+	ok(used_count(TX) == 0 && vnet_wants_to_send(&net), "it waits");
+	end.is_full = false;
+	vnet_move(&net);
+	ok(used_count(TX) == 1 && end.n_sent == 1 && end.sent_bytes == 60 && end.sent[0] == 12);
+	ok(!vnet_wants_to_send(&net) && line);
+}
+
+static void a_checksum_that_was_left_to_us_is_right(void)
+{
+	struct virtio *v = fresh_net(F_CSUM);
+	unsigned sum = 0;
+
+	put(DATA, 1, 1); /* NEEDS_CSUM */
+	put(DATA + 6, 14, 2);
+	put(DATA + 8, 6, 2);
+	for (unsigned i = 0; i < 33; i++)
+		put(DATA + 12 + 14 + i, 7 * i, 1);
+	desc(TX, 0, DATA, 12 + 14 + 33, 0, 0);
+	offer(TX, 0);
+	notify(v, TX);
+	for (unsigned i = 0; i < 33; i++)
+		sum += (unsigned)end.sent[14 + i] << (i % 2 ? 0 : 8);
+	/* The old value of the field was part of it, as a pseudo-header's sum is. */
+	sum += (7 * 6) << 8 | 7 * 7;
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	ok(sum == 0xffff, "%x", sum);
+	/* Outside of the frame there is nothing to sum up. */
+	put(DATA + 6, 0xffff, 2);
+	offer(TX, 0);
+	notify(v, TX);
+	put(DATA + 6, 14, 2);
+	put(DATA + 8, 32, 2);
+	offer(TX, 0);
+	notify(v, TX);
+	ok(end.n_sent == 3 && end.sent[14 + 32] == (uint8_t)(7 * 32) && !is_broken(v));
+}
+
+static void a_frame_fills_as_many_buffers_as_it_needs(void)
+{
+	struct virtio *v = fresh_net(F_MRG_RXBUF | F_GUEST_CSUM);
+
+	ok(!vnet_can_receive(&net), "no buffers yet");
+	for (unsigned i = 0; i < 3; i++)
+		desc(RX, i, DATA + 0x100 * i, 100, WRITE, 0);
+	offer(RX, 0);
+	offer(RX, 1);
+	ok(vnet_can_receive(&net));
+	give(250);
+	ok(used_count(RX) == 0 && !vnet_can_receive(&net), "it waits for a third");
+	offer(RX, 2);
+	notify(v, RX);
+	ok(used_count(RX) == 3 && line && net.waiting == 0);
+	ok(used_len(RX, 0) == 100 && used_len(RX, 1) == 100 && used_len(RX, 2) == 62);
+	ok(get(DATA, 1) == 2 && get(DATA + 10, 2) == 3, "valid, in three");
+	ok(get(DATA + 12, 1) == 0 && get(DATA + 99, 1) == 87 && get(DATA + 0x100, 1) == 88 &&
+	   get(DATA + 0x200 + 61, 1) == 249);
+}
+
+static void a_frame_that_is_too_long_for_its_one_buffer_is_lost(void)
+{
+	struct virtio *v = fresh_net(0);
+
+	desc(RX, 0, DATA, 100, WRITE, 0);
+	offer(RX, 0);
+	give(89);
+	ok(used_count(RX) == 0 && net.waiting == 0 && vnet_can_receive(&net));
+	give(88);
+	ok(used_count(RX) == 1 && used_len(RX, 0) == 100 && get(DATA + 10, 2) == 1);
+	desc(RX, 1, DATA, 20, WRITE, 0);
+	offer(RX, 1);
+	give(60);
+	ok(is_broken(v), "a buffer without room for headers");
+}
+
+static void a_link_goes_down_when_the_wire_is_cut_and_the_driver_hears_of_it(void)
+{
+	struct virtio *v = fresh_net(0);
+
+	ok((rd(v, 0x104) >> 16 & 1) == 1 && (rd(v, 0x100) & 0xffff) == 0x0102);
+	ok(rd(v, 0x108) >> 16 == NET_MTU && !line);
+	end.is_cut = true;
+	vnet_move(&net);
+	ok((rd(v, 0x104) >> 16 & 1) == 0 && rd(v, 0x60) == 2 && line);
+	ok(!vnet_can_receive(&net));
+}
+
+static void a_network_is_restored_with_and_without_a_wire(void)
+{
+	static const uint8_t same[NET_MAC_BYTES], fresh[NET_MAC_BYTES] = {2, 9, 9, 9, 9, 9};
+	AUTO(buf) struct buf first = {0};
+	AUTO(buf) struct buf second = {0};
+	struct virtio *v = fresh_net(0);
+
+	desc(TX, 0, DATA, 72, 0, 0);
+	end.is_full = true;
+	offer(TX, 0);
+	notify(v, TX);
+	dev_save(&v->dev, &first);
+	plug_in(NULL, same);
+	ok(!dev_load(&v->dev, buf_span(&first), NULL));
+	ok(!memcmp(net.state.mac, mac, sizeof(mac)) && net.state.is_down && line);
+	dev_save(&v->dev, &second);
+	end.is_full = false;
+	plug_in(&end.wire, fresh);
+	ok(!dev_load(&v->dev, buf_span(&second), NULL), "what the wire kept came along");
+	ok(!memcmp(net.state.mac, fresh, sizeof(fresh)) && !net.state.is_down);
+	vnet_move(&net);
+	ok(end.n_sent == 1 && used_count(TX) == 1, "what was queued is sent");
+	vnet_finish(&net);
+	net = (struct vnet){0};
+}
+
+/* 2.7.10: the driver names the buffer it waits for. */
+static void an_event_index_is_waited_for(void)
+{
+	struct virtio *v = fresh_net(VIRTIO_F_EVENT_IDX);
+
+	desc(TX, 0, DATA, 72, 0, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		wr(v, 0x64, 1);
+		put(AVAIL + QUEUE_STRIDE + 4 + 2 * SIZE, 2, 2); /* the third */
+		offer(TX, 0);
+		notify(v, TX);
+		/* The first time nothing is known of the driver yet. */
+		ok(line == (i == 0 || i == 2), "buffer %u", i);
+	}
+}
+
 int main(void)
 {
 	RUN(the_transport_says_who_it_is);
@@ -507,5 +722,12 @@ int main(void)
 	RUN(a_request_without_room_for_the_status_breaks_the_disk);
 	RUN(another_disk_is_not_taken_for_the_saved_one);
 	RUN(a_balloon_gives_pages_back);
+	RUN(a_frame_is_sent_once_there_is_room);
+	RUN(a_checksum_that_was_left_to_us_is_right);
+	RUN(a_frame_fills_as_many_buffers_as_it_needs);
+	RUN(a_frame_that_is_too_long_for_its_one_buffer_is_lost);
+	RUN(a_link_goes_down_when_the_wire_is_cut_and_the_driver_hears_of_it);
+	RUN(an_event_index_is_waited_for);
+	RUN(a_network_is_restored_with_and_without_a_wire);
 	return tap_done();
 }

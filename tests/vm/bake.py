@@ -27,11 +27,11 @@ TOOLS = ("sh", "ls", "cat", "sleep", "hostname", "id", "env", "pwd", "mount", "g
          "mkdir", "date", "od", "head", "touch")
 
 
-def busybox_image(path, config=None, extra=()):
+def busybox_image(path, config=None, extra=(), tools=TOOLS):
     layer = Layer().add("bin", mode=0o755)
     with open(BUSYBOX, "rb") as f:
         layer.add("bin/busybox", f.read(), mode=0o755)
-    for tool in TOOLS:
+    for tool in tools:
         layer.add(f"bin/{tool}", kind=tarfile.SYMTYPE, link="busybox")
     layer.add("etc/passwd", b"root:x:0:0::/root:/bin/sh\nworker:x:7:8::/home/w:/bin/sh\n")
     layer.add("etc/group", b"root:x:0:\nmen:x:8:\nmore:x:9:worker\n").add("root", mode=0o700)
