@@ -19,7 +19,6 @@
 #include "engine/engine-int.h"
 #include "os/abi.h"
 
-#define CHUNK_PAGES 256u
 #define REGIONS 512
 
 /* Flags that a restore brings back; others are consequences, or obstacles. */
@@ -236,70 +235,65 @@ int dump_add_pages(struct dump *d, struct page_sink *sink, struct list *runs, ui
 	return r;
 }
 
+/* The memory of a task, for the sink's threads. */
+struct memory {
+	struct page_reader reader; /* first, so that the reader is the memory */
+	const struct dtask *t;
+};
+
+/* Through /proc/PID/mem, which reads what the task itself may not, too. */
+static int read_forbidden(const struct dtask *t, const struct stretch *what, size_t n, uint8_t *to,
+			  struct err *e)
+{
+	AUTO(fd) int mem = openat(t->proc, "mem", O_RDONLY | O_CLOEXEC);
+
+	if (mem < 0)
+		return err_set(e, -errno, "process %d (%s): memory", t->pid, t->stat.comm);
+	for (size_t i = 0; i < n; i++) {
+		int r = os_pread_all(mem, to, what[i].pages * PAGE_BYTES, what[i].at);
+
+		if (r < 0)
+			return err_set(e, r, "process %d (%s): memory at %" PRIx64, t->pid,
+				       t->stat.comm, what[i].at);
+		to += what[i].pages * PAGE_BYTES;
+	}
+	return 0;
+}
+
+static int read_memory(const struct page_reader *from, const struct stretch *what, size_t n,
+		       uint8_t *to, struct err *e)
+{
+	const struct dtask *t = ((const struct memory *)from)->t;
+	struct iovec there[STRETCHES_MAX], here = {.iov_base = to};
+
+	assert(n <= STRETCHES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		there[i] = (struct iovec){(void *)(uintptr_t)what[i].at,
+					  what[i].pages * PAGE_BYTES};
+		here.iov_len += there[i].iov_len;
+	}
+	if (process_vm_readv(t->pid, &here, 1, there, n, 0) == (ssize_t)here.iov_len)
+		return 0;
+	return read_forbidden(t, what, n, to, e);
+}
+
 struct reader {
 	struct dump *d;
-	struct dtask *t;
+	const struct memory *memory;
 	struct page_sink *sink;
-	int mem;     /* /proc/PID/mem: reads what the task itself may not */
 	int pagemap;
-	uint8_t *chunk;
 	uint64_t *entries; /* of pagemap */
 };
 
-static int read_memory(struct reader *rd, uint8_t *to, uint64_t at, size_t pages, struct err *e)
-{
-	struct iovec here = {to, pages * PAGE_BYTES},
-		     there = {(void *)(uintptr_t)at, pages * PAGE_BYTES};
-	int r;
-
-	if (process_vm_readv(rd->t->pid, &here, 1, &there, 1, 0) ==
-	    (ssize_t)(pages * PAGE_BYTES))
-		return 0;
-	r = os_pread_all(rd->mem, to, pages * PAGE_BYTES, at);
-	if (r < 0)
-		return err_set(e, r, "memory at %" PRIx64, at);
-	return 0;
-}
-
-static bool is_zero(const uint8_t *data, size_t pages)
-{
-	const uint64_t *p = (const uint64_t *)(const void *)data;
-
-	/* Memory that is not zero shows it at once, mostly. */
-	for (size_t i = 0; i < pages * PAGE_BYTES / 8; i += 8)
-		if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] |
-		    p[i + 7])
-			return false;
-	return true;
-}
-
-/* Straight into the sink's own memory where it lends some. */
 static int add_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint64_t end,
 		      struct err *e)
 {
-	struct page_sink *sink = rd->sink;
+	const struct stretch what = {start, (end - start) / PAGE_BYTES};
+	int r = rd->sink->fetch(rd->sink, &rd->memory->reader, what, e);
 
-	while (start < end) {
-		size_t pages = MIN((size_t)((end - start) / PAGE_BYTES), (size_t)CHUNK_PAGES);
-		uint8_t *to = sink->reserve ? sink->reserve(sink, &pages, e) : rd->chunk;
-		int r;
-
-		if (!to)
-			return e->code;
-		r = read_memory(rd, to, start, pages, e);
-		if (r < 0)
-			return r;
-		/* What is zero needs no page, but in a file's mapping it hides the file. */
-		if (v->kind != VMA_ANON || !is_zero(to, pages)) {
-			r = sink->reserve ? sink->commit(sink, pages, e)
-					  : sink->write(sink, to, pages, e);
-			if (r < 0)
-				return r;
-			note_pages(rd->d, &v->runs, start, pages);
-		}
-		start += pages * PAGE_BYTES;
-	}
-	return 0;
+	if (!r)
+		note_pages(rd->d, &v->runs, start, what.pages);
+	return r;
 }
 
 /* Guards are told in ascending order; a run that a chunk's border cut is one again. */
@@ -418,28 +412,26 @@ static int dump_mm_pages(struct reader *rd, struct mm_rec *mm, struct err *e)
 
 int dump_memory(struct dump *d, struct page_sink *sink, struct err *e)
 {
-	struct reader rd = {.d = d, .sink = sink, .mem = -1, .pagemap = -1};
-	int r = 0;
+	struct memory *memories = arena_array(&d->arena, sizeof(*memories), d->n_tasks);
+	struct reader rd = {.d = d, .sink = sink, .pagemap = -1};
+	int r = 0, drained;
 
-	rd.chunk = xalloc((size_t)CHUNK_PAGES * PAGE_BYTES);
 	for (size_t i = 0; !r && i < d->n_tasks; i++) {
 		struct dtask *t = d->tasks[i];
 
 		if (t->zombie || !t->mm_owner)
 			continue;
-		rd.t = t;
-		rd.mem = openat(t->proc, "mem", O_RDONLY | O_CLOEXEC);
+		memories[i] = (struct memory){{read_memory}, t};
+		rd.memory = &memories[i];
 		rd.pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
-		if (rd.mem < 0 || rd.pagemap < 0)
+		if (rd.pagemap < 0)
 			r = err_set(e, -errno, "process %d: memory", t->pid);
 		else
 			r = dump_mm_pages(&rd, LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1), e);
-		if (r < 0)
-			err_wrap(e, r, "process %d (%s)", t->pid, t->stat.comm);
-		os_close(&rd.mem);
 		os_close(&rd.pagemap);
 	}
 	free(rd.entries);
-	free(rd.chunk);
-	return r;
+	/* Whatever failed: when this returns the tree may go, and nobody reads it. */
+	drained = sink->drain(sink, r < 0 ? NULL : e);
+	return r < 0 ? r : drained;
 }

@@ -142,7 +142,7 @@ MUST_CHECK int store_writer_begin(struct store *s, const char *kind,
                                   const struct store_options *options, struct store_writer **out,
                                   struct err *e);
 
-/* Where its pages go; lives as long as the writer. Has reserve() and commit(). */
+/* Where its pages go; lives as long as the writer. */
 struct page_sink *store_writer_sink(struct store_writer *w);
 
 /**
