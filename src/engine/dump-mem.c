@@ -82,16 +82,29 @@ static int open_mapped(struct dtask *t, const struct proc_vma *v)
 	return fd;
 }
 
+/* A mapped file that was looked up. */
+struct mapped_file {
+	const struct proc_vma *v;
+	int inode; /* id */
+};
+
 static int mapped_inode(struct dump *d, struct dtask *t, const struct proc_vma *v,
 			const struct proc_vma *before, const struct vma_rec *rec_before,
 			struct err *e)
 {
 	AUTO(fd) int fd = -1;
+	int r;
 
 	/* A program's segments stand side by side: most mappings are of the file before. */
 	if (before && rec_before->inode && !v->deleted && before->inode == v->inode &&
 	    before->dev_major == v->dev_major && before->dev_minor == v->dev_minor)
 		return (int)rec_before->inode;
+	/* And most tasks of a tree map the same files, under the same names. */
+	LIST_EACH(&d->mapped_files, struct mapped_file, known)
+		if (!v->deleted && known->v->inode == v->inode &&
+		    known->v->dev_major == v->dev_major && known->v->dev_minor == v->dev_minor &&
+		    !strcmp(known->v->name, v->name))
+			return known->inode;
 	fd = open_mapped(t, v);
 	if (fd < 0) {
 		if (v->deleted && v->shared)
@@ -106,7 +119,11 @@ static int mapped_inode(struct dump *d, struct dtask *t, const struct proc_vma *
 				      v->start, v->name);
 		return 0;
 	}
-	return dump_inode(d, t->pid, fd, v->name, e);
+	r = dump_inode(d, t->pid, fd, v->name, e);
+	if (r > 0 && !v->deleted)
+		*LIST_ADD(&d->mapped_files, &d->arena, struct mapped_file) =
+			(struct mapped_file){v, r};
+	return r;
 }
 
 static int dump_mapping(struct dump *d, struct dtask *t, const struct proc_vma *v,
@@ -309,13 +326,27 @@ static void note_guard(struct reader *rd, struct vma_rec *v, uint64_t start, uin
 			(struct range_rec){start, end - start};
 }
 
-static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
+static int note_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint64_t end,
+		       uint64_t categories, struct err *e)
+{
+	if (categories & PAGE_IS_GUARD) {
+		note_guard(rd, v, start, end);
+		return 0;
+	}
+	if (categories & PAGE_IS_FILE || (categories & PAGE_IS_PFNZERO && v->kind == VMA_ANON))
+		return 0;
+	return add_region(rd, v, start, end, e);
+}
+
+/* Mappings that follow each other, from @v up to @end, in as few calls as there is room for. */
+static int scan_new(struct reader *rd, struct vma_rec *v, const struct vma_rec *end,
+		    struct err *e)
 {
 	struct page_region regions[REGIONS];
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
 		.start = v->start,
-		.end = v->end,
+		.end = end[-1].end,
 		.vec = (uint64_t)(uintptr_t)regions,
 		.vec_len = REGIONS,
 		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_GUARD,
@@ -323,7 +354,7 @@ static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
 			       PAGE_IS_GUARD,
 	};
 
-	while (arg.start < v->end) {
+	while (arg.start < end[-1].end) {
 		int n = ioctl(rd->pagemap, PAGEMAP_SCAN, &arg);
 
 		if (n < 0 && errno == EINVAL && arg.return_mask & PAGE_IS_GUARD) {
@@ -335,16 +366,27 @@ static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
 		if (n < 0)
 			return -errno;
 		for (int i = 0; i < n; i++) {
-			struct page_region *reg = &regions[i];
-			int r = 0;
+			uint64_t at = regions[i].start;
 
-			if (reg->categories & PAGE_IS_GUARD)
-				note_guard(rd, v, reg->start, reg->end);
-			else if (!(reg->categories & PAGE_IS_FILE) &&
-				 !(reg->categories & PAGE_IS_PFNZERO && v->kind == VMA_ANON))
-				r = add_region(rd, v, reg->start, reg->end, e);
-			if (r < 0)
-				return r;
+			/* One region may go on in the next mapping. */
+			while (at < regions[i].end) {
+				uint64_t stop;
+				int r;
+
+				while (v < end && v->end <= at)
+					v++;
+				/* In none: who shares the memory from outside may map some. */
+				if (v == end)
+					return 0;
+				at = MAX(at, v->start);
+				stop = MIN(regions[i].end, v->end);
+				r = at < stop ? note_region(rd, v, at, stop,
+							    regions[i].categories, e)
+					      : 0;
+				if (r < 0)
+					return r;
+				at = stop;
+			}
 		}
 		arg.start = arg.walk_end;
 	}
@@ -390,19 +432,31 @@ static int scan_old(struct reader *rd, struct vma_rec *v, struct err *e)
 	return 0;
 }
 
+static bool has_own_pages(const struct vma_rec *v)
+{
+	return v->kind == VMA_ANON || (v->kind == VMA_INODE && !v->shared);
+}
+
 static int dump_mm_pages(struct reader *rd, struct mm_rec *mm, struct err *e)
 {
+	struct vma_rec *v = mm->vmas.items, *end = v + mm->vmas.count;
 	bool old = fallback_forced("no-pagemap-scan");
 
-	LIST_EACH(&mm->vmas, struct vma_rec, v) {
+	while (v < end) {
+		struct vma_rec *first = v;
 		int r;
 
-		if (v->kind != VMA_ANON && (v->kind != VMA_INODE || v->shared))
+		while (v < end && has_own_pages(v))
+			v++;
+		if (v == first) {
+			v++;
 			continue;
-		r = old ? -ENOTTY : scan_new(rd, v, e);
+		}
+		r = old ? -ENOTTY : scan_new(rd, first, v, e);
 		if (r == -ENOTTY) {
 			old = true;
-			r = scan_old(rd, v, e);
+			for (r = 0; !r && first < v; first++)
+				r = scan_old(rd, first, e);
 		}
 		if (r < 0)
 			return r;
@@ -410,28 +464,18 @@ static int dump_mm_pages(struct reader *rd, struct mm_rec *mm, struct err *e)
 	return 0;
 }
 
-int dump_memory(struct dump *d, struct page_sink *sink, struct err *e)
+int dump_memory(struct dump *d, struct dtask *t, struct err *e)
 {
-	struct memory *memories = arena_array(&d->arena, sizeof(*memories), d->n_tasks);
-	struct reader rd = {.d = d, .sink = sink, .pagemap = -1};
-	int r = 0, drained;
+	struct memory *memory = ARENA_NEW(&d->arena, struct memory);
+	struct reader rd = {.d = d, .memory = memory, .sink = d->sink};
+	AUTO(fd) int pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+	int r;
 
-	for (size_t i = 0; !r && i < d->n_tasks; i++) {
-		struct dtask *t = d->tasks[i];
-
-		if (t->zombie || !t->mm_owner)
-			continue;
-		memories[i] = (struct memory){{read_memory}, t};
-		rd.memory = &memories[i];
-		rd.pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
-		if (rd.pagemap < 0)
-			r = err_set(e, -errno, "process %d: memory", t->pid);
-		else
-			r = dump_mm_pages(&rd, LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1), e);
-		os_close(&rd.pagemap);
-	}
+	if (pagemap < 0)
+		return err_set(e, -errno, "memory");
+	*memory = (struct memory){{read_memory}, t};
+	rd.pagemap = pagemap;
+	r = dump_mm_pages(&rd, LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1), e);
 	free(rd.entries);
-	/* Whatever failed: when this returns the tree may go, and nobody reads it. */
-	drained = sink->drain(sink, r < 0 ? NULL : e);
-	return r < 0 ? r : drained;
+	return r;
 }

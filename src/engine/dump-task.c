@@ -359,22 +359,31 @@ static void check_namespaces(struct dump *d, struct dtask *t, pid_t tid)
 		{"time", "time"}, {"time_for_children", "time (of its children)"},
 		{"cgroup", "cgroup"},
 	};
+	_Static_assert(ARRAY_LEN(names) == NAMESPACES, "struct dump has one of ours for each");
+	AUTO(fd) int theirs = -1;
+	char path[64];
 
+	if (!d->own_ns[0].st_ino)
+		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+			snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i].file);
+			if (stat(path, &d->own_ns[i]) < 0)
+				d->own_ns[i] = (struct stat){0};
+		}
+	snprintf(path, sizeof(path), "task/%d/ns", tid);
+	theirs = openat(t->proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		char theirs[64], ours[64];
-		struct stat a, b;
+		const struct stat *b = &d->own_ns[i];
+		struct stat a;
 
-		snprintf(theirs, sizeof(theirs), "task/%d/ns/%s", tid, names[i].file);
-		snprintf(ours, sizeof(ours), "/proc/self/ns/%s", names[i].file);
-		if (fstatat(t->proc, theirs, &a, 0) < 0 || stat(ours, &b) < 0)
+		if (fstatat(theirs, names[i].file, &a, 0) < 0 || !b->st_ino)
 			continue;
-		if (a.st_ino != b.st_ino || a.st_dev != b.st_dev)
+		if (a.st_ino != b->st_ino || a.st_dev != b->st_dev)
 			dump_obstacle(d, t->pid,
 				      "%s in another %s namespace than you: run wslx inside of it "
 				      "(nsenter --target %d --all)",
 				      tid == t->pid ? "lives" : "has a thread that lives",
 				      names[i].what, tid);
-		if (a.st_ino != b.st_ino &&
+		if (a.st_ino != b->st_ino &&
 		    (!strcmp(names[i].file, "pid") || !strcmp(names[i].file, "time")))
 			i++; /* and so do its children */
 	}

@@ -74,6 +74,8 @@ struct kset {
 MUST_CHECK int kset_find(struct kset *set, pid_t pid, unsigned long index, uint32_t next_id,
 			 uint32_t *id, struct err *e);
 
+#define NAMESPACES 10 /* that a thread may have of its own */
+
 /* Which record stands for what the kernel knows by a number. */
 struct object_key {
 	uint64_t dev, ino;
@@ -84,6 +86,7 @@ struct dump {
 	struct arena arena;
 	enum engine_profile profile;
 	struct process_image image;
+	struct page_sink *sink; /* NULL: nobody wants the pages */
 	struct list obstacles;  /* struct obstacle */
 	struct dtask **tasks;   /* parents before children */
 	size_t n_tasks, cap_tasks;
@@ -91,6 +94,7 @@ struct dump {
 	struct list file_sets;  /* struct file_set: descriptions by inode */
 	struct list file_users; /* by file id - 1: struct file_user */
 	struct list inode_keys; /* by inode id - 1: struct inode_key */
+	struct list mapped_files; /* struct mapped_file, see dump-mem.c */
 	struct list pipe_keys, tty_keys, sock_keys; /* struct object_key */
 	struct list outside;    /* what other processes hold, see outside.c */
 	bool outside_known;
@@ -99,6 +103,7 @@ struct dump {
 	pid_t witness; /* a process with the rights of the tree and without restrictions; 0 */
 	uint32_t witness_uid;
 	uint64_t max_mappings; /* vm.max_map_count; 0: not asked yet */
+	struct stat own_ns[NAMESPACES]; /* ours, in an order of dump-task.c's; 0: not asked yet */
 	struct err ignored; /* where errors go that the caller does not want */
 	bool frozen;
 	uint64_t frozen_at_ns, frozen_ns;
@@ -128,7 +133,8 @@ MUST_CHECK int dump_hidden(struct dump *d, struct dtask *t, const struct task_re
 			   struct remote *r, struct err *e);
 void dump_hidden_finish(struct dump *d);
 MUST_CHECK int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e);
-MUST_CHECK int dump_memory(struct dump *d, struct page_sink *sink, struct err *e);
+/* Of a task that was asked and does not share it with one that was asked before. */
+MUST_CHECK int dump_memory(struct dump *d, struct dtask *t, struct err *e);
 MUST_CHECK int dump_table(struct dump *d, struct dtask *t, pid_t tid, struct table_rec *table,
 			  struct err *e);
 /* After all tables: what needs to know every description (epoll targets, peers, locks). */

@@ -93,22 +93,19 @@ static void send_again(struct remote *r, int sig)
  */
 static bool is_breakpoint(struct remote *r)
 {
-	struct user_regs_struct regs;
 	uint64_t offset;
 
-	if (ptrace(PTRACE_GETREGS, r->t->tid, 0, &regs) < 0)
+	if (ptrace(PTRACE_GETREGS, r->t->tid, 0, &r->at_stop) < 0)
 		return false;
-	offset = regs.rip - 1 - r->page.at;
+	offset = r->at_stop.rip - 1 - r->page.at;
 	return offset < sizeof(remote_code) && remote_code[offset] == 0xcc;
 }
 
 /* The same for the step over the gate. */
 static bool is_behind_gate(struct remote *r)
 {
-	struct user_regs_struct regs;
-
-	return !ptrace(PTRACE_GETREGS, r->t->tid, 0, &regs) &&
-	       regs.rip == r->place.gate.at + sizeof(syscall_insn);
+	return !ptrace(PTRACE_GETREGS, r->t->tid, 0, &r->at_stop) &&
+	       r->at_stop.rip == r->place.gate.at + sizeof(syscall_insn);
 }
 
 static void note_birth(struct remote *r)
@@ -169,16 +166,6 @@ static struct user_regs_struct regs_for_call(const struct remote *r, const struc
 	return regs;
 }
 
-static int call_result(struct remote *r, struct call *c, struct err *e)
-{
-	struct user_regs_struct regs;
-
-	if (ptrace(PTRACE_GETREGS, r->t->tid, 0, &regs) < 0)
-		return tracee_fail(r->t, -errno, "registers", e);
-	c->result = (int64_t)regs.rax;
-	return 0;
-}
-
 /* Up to where it enters the kernel for the call. */
 static int enter_call(struct remote *r, const struct call *c, struct err *e)
 {
@@ -209,7 +196,11 @@ static int call_stepwise(struct remote *r, struct call *c, struct err *e)
 
 	if (!ret)
 		ret = go_until(r, PTRACE_SYSCALL, WANT_SYSCALL, e);
-	return ret ? ret : call_result(r, c, e);
+	if (!ret && ptrace(PTRACE_GETREGS, r->t->tid, 0, &r->at_stop) < 0)
+		ret = tracee_fail(r->t, -errno, "registers", e);
+	if (!ret)
+		c->result = (int64_t)r->at_stop.rax;
+	return ret;
 }
 
 int remote_call(struct remote *r, int64_t *result, struct err *e, long nr, int n_args, ...)
@@ -240,7 +231,9 @@ static int call_in_a_step(struct remote *r, struct call *c, struct err *e)
 
 	if (!ret)
 		ret = go_until(r, PTRACE_SINGLESTEP, WANT_STEP, e);
-	return ret ? ret : call_result(r, c, e);
+	if (!ret)
+		c->result = (int64_t)r->at_stop.rax;
+	return ret;
 }
 
 /* A call by the code in our page, which needs nothing but registers. */
@@ -251,7 +244,9 @@ static int call_by_code(struct remote *r, struct call *c, struct err *e)
 
 	if (!ret)
 		ret = go_until(r, PTRACE_CONT, WANT_BREAKPOINT, e);
-	return ret ? ret : call_result(r, c, e);
+	if (!ret)
+		c->result = (int64_t)r->at_stop.rax;
+	return ret;
 }
 
 static int map_page(struct remote *r, struct err *e)

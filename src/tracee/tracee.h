@@ -142,7 +142,7 @@ struct remote_place {
  */
 struct remote {
 	struct tracee *t;
-	struct user_regs_struct saved;
+	struct user_regs_struct saved, at_stop;
 	uint64_t saved_mask;
 	struct remote_place place;
 	remote_t page;    /* our mapping: code, then calls and data; 0 while there is none */
