@@ -98,7 +98,8 @@ int flow_snap_proc(struct store *store, const struct snap_proc *what,
 		   struct snap_proc_result *result, struct err *e)
 {
 	const struct store_options options = {.replace = what->replace,
-					      .unsettled_bytes = UNSETTLED_BYTES};
+					      .unsettled_bytes = UNSETTLED_BYTES,
+					      .may_load = true};
 	AUTO(store_writer) struct store_writer *writer = NULL;
 	uint64_t start = os_clock_ns(CLOCK_MONOTONIC);
 	struct err unheard = {0};

@@ -47,6 +47,7 @@
 #define STAGE_BYTES (256u << 10) /* with a frame and its cipher text it stays in the L2 cache */
 #define STAGE_ROOM_BYTES ((size_t)STAGE_BYTES + FRAME_BYTES + SEAL_TAG_BYTES)
 #define PUSH_BYTES (4u << 20)
+#define LOAD_BYTES (8u << 20) /* after so much a faster cipher is worth being loaded */
 #define SLOT_BYTES (PAGE_BYTES + FRAME_BYTES) /* the lengths of a trimmed frame stand before it */
 #define PAGES_IN_SLOT PAGE_BYTES
 
@@ -87,6 +88,7 @@ struct worker {
 	size_t staged;
 	uint64_t written;
 	uint64_t pushed;
+	bool asked_to_load;
 	struct arena arena;
 	struct list done; /* struct done */
 	struct packed_blob blob;
@@ -99,7 +101,7 @@ struct packer {
 	uint8_t key[STORE_KEY_BYTES];
 	uint8_t id[ID_BYTES];
 	enum store_compression compression;
-	bool is_public;
+	bool is_public, may_load;
 	uint64_t unsettled_bytes; /* of store_options */
 
 	/* The caller's: */
@@ -300,6 +302,10 @@ static int protect_frame(struct worker *w, uint64_t frame, const uint8_t *data, 
 		return digest_of(SPAN(data, len), rec->digest, e);
 	}
 	rec->bytes = (uint32_t)(len + SEAL_TAG_BYTES);
+	if (w->packer->may_load && !w->asked_to_load && w->written > LOAD_BYTES) {
+		w->asked_to_load = true;
+		sealer_quicken(&w->sealer, w->packer->key);
+	}
 	return sealer_seal(&w->sealer, SEAL_PAGES, frame, data, len, to, e);
 }
 
@@ -643,6 +649,7 @@ int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES], const uint8_t 
 	p->compression = options->compression;
 	p->is_public = options->is_public;
 	p->unsettled_bytes = options->unsettled_bytes;
+	p->may_load = options->may_load;
 	p->max_workers = options->workers ? options->workers : usable_cpus();
 	p->max_workers = MAX(1, MIN(p->max_workers, WORKERS_MAX));
 	p->n_slots = p->max_workers * SLOTS_PER_WORKER;

@@ -124,6 +124,8 @@ struct store_options {
 	bool is_public;
 	/* Page blobs of so many bytes, and larger ones, are left to store_settle(); 0: none. */
 	uint64_t unsettled_bytes;
+	/* A cipher that is faster may be loaded (dlopen) when there is much to seal. */
+	bool may_load;
 };
 
 /*
