@@ -32,7 +32,7 @@ static uint64_t draw(void)
 static void fill_page(uint8_t *page, unsigned kind)
 {
 	static const char *const words[] = {"snapshot ", "process ", "memory ", "the ", "of ",
-					    "restore ",  "page ",    "kernel ", "a ",   "file "};
+	                                    "restore ",  "page ",    "kernel ", "a ",   "file "};
 	size_t at = 0;
 
 	switch (kind % 4) {
@@ -65,8 +65,8 @@ static void fill_page(uint8_t *page, unsigned kind)
 
 static void memory(size_t mib)
 {
-	uint8_t *p = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			  0);
+	uint8_t *p =
+		mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (mib && p == MAP_FAILED)
 		exit(1);
@@ -118,8 +118,8 @@ static void many(const char *what, int n)
 				exit(1);
 		} else {
 			/* Every second one of another protection, so that they stay apart. */
-			page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			            -1, 0);
 			if (page == MAP_FAILED)
 				exit(1);
 			page[0] = 1;

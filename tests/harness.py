@@ -43,7 +43,11 @@ def start_reaper():
     """Go on in a child; the parent adopts and reaps whatever is orphaned, as init would.
 
     Restored processes have no parent of their own, and not every first process of a container reaps.
+    The keys of a terminal act on programs that tests start, also when this was started by `command &`,
+    which has them ignored.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     runner = os.fork()
     if not runner:

@@ -26,7 +26,7 @@ void fault_arm(const char *spec)
 		return;
 	colon = strchr(spec, ':');
 	snprintf(fault.name, sizeof(fault.name), "%.*s",
-		 (int)(colon ? colon - spec : (long)strlen(spec)), spec);
+	         (int)(colon ? colon - spec : (long)strlen(spec)), spec);
 	for (; colon; colon = strchr(colon + 1, ':')) {
 		if (text_starts(colon, ":kill"))
 			fault.kill = true;

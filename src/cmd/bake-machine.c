@@ -232,6 +232,7 @@ pid_t bake_machine_start(const struct bake_machine *what, int *lines, struct err
 		struct machine *m = xalloc(sizeof(*m));
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		store_close(what->store);
 		signal(SIGCHLD, SIG_IGN); /* the copy that writes the snapshot */
 		m->what = what;
 		m->out = ends[1];

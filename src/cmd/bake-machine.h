@@ -16,10 +16,12 @@
 #include <sys/types.h>
 
 #include "cmd/share.h"
+#include "flow/flow.h"
 #include "vm/control.h"
 
 struct bake_machine {
 	const struct vm_boot *boot;
+	struct store *store; /* closed by the machine's process, which must not have its key */
 	uint64_t ram_bytes;
 	const char *disk;    /* path of the image's disk */
 	const char *control; /* where the machine shall listen */

@@ -3,17 +3,19 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "cmd/bake-machine.h"
+#include "cmd/bake.h"
 #include "cmd/kernel.h"
 #include "cmd/machine.h"
+#include "cmd/progress.h"
 #include "flow/own-disk.h"
 #include "flow/vm.h"
-#include "oci/rootfs.h"
 #include "os/os.h"
+#include "rootfs/rootfs.h"
 
 #define DEFAULT_MEMORY (256u << 20)
 #define DEFAULT_TIMEOUT_S 120u
@@ -21,10 +23,7 @@
 
 static const struct verb_option options[] = {
 	{"name", "NAME", "what to call the snapshot", false},
-	{"memory", "SIZE", "RAM of the machine; 256M if it is not given", false},
-	{"cmd", "WORDS", "start this instead of what the image says", false},
-	{"kernel", "FILE", "a bzImage whose modules are beside it; found if it is not given",
-         false},
+	BAKE_OPTIONS,
 	{"guest", "FILE", "the program that is PID 1 there; found beside wslx", false},
 	{"timeout", "SECONDS", "give up when the guest has not settled by then; 120", false},
 	{"settle-window", "MS", "how long it must have been quiet; 1000", false},
@@ -33,52 +32,63 @@ static const struct verb_option options[] = {
 	{"write-disk", "FILE", "write the image's disk there and do not start", false},
 	{"replace", NULL, "an existing snapshot of that name gives way", false},
 	{"sealed", NULL, "encrypt it: the image is not for everybody", false},
+	{"verify", "FILE", "of a registry: only if this public key (PEM) has signed it", false},
+	{"limit", "BYTES", "of a registry: refuse what is larger (K, M, G); 64G", false},
+	{"insecure", NULL, "allow plain http and unknown certificates of a registry", false},
 	{"verbose", NULL, "show what the guest prints", false},
 	{"quiet", NULL, "say nothing when it went well", false},
 };
 
-/* A bake: from the image to the snapshot. */
-struct bake {
-	const struct args *args;
+/* A bake that goes on: from the image to the snapshot. */
+struct work {
+	const struct bake *what;
+	const char *image; /* as rootfs_build() takes it */
 	struct store *store;
 	struct arena arena;
-	struct rootfs_report image;
+	const char *source, *stamp;  /* where it is, and which one it is there */
+	struct container *container; /* or NULL: it is here */
+	struct rootfs_report report;
 	char *kernel, *disk, *socket;
 	struct initramfs initramfs;
 	struct vm_boot boot;
 	struct bake_machine machine;
 	uint64_t started_ns;
-	bool quiet;
+	bool has_line;
 };
 
-static void bake_finish(struct bake *b)
+static void work_finish(struct work *b)
 {
 	if (b->socket)
 		unlink(b->socket);
+	if (b->has_line)
+		fprintf(stderr, "\r\033[K");
 	free(b->kernel);
 	free(b->disk);
 	free(b->socket);
 	initramfs_finish(&b->initramfs);
+	container_close(b->container);
 	store_close(b->store);
 	arena_finish(&b->arena);
 }
 
-static void say(struct bake *b, const char *fmt, ...) PRINTF(2, 3);
+static void say(struct work *b, const char *fmt, ...) PRINTF(2, 3);
 
 /* A line of progress with the time since the start. */
-static void say(struct bake *b, const char *fmt, ...)
+static void say(struct work *b, const char *fmt, ...)
 {
 	AUTO(buf) struct buf text = {0};
 	AUTO(buf) struct buf line = {0};
 	va_list ap;
 
-	if (b->quiet)
+	/* A line that goes away is for whoever watches. */
+	if (b->what->quiet || (b->what->one_line && !isatty(STDERR_FILENO)))
 		return;
 	va_start(ap, fmt);
 	buf_vprintf(&text, fmt, ap);
 	va_end(ap);
 	text_add_printable(&line, buf_text(&text), text.len);
-	fprintf(stderr, "%6.1f s  %s\n",
+	b->has_line = b->what->one_line;
+	fprintf(stderr, b->has_line ? "\r%6.1f s  %s\033[K" : "%6.1f s  %s\n",
 	        (double)(os_clock_ns(CLOCK_MONOTONIC) - b->started_ns) / 1e9, buf_text(&line));
 }
 
@@ -93,19 +103,73 @@ static void on_step(void *arg, const char *step, uint64_t done, uint64_t total)
 
 /* ---- the image ---------------------------------------------------------------------------- */
 
-static int build_disk(struct bake *b, int fd, struct err *e)
+/* An image of a registry is fetched into a layout, which is removed when it is a disk. */
+static int fetch(struct work *b, struct err *e)
+{
+	struct container_source from = b->what->from;
+	char all[16], rest[16];
+	struct progress bar;
+	uint64_t missing;
+	int r = 0;
+
+	progress_begin(&bar, "image", b->what->quiet);
+	from.progress = &bar.oci;
+	from.ref = b->what->image;
+	r = container_open(&from, &b->container, e);
+	if (!r)
+		r = container_begin(b->container, b->store, &missing, e);
+	if (!r) {
+		progress_end(&bar);
+		say(b, "%s: %u layers of %s, %s to be fetched", container_origin(b->container),
+		    container_layers(b->container),
+		    text_of_bytes(all, container_bytes(b->container)),
+		    text_of_bytes(rest, missing));
+		bar.oci.total = missing;
+		r = container_fetch(b->container, e);
+	}
+	progress_end(&bar);
+	if (r)
+		return r;
+	b->image = arena_printf(&b->arena, "oci:%s", container_layout(b->container));
+	b->source = arena_printf(&b->arena, "docker://%s", container_origin(b->container));
+	b->stamp = container_digest(b->container);
+	return 0;
+}
+
+static bool is_far(const char *image)
+{
+	return !rootfs_is_here(image) && container_may_be_ref(image);
+}
+
+static int find_image(struct work *b, struct err *e)
+{
+	const char *image = b->what->image;
+	int r;
+
+	b->image = image;
+	if (!is_far(image))
+		return rootfs_stamp(image, &b->arena, &b->source, &b->stamp, e);
+	r = fetch(b, e);
+	/* "debian" may be meant as a file's name as well. */
+	return r && !b->container && !strchr(image, '/')
+	               ? err_wrap(e, r, "%s is nothing here, and in a registry", image)
+	               : r;
+}
+
+static int build_disk(struct work *b, int fd, struct err *e)
 {
 	const struct rootfs_options how = {.progress = on_step, .arg = b};
 	char size[16];
-	int r = rootfs_build(b->args->operands[0], fd, &how, &b->arena, &b->image, e);
+	int r = rootfs_build(b->image, fd, &how, &b->arena, &b->report, e);
 
 	if (!r)
-		say(b, "%s, %u layers, %llu files, disk of %s", b->image.source, b->image.layers,
-		    (unsigned long long)b->image.inodes, text_of_bytes(size, b->image.disk_bytes));
+		say(b, "%s, %u layers, %llu files, disk of %s", b->report.source, b->report.layers,
+		    (unsigned long long)b->report.inodes,
+		    text_of_bytes(size, b->report.disk_bytes));
 	return r;
 }
 
-static int write_disk(struct bake *b, const char *path, struct err *e)
+static int write_disk(struct work *b, const char *path, struct err *e)
 {
 	int fd = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0644), r;
 
@@ -118,17 +182,17 @@ static int write_disk(struct bake *b, const char *path, struct err *e)
 	return r;
 }
 
-static int keep_disk(struct bake *b, struct err *e)
+static int keep_disk(struct work *b, struct err *e)
 {
 	AUTO(fd) int fd = own_disk_begin(b->store, e);
 	AUTO(text) char *path = NULL;
 	int r = fd < 0 ? fd : build_disk(b, fd, e);
 
 	if (!r)
-		r = own_disk_commit(b->store, fd, b->image.disk_digest, e);
+		r = own_disk_commit(b->store, fd, b->report.disk_digest, e);
 	if (r)
 		return r;
-	path = own_disk_path(b->store, b->image.disk_digest);
+	path = own_disk_path(b->store, b->report.disk_digest);
 	b->disk = realpath(path, NULL);
 	return b->disk ? 0 : err_set(e, -errno, "%s", path);
 }
@@ -146,16 +210,15 @@ static void tell_words(struct shares *to, const char *key, const struct list *wo
 }
 
 /* What the guest's init reads before anything of the image runs: its configuration. */
-static void write_image(struct bake *b, struct buf *out)
+static void write_image(struct work *b, struct buf *out)
 {
-	const struct rootfs_config *c = &b->image.config;
-	const char *cmd = arg_value(b->args, "cmd");
-	AUTO(text) char *hostname = machine_name_of(arg_value(b->args, "name"));
+	const struct rootfs_config *c = &b->report.config;
+	AUTO(text) char *hostname = flow_distro_name(b->what->name);
 	struct shares lines = {0};
 
 	shares_tell(&lines, "h", hostname);
-	if (cmd) {
-		shares_tell(&lines, "c", cmd);
+	if (b->what->words) {
+		shares_tell(&lines, "c", b->what->words);
 	} else {
 		tell_words(&lines, "e", &c->entrypoint);
 		tell_words(&lines, "c", &c->cmd);
@@ -170,13 +233,13 @@ static void write_image(struct bake *b, struct buf *out)
 	shares_finish(&lines);
 }
 
-static int gather(struct bake *b, struct err *e)
+static int gather(struct work *b, struct err *e)
 {
 	static const char *const modules[] = {
 		"virtio_mmio",    "virtio_console", "virtio_rng",   "virtio_balloon",
 		"button",         "virtio_blk",     "9pnet_virtio", "9p",
 		"crc32c_generic", "erofs",          "overlay"};
-	const char *given = arg_value(b->args, "kernel");
+	const char *given = b->what->kernel;
 	AUTO(text) char *dir = NULL;
 	AUTO(buf) struct buf image = {0};
 	int r;
@@ -191,7 +254,7 @@ static int gather(struct bake *b, struct err *e)
 		               b->kernel);
 	r = cmd_map_file(b->kernel, &b->boot.kernel, e);
 	if (!r)
-		r = cmd_begin_initramfs(&b->initramfs, arg_value(b->args, "guest"), e);
+		r = cmd_begin_initramfs(&b->initramfs, b->what->guest, e);
 	if (!r)
 		r = initramfs_add_modules(&b->initramfs, dir, modules, ARRAY_LEN(modules), e);
 	if (r)
@@ -205,23 +268,28 @@ static int gather(struct bake *b, struct err *e)
 
 /* ---- the machine -------------------------------------------------------------------------- */
 
-static int take_snapshot(struct bake *b, struct err *e)
+static int take_snapshot(struct work *b, struct err *e)
 {
-	const char *name = arg_value(b->args, "name"), *digest = b->image.config.digest;
+	const char *name = b->what->name, *digest = b->report.config.digest;
 	const char *kernel = strrchr(b->kernel, '/');
+	AUTO(text) char *kernel_id = bake_kernel_id(b->kernel);
+	AUTO(text) char *how = bake_options_text(b->what);
 	const struct store_label labels[] = {
 		{"machine.state", "barrier"},
 		{"machine.kernel", kernel ? kernel + 1 : b->kernel},
-		{"image", b->args->operands[0]},
-		{"image.digest", digest ? digest : b->image.disk_digest},
+		{"image", b->source},
+		{"image.digest", digest ? digest : b->report.disk_digest},
+		{"image.stamp", b->stamp},
+		{"bake.kernel", kernel_id},
+		{"bake.options", how},
 	};
 	const struct snap_vm what = {
 		.socket = b->socket,
-		.machine = b->args->operands[0],
+		.machine = b->what->image,
 		.name = name,
-		.replace = arg_is_set(b->args, "replace"),
+		.replace = b->what->replace,
 		/* Nothing has happened in it yet but what its image does for everybody. */
-		.is_public = !arg_is_set(b->args, "sealed"),
+		.is_public = !b->what->sealed,
 		.labels = labels,
 		.n_labels = ARRAY_LEN(labels),
 	};
@@ -239,7 +307,7 @@ static int take_snapshot(struct bake *b, struct err *e)
 	return 0;
 }
 
-static int explain_timeout(const struct bake *b, const char *rest, struct err *e)
+static int explain_timeout(const struct work *b, const char *rest, struct err *e)
 {
 	unsigned reached = 0, permille = 0;
 	int names = 0;
@@ -258,7 +326,7 @@ static int explain_timeout(const struct bake *b, const char *rest, struct err *e
 }
 
 /* Return: 1 when the snapshot is taken; 0 to go on. */
-static int on_line(struct bake *b, const char *line, struct err *e)
+static int on_line(struct work *b, const char *line, struct err *e)
 {
 	unsigned long long ns;
 	unsigned permille;
@@ -280,7 +348,7 @@ static int on_line(struct bake *b, const char *line, struct err *e)
 	return 0;
 }
 
-static int run_machine(struct bake *b, struct err *e)
+static int run_machine(struct work *b, struct err *e)
 {
 	char line[4096];
 	int lines, r = 0;
@@ -304,38 +372,106 @@ static int run_machine(struct bake *b, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-static int bake(struct bake *b, struct err *e)
+static int make_socket(struct work *b, struct err *e)
 {
-	const char *name = arg_value(b->args, "name");
+	AUTO(text) char *dir = xprintf("%s/run", store_root(b->store));
+	int r = os_make_dirs(dir, 0700);
+
+	b->socket = xprintf("%s/bake-%d.sock", dir, getpid());
+	return r ? err_set(e, r, "%s", dir) : 0;
+}
+
+static int bake(struct work *b, struct err *e)
+{
+	const char *name = b->what->name;
 	bool taken = false;
 	int r = store_name_check(name, e);
 
 	if (!r)
 		r = cmd_open_store(&b->store, e);
-	if (!r && !arg_is_set(b->args, "replace"))
+	if (!r && !b->what->replace)
 		r = store_has(b->store, name, &taken, e);
 	if (!r && taken)
 		r = err_say(e, -EEXIST,
 		            "there is a snapshot %s already; --replace makes it give way", name);
 	if (!r)
+		r = find_image(b, e);
+	if (!r)
 		r = keep_disk(b, e);
+	if (!r && b->container)
+		container_drop(b->container);
 	if (!r)
 		r = gather(b, e);
+	if (!r)
+		r = make_socket(b, e);
 	if (r)
 		return r;
-	b->socket = xprintf("%s/run/bake-%d.sock", store_root(b->store), getpid());
-	{
-		AUTO(text) char *dir = xprintf("%s/run", store_root(b->store));
-
-		r = os_make_dirs(dir, 0700);
-		if (r)
-			return err_set(e, r, "%s", dir);
-	}
 	say(b, "starting %s", b->kernel);
 	b->machine.boot = &b->boot;
+	b->machine.store = b->store;
 	b->machine.disk = b->disk;
 	b->machine.control = b->socket;
 	return run_machine(b, e);
+}
+
+static void work_begin(struct work *b, const struct bake *what)
+{
+	*b = (struct work){.what = what, .started_ns = os_clock_ns(CLOCK_MONOTONIC)};
+	b->machine.ram_bytes = what->ram_bytes;
+	b->machine.timeout_s = what->timeout_s;
+	b->machine.rule = what->rule;
+	b->machine.verbose = what->verbose;
+}
+
+int bake_image(const struct bake *what, struct err *e)
+{
+	struct work b;
+	int r;
+
+	work_begin(&b, what);
+	r = bake(&b, e);
+	work_finish(&b);
+	return r;
+}
+
+int bake_write_disk(const struct bake *what, const char *path, struct err *e)
+{
+	struct work b;
+	int r = 0;
+
+	work_begin(&b, what);
+	b.image = what->image;
+	/* Only what is fetched needs the store. */
+	if (is_far(what->image)) {
+		r = cmd_open_store(&b.store, e);
+		if (!r)
+			r = find_image(&b, e);
+	}
+	if (!r)
+		r = write_disk(&b, path, e);
+	if (!r && b.container)
+		container_drop(b.container);
+	work_finish(&b);
+	return r;
+}
+
+/* ---- how it was baked --------------------------------------------------------------------- */
+
+char *bake_kernel_id(const char *kernel)
+{
+	const char *slash = strrchr(kernel, '/');
+	struct stat st;
+
+	if (stat(kernel, &st))
+		st = (struct stat){0};
+	return xprintf("%s %lld %lld", slash ? slash + 1 : kernel, (long long)st.st_size,
+	               (long long)st.st_mtim.tv_sec);
+}
+
+char *bake_options_text(const struct bake *b)
+{
+	return xprintf("memory=%llu%s%s", (unsigned long long)b->ram_bytes, b->words ? " cmd=" : "",
+	               b->words ? b->words : "");
 }
 
 /* ---- the verb ----------------------------------------------------------------------------- */
@@ -350,44 +486,65 @@ static int take_number(struct args *args, const char *option, uint64_t max, uint
 	return 0;
 }
 
-static int take_options(struct args *args, struct bake_machine *m)
+int bake_take_options(struct args *args, struct bake *b)
 {
-	uint64_t timeout = DEFAULT_TIMEOUT_S, window = settle_rule_default.window_ns / 1000000;
-	uint64_t halt = settle_rule_default.long_ns / 1000000, share = settle_rule_default.permille;
-	const char *memory = arg_value(args, "memory");
-	int code = 0;
+	const char *memory = arg_value(args, "memory"), *limit = arg_value(args, "limit");
 
-	m->ram_bytes = DEFAULT_MEMORY;
-	if (memory && text_to_bytes(memory, VM_RAM_MAX, &m->ram_bytes))
+	*b = (struct bake){
+		.image = args->operands[0],
+		.words = arg_value(args, "cmd"),
+		.kernel = arg_value(args, "kernel"),
+		.from = {.verify = arg_value(args, "verify"),
+	                 .limit = IMAGE_LIMIT_BYTES,
+	                 .insecure = arg_is_set(args, "insecure")},
+		.ram_bytes = DEFAULT_MEMORY,
+		.timeout_s = DEFAULT_TIMEOUT_S,
+		.rule = settle_rule_default,
+	};
+	if (memory && text_to_bytes(memory, VM_RAM_MAX, &b->ram_bytes))
 		return say_usage(args, "--memory %s: not a size; try 256M", memory);
-	code = take_number(args, "timeout", 86400, &timeout);
+	if (limit && text_to_bytes(limit, INT64_MAX, &b->from.limit))
+		return say_usage(args, "--limit %s: not a size; try 2G", limit);
+	return 0;
+}
+
+static int take_settling(struct args *args, struct bake *b)
+{
+	uint64_t timeout = b->timeout_s, window = b->rule.window_ns / 1000000;
+	uint64_t halt = b->rule.long_ns / 1000000, share = b->rule.permille;
+	int code = take_number(args, "timeout", 86400, &timeout);
+
 	if (!code)
 		code = take_number(args, "settle-window", 60000, &window);
 	if (!code)
 		code = take_number(args, "settle-halt", 10000, &halt);
 	if (!code)
 		code = take_number(args, "settle-share", 1000, &share);
-	m->timeout_s = (unsigned)timeout;
-	m->rule = (struct settle_rule){window * 1000000, halt * 1000000, (unsigned)share};
-	m->verbose = arg_is_set(args, "verbose");
+	b->timeout_s = (unsigned)timeout;
+	b->rule = (struct settle_rule){window * 1000000, halt * 1000000, (unsigned)share};
 	return code;
 }
 
 static int run(struct args *args)
 {
 	const char *path = arg_value(args, "write-disk");
-	struct bake b = {.args = args,
-	                 .quiet = arg_is_set(args, "quiet"),
-	                 .started_ns = os_clock_ns(CLOCK_MONOTONIC)};
 	struct err e = {0};
-	int code = take_options(args, &b.machine), r;
+	struct bake b;
+	int code = bake_take_options(args, &b), r;
 
+	if (!code)
+		code = take_settling(args, &b);
 	if (code)
 		return code;
-	if (!path == !arg_value(args, "name"))
+	b.name = arg_value(args, "name");
+	b.guest = arg_value(args, "guest");
+	b.replace = arg_is_set(args, "replace");
+	b.sealed = arg_is_set(args, "sealed");
+	b.verbose = arg_is_set(args, "verbose");
+	b.quiet = arg_is_set(args, "quiet");
+	if (!path == !b.name)
 		return say_usage(args, "either --name or --write-disk is needed");
-	r = path ? write_disk(&b, path, &e) : bake(&b, &e);
-	bake_finish(&b);
+	r = path ? bake_write_disk(&b, path, &e) : bake_image(&b, &e);
 	return r ? say_error(&e) : EXIT_DONE;
 }
 

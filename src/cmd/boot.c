@@ -175,6 +175,8 @@ static int add_files(const struct args *args, struct initramfs *i, struct err *e
 
 		if (!colon)
 			return err_say(e, -EINVAL, "--add %s: this is not FILE:PATH", text);
+		/* The kernel drops, without a word, what has no directory to be in. */
+		initramfs_add_parents(i, colon + 1 + (colon[1] == '/'));
 		if (add_again(args, i, text, (size_t)(colon - text)))
 			continue;
 		path = xprintf("%.*s", (int)(colon - text), text);

@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "cmd/cmd.h"
-#include "flow/ready.h"
+#include "ready/ready.h"
 
 static const struct verb_option options[] = {
 	{"pid", "PID", "the process whose tree is to be snapshotted", false},

@@ -19,8 +19,7 @@ static int run(struct args *args)
 	r = cmd_open_store(&store, &e);
 
 	if (!r)
-		r = flow_diff_proc(store, a, b, &out,
-				   &differences, &e);
+		r = flow_diff_proc(store, a, b, &out, &differences, &e);
 	if (r < 0)
 		return say_error(&e);
 	fputs(buf_text(&out), stdout);

@@ -214,15 +214,6 @@ void session_finish(struct session *s)
 		close(s->lock);
 }
 
-char *machine_name_of(const char *snapshot)
-{
-	const char *slash = strrchr(snapshot, '/');
-	char *name = xstrdup(slash ? slash + 1 : snapshot);
-
-	name[strcspn(name, ":@+")] = '\0';
-	return name;
-}
-
 /* ---- the end ------------------------------------------------------------------------------ */
 
 static void say_stats(struct vm *vm)

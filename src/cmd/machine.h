@@ -31,11 +31,6 @@ void session_config(struct session *s, struct vm_config *config);
  */
 MUST_CHECK int session_name(struct session *s, struct store *store, const char *name,
                             const char *control, struct err *e);
-/*
- * What a user would call a machine of this snapshot: the last part of its name, without a tag. The
- * caller frees it.
- */
-char *machine_name_of(const char *snapshot);
 /* Open all directories that --share names. */
 MUST_CHECK int session_share(struct session *s, const struct args *args, struct err *e);
 /* Make the machine of an opened snapshot; @config has its shares already. */

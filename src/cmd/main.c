@@ -5,11 +5,11 @@
 #include "cmd/cmd.h"
 
 static const struct verb *const verbs[] = {
-	&verb_snap_proc, &verb_restore_proc, &verb_diff_proc, &verb_list,   &verb_show,
-	&verb_rm,        &verb_verify,       &verb_gc,        &verb_formats, &verb_diag_ready,
-	&verb_boot,      &verb_snap_vm,      &verb_restore_vm, &verb_bake,  &verb_run,
-	&verb_stop,      &verb_copy,         &verb_push,     &verb_pull,    &verb_login,
-	&verb_logout,
+	&verb_snap_proc, &verb_restore_proc, &verb_diff_proc,  &verb_list,    &verb_show,
+	&verb_rm,        &verb_verify,       &verb_gc,         &verb_formats, &verb_diag_ready,
+	&verb_boot,      &verb_snap_vm,      &verb_restore_vm, &verb_bake,    &verb_run,
+	&verb_shell,     &verb_exec,         &verb_stop,       &verb_copy,    &verb_push,
+	&verb_pull,      &verb_login,        &verb_logout,
 };
 
 /* ---- for the verbs ----------------------------------------------------------------------- */
@@ -119,7 +119,7 @@ static void print_synopsis(FILE *to, const struct verb *v)
 		const struct verb_option *o = &v->options[i];
 
 		fprintf(to, o->required ? " --%s%s%s" : " [--%s%s%s]", o->name, o->arg ? " " : "",
-			o->arg ? o->arg : "");
+		        o->arg ? o->arg : "");
 	}
 	if (v->operands)
 		fprintf(to, " %s", v->operands);
@@ -137,7 +137,7 @@ static void print_verb_help(const struct verb *v)
 		char left[64];
 
 		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->arg ? " " : "",
-			 o->arg ? o->arg : "");
+		         o->arg ? o->arg : "");
 		printf("  %-24s %s\n", left, o->help);
 	}
 }
@@ -148,8 +148,8 @@ static void print_help(FILE *to)
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		fprintf(to, "  %-22s %s\n", verbs[i]->name, verbs[i]->summary);
 	fprintf(to, "\nwslx VERB --help says more. Snapshots are kept under $WSLX_HOME, else\n"
-		    "$XDG_DATA_HOME/wslx, else ~/.local/share/wslx.\n"
-		    "Exit status: 0 done, 1 failed, 2 used wrongly, 3 refused by an obstacle.\n");
+	            "$XDG_DATA_HOME/wslx, else ~/.local/share/wslx.\n"
+	            "Exit status: 0 done, 1 failed, 2 used wrongly, 3 refused by an obstacle.\n");
 }
 
 /* ---- dispatch ----------------------------------------------------------------------------- */
@@ -192,8 +192,7 @@ static int parse(struct args *args, int argc, char **argv)
 			if (i + 1 >= argc)
 				return say_usage(args, "%s needs a value", word);
 			args->values[option] = argv[++i];
-			args->given[args->n_given++] =
-				(struct given_option){option, argv[i]};
+			args->given[args->n_given++] = (struct given_option){option, argv[i]};
 			continue;
 		}
 		if (!text_starts(word, "--") || !word[2]) {
@@ -220,8 +219,7 @@ static int parse(struct args *args, int argc, char **argv)
 			args->values[option] = argv[++i];
 		else
 			return say_usage(args, "--%s needs a value", word);
-		args->given[args->n_given++] =
-			(struct given_option){option, args->values[option]};
+		args->given[args->n_given++] = (struct given_option){option, args->values[option]};
 	}
 	for (size_t i = 0; i < v->n_options; i++)
 		if (v->options[i].required && !args->values[i])

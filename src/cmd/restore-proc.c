@@ -40,11 +40,12 @@ static int attend(const struct restored *done)
 static int run(struct args *args)
 {
 	AUTO(store) struct store *store = NULL;
-	struct restore_proc what = {.name = arg_value(args, "name"),
-				    .clone = arg_is_set(args, "clone"),
-				    .options = {.pidns = arg_is_set(args, "pidns"),
-						.tty = -1,
-						.changed_files = arg_is_set(args, "changed-files")}};
+	struct restore_proc what = {
+		.name = arg_value(args, "name"),
+		.clone = arg_is_set(args, "clone"),
+		.options = {.pidns = arg_is_set(args, "pidns"),
+	                    .tty = -1,
+	                    .changed_files = arg_is_set(args, "changed-files")}};
 	struct restored done = {0};
 	struct err e = {0};
 	int r;

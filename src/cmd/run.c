@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "cmd/machine.h"
-#include "cmd/progress.h"
+#include "cmd/run.h"
 #include "flow/vm.h"
 #include "os/os.h"
 
@@ -28,7 +28,10 @@ static const struct verb_option options[] = {
 	{"share", "HOSTDIR:GUESTDIR[:ro]", "a directory of the host; may repeat", false},
 	{"fresh", NULL, "start from the baked snapshot, and forget what was kept", false},
 	{"env", "NAME=VALUE", "for what runs there; may repeat", false},
+	{"verify", "FILE", "of a registry: only if this public key (PEM) has signed it", false},
+	{"limit", "BYTES", "of a registry: refuse what is larger (K, M, G); 64G", false},
 	{"insecure", NULL, "allow plain http and unknown certificates of a registry", false},
+	BAKE_OPTIONS,
 	{"stats", NULL, "say at the end what the machine did", false},
 };
 
@@ -63,87 +66,71 @@ static void tell(struct args *args, struct shares *to, const char *distro)
 
 struct launch {
 	struct args *args;
-	char *distro;
-	char *pulled; /* the name of what came from a registry, or NULL */
-	bool resumes; /* what was kept, not what was baked */
+	struct bake bake; /* how an image is baked that was never run */
+	struct distro_choice choice;
+	struct distro distro;
 	struct session session;
 	struct vm_config config;
-	struct opened_vm from;
 };
 
-/* Whether the machine of this name was kept; with --fresh it is forgotten. */
-static int find_saved(struct launch *l, struct store *store, const char *saved, struct err *e)
+static void say_other(const struct launch *l, const char *snapshot)
 {
-	int r = store_has(store, saved, &l->resumes, e);
+	const struct distro *d = &l->distro;
+	AUTO(text) char *line = NULL;
 
-	if (r || !l->resumes)
+	if (d->left && !d->resumes)
+		line = xprintf(
+			"%s has changed since the distro %s was kept: this is a new one, %s; "
+			"--distro %s goes on with the old one, wslx rm --distro %s forgets it",
+			snapshot, d->left, d->name, d->left, d->left);
+	else if (d->outdated)
+		line = xprintf("%s has changed since the distro %s was kept, which goes on as it "
+		               "was; --fresh starts the new one",
+		               snapshot, d->name);
+	if (line)
+		say_note(line);
+}
+
+static int open_distro(struct launch *l, struct store *store, struct err *e)
+{
+	const char *snapshot = l->choice.snapshot;
+	struct distro *d = &l->distro;
+	int r = flow_open_distro(store, &l->choice, d, e);
+
+	if (r)
 		return r;
-	if (arg_is_set(l->args, "fresh")) {
-		l->resumes = false;
-		return store_remove(store, saved, e);
-	}
-	if (l->args->n_operands > 1)
+	if (d->resumes && l->args->n_operands > 1)
 		return err_say(
 			e, OBSTACLE,
 			"%s was kept while something ran in it, which goes on without a command; "
 			"--fresh forgets it, another --distro leaves it alone",
-			l->distro);
+			d->name);
+	if (!d->resumes && !d->vm.at_barrier)
+		return err_say(e, OBSTACLE,
+		               "%s was not baked; wslx restore vm --name %s goes on with it",
+		               snapshot, snapshot);
+	say_other(l, snapshot);
 	return 0;
 }
 
-/* What is no name here, and has a slash, is somewhere else; of that, what is missing is fetched. */
-static int find_snapshot(struct launch *l, struct store *store, const char **name, struct err *e)
+/* @what: the snapshot or image to start from; NULL: only what was kept */
+static int open_machine(struct launch *l, const char *what, struct err *e)
 {
-	struct pull_snapshot what = {.ref = l->args->operands[0],
-	                             .insecure = arg_is_set(l->args, "insecure")};
-	struct pull_result result = {0};
-	struct progress progress;
-	bool is_here;
-	int r = store_has(store, what.ref, &is_here, e);
-
-	*name = what.ref;
-	if (r || is_here || !strchr(what.ref, '/'))
-		return r;
-	progress_begin(&progress, "pull", false);
-	what.progress = &progress.oci;
-	r = flow_pull(store, &what, &result, e);
-	progress_end(&progress);
-	if (!r && result.state == PULL_OFFLINE)
-		say_offline(&result);
-	if (!r)
-		*name = l->pulled = xstrdup(result.name);
-	pull_result_finish(&result);
-	return r;
-}
-
-static int open_machine(struct launch *l, struct err *e)
-{
-	const char *snapshot, *given = arg_value(l->args, "distro");
 	AUTO(store) struct store *store = NULL;
-	AUTO(arena) struct arena a = {0};
-	const char *saved;
+	AUTO(text) char *snapshot = NULL;
 	int r = cmd_open_store(&store, e);
 
+	if (!r && what)
+		r = run_find_snapshot(what, &l->bake, &store, &snapshot, e);
+	l->choice.snapshot = snapshot;
 	if (!r)
-		r = find_snapshot(l, store, &snapshot, e);
-	if (r)
-		return r;
-	l->distro = given ? xstrdup(given) : machine_name_of(snapshot);
-	saved = flow_saved_name(&a, l->distro);
-	r = session_name(&l->session, store, l->distro, NULL, e);
-	if (!r)
-		r = find_saved(l, store, saved, e);
-	if (!r)
-		r = flow_open_vm(store, l->resumes ? saved : snapshot, &l->from, e);
-	if (!r && !l->resumes && !l->from.at_barrier)
-		r = err_say(e, OBSTACLE,
-		            "%s was not baked; wslx restore vm --name %s goes on with it", snapshot,
-		            snapshot);
+		r = open_distro(l, store, e);
 	if (!r)
 		r = session_share(&l->session, l->args, e);
 	if (r)
 		return r;
-	tell(l->args, &l->session.shares, l->distro);
+	l->session.socket = xstrdup(l->distro.socket);
+	tell(l->args, &l->session.shares, l->distro.name);
 	return shares_attach(&l->session.shares, &l->config, e);
 }
 
@@ -153,9 +140,9 @@ static int be_machine(struct launch *l)
 {
 	struct err e = {0};
 
-	if (session_restore(&l->session, &l->config, &l->from, &e))
+	if (session_restore(&l->session, &l->config, &l->distro.vm, &e))
 		return say_error(&e);
-	if (!l->resumes)
+	if (!l->distro.resumes)
 		vm_console_input(l->session.vm, (const uint8_t *)OPEN_BARRIER,
 		                 strlen(OPEN_BARRIER));
 	return session_run(&l->session, arg_is_set(l->args, "stats"));
@@ -168,7 +155,7 @@ static int keep(const struct launch *l)
 	int r = cmd_open_store(&store, &e);
 
 	if (!r)
-		r = flow_stop_machine(store, l->distro, true, &e);
+		r = flow_stop_machine(store, l->distro.name, true, &e);
 	return r ? say_error(&e) : EXIT_DONE;
 }
 
@@ -181,7 +168,7 @@ static int forget(const struct launch *l)
 	int r = cmd_open_store(&store, &e);
 
 	if (!r)
-		r = store_remove(store, flow_saved_name(&a, l->distro), &e);
+		r = store_remove(store, flow_saved_name(&a, l->distro.name), &e);
 	return r && r != -ENOENT ? say_error(&e) : EXIT_DONE;
 }
 
@@ -210,7 +197,10 @@ static int watch_hangup(void)
 
 static int wait_for_machine(struct launch *l, pid_t child, int leave, int hangup)
 {
-	struct pollfd fds[2] = {{.fd = leave, .events = POLLIN}, {.fd = hangup, .events = POLLIN}};
+	/* A terminal that is not ours to control hangs up without a signal. */
+	struct pollfd fds[] = {{.fd = leave, .events = POLLIN},
+	                       {.fd = hangup, .events = POLLIN},
+	                       {.fd = isatty(STDIN_FILENO) ? STDIN_FILENO : -1}};
 	struct signalfd_siginfo signal;
 	bool kept = false;
 	char what = 0;
@@ -227,13 +217,15 @@ static int wait_for_machine(struct launch *l, pid_t child, int leave, int hangup
 		/* One try for each signal: a machine that cannot be kept runs on. */
 		if (fds[1].revents && read(hangup, &signal, sizeof(signal)) < 0)
 			continue;
+		if (fds[2].revents)
+			fds[2].fd = -1;
 		if (!kept)
 			kept = keep(l) == EXIT_DONE;
 		fds[1].fd = kept ? -1 : hangup;
 		what = 0;
 	}
 	code = status_of(child);
-	if (what == LEAVE_ENDED && l->resumes && forget(l) != EXIT_DONE)
+	if (what == LEAVE_ENDED && l->distro.resumes && forget(l) != EXIT_DONE)
 		return EXIT_FAILED;
 	return code;
 }
@@ -268,27 +260,44 @@ static int start(struct launch *l)
 	return code;
 }
 
-static int run(struct args *args)
+static int launch(struct launch *l, const char *what)
 {
-	struct launch l = {.args = args, .from.ram_fd = -1};
 	struct err e = {0};
 	int code;
 
-	session_config(&l.session, &l.config);
-	code = open_machine(&l, &e) ? say_error(&e) : start(&l);
-	session_finish(&l.session);
-	opened_vm_finish(&l.from);
-	free(l.distro);
-	free(l.pulled);
+	session_config(&l->session, &l->config);
+	code = open_machine(l, what, &e) ? say_error(&e) : start(l);
+	session_finish(&l->session);
+	distro_finish(&l->distro);
 	return code;
+}
+
+static int run(struct args *args)
+{
+	struct launch l = {
+		.args = args,
+		.choice = {.name = arg_value(args, "distro"), .fresh = arg_is_set(args, "fresh")},
+		.distro = {.lock = -1, .vm.ram_fd = -1}};
+	int code = bake_take_options(args, &l.bake);
+
+	return code ? code : launch(&l, args->operands[0]);
+}
+
+int run_kept(struct args *args)
+{
+	struct launch l = {.args = args,
+	                   .choice.name = args->operands[0],
+	                   .distro = {.lock = -1, .vm.ram_fd = -1}};
+
+	return launch(&l, NULL);
 }
 
 const struct verb verb_run = {
 	.name = "run",
-	.operands = "NAME|REF [-- COMMAND ARGUMENT...]",
+	.operands = "NAME|REF|IMAGE [-- COMMAND ARGUMENT...]",
 	.min_operands = 1,
 	.max_operands = 1000,
-	.summary = "Start a machine from a baked snapshot, here or in a registry, at its prompt",
+	.summary = "Be at the prompt of a baked snapshot, or of an image, here or in a registry",
 	.options = options,
 	.n_options = ARRAY_LEN(options),
 	.run = run,

@@ -19,7 +19,7 @@ static const struct {
 };
 
 static int show(const struct args *args, struct store_reader *reader, struct buf *out,
-		struct err *e)
+                struct err *e)
 {
 	const struct store_meta *meta = store_reader_meta(reader);
 	AUTO(arena) struct arena a = {0};
@@ -37,8 +37,8 @@ static int show(const struct args *args, struct store_reader *reader, struct buf
 		if (!strcmp(types[i].kind, meta->kind))
 			type = types[i].type;
 	if (!type)
-		return err_say(e, -EINVAL, "%s is of kind \"%s\", which cannot be shown", meta->name,
-			       meta->kind);
+		return err_say(e, -EINVAL, "%s is of kind \"%s\", which cannot be shown",
+		               meta->name, meta->kind);
 	rec = arena_alloc(&a, type->bytes);
 	r = rec_decode(store_reader_state(reader), type, &a, rec, e);
 	if (r < 0)

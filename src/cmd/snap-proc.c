@@ -26,7 +26,7 @@ static int parse_profile(const char *text, enum engine_profile *out)
 }
 
 static void report(const struct args *args, const struct snap_proc *what,
-		   const struct snap_proc_result *result)
+                   const struct snap_proc_result *result)
 {
 	char size[16];
 
@@ -52,8 +52,8 @@ static int run(struct args *args)
 {
 	AUTO(store) struct store *store = NULL;
 	struct snap_proc what = {.name = arg_value(args, "name"),
-				 .stop = arg_is_set(args, "stop"),
-				 .replace = arg_is_set(args, "replace")};
+	                         .stop = arg_is_set(args, "stop"),
+	                         .replace = arg_is_set(args, "replace")};
 	struct snap_proc_result result = {0};
 	struct err e = {0};
 	uint64_t pid;

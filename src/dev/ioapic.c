@@ -35,7 +35,7 @@ const struct rec_type ioapic_state_type = REC_TYPE(ioapic_state, ioapic_fields, 
 
 static uint64_t entry_get(const struct ioapic *io, unsigned pin)
 {
-	const uint8_t *p = io->state.redirect + 8 * pin;
+	const uint8_t *p = io->state.redirect + (size_t)8 * pin;
 	uint64_t v = 0;
 
 	for (unsigned i = 0; i < 8; i++)
@@ -45,7 +45,7 @@ static uint64_t entry_get(const struct ioapic *io, unsigned pin)
 
 static void entry_set(struct ioapic *io, unsigned pin, uint64_t v)
 {
-	uint8_t *p = io->state.redirect + 8 * pin;
+	uint8_t *p = io->state.redirect + (size_t)8 * pin;
 
 	for (unsigned i = 0; i < 8; i++)
 		p[i] = (uint8_t)(v >> (8 * i));

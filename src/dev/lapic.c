@@ -139,7 +139,7 @@ static int vector_highest(const uint8_t set[32])
 
 static uint32_t vector_word(const uint8_t set[32], unsigned word)
 {
-	const uint8_t *p = set + word * 4;
+	const uint8_t *p = set + (size_t)word * 4;
 
 	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
@@ -383,6 +383,7 @@ static void lapic_expire(struct dev *d, uint64_t now)
 		l->state.tsc_deadline = 0;
 	else if ((l->state.lvt_timer & LVT_TIMER_MODE) == TIMER_PERIODIC && period)
 		/* A slow host loses ticks; it does not get them all at once. */
+		/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): period is not 0 */
 		l->state.timer_start += (now - l->state.timer_start) / period * period;
 	else
 		l->state.timer_start = UINT64_MAX;

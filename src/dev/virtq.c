@@ -41,7 +41,8 @@ static uint16_t load16(const uint8_t *p)
 	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? v : __builtin_bswap16(v);
 }
 
-/* The check does not see that __atomic_store_n() writes. NOLINTNEXTLINE(readability-non-const-parameter) */
+/* The check does not see that __atomic_store_n() writes. */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 static void store16(uint8_t *p, uint16_t v)
 {
 	__atomic_store_n((uint16_t *)(void *)p,
@@ -116,7 +117,7 @@ static struct desc desc_at(const uint8_t *table, unsigned i)
 {
 	uint8_t copy[DESC_BYTES];
 
-	memcpy(copy, table + DESC_BYTES * i, sizeof(copy));
+	memcpy(copy, table + (size_t)DESC_BYTES * i, sizeof(copy));
 	return (struct desc){
 		.addr = get_le(copy, 8),
 		.len = (uint32_t)get_le(copy + 8, 4),
@@ -188,15 +189,15 @@ bool virtq_pop(struct virtio *v, unsigned qi, struct virtq_chain *c)
 		return false;
 	if (!n && has_event_idx(v)) {
 		/* Ask for a notification, then look again: the driver may just have missed it. */
-		store16(r.used + 4 + 8 * q->size, q->next_avail);
-		ram_wrote(v->ram, q->used + 4 + 8u * q->size, 2);
+		store16(r.used + 4 + 8ul * q->size, q->next_avail);
+		ram_wrote(v->ram, q->used + 4 + 8ull * q->size, 2);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (!waiting(v, q, &r, &n))
 			return false;
 	}
 	if (!n)
 		return false;
-	c->head = load16(r.avail + 4 + 2 * (q->next_avail & (q->size - 1)));
+	c->head = load16(r.avail + 4 + 2ul * (q->next_avail & (q->size - 1u)));
 	c->n_out = c->n_in = 0;
 	c->out_bytes = c->in_bytes = 0;
 	if (!walk(v, r.desc, q->size, c->head, c, false)) {
@@ -216,8 +217,8 @@ void virtq_push(struct virtio *v, unsigned qi, const struct virtq_chain *c, uint
 	if (!ring_of(v, q, &r))
 		return;
 	slot = q->next_used & (q->size - 1u);
-	put_le(r.used + 4 + 8 * slot, c->head, 4);
-	put_le(r.used + 8 + 8 * slot, written > UINT32_MAX ? UINT32_MAX : written, 4);
+	put_le(r.used + 4 + 8ul * slot, c->head, 4);
+	put_le(r.used + 8 + 8ul * slot, written > UINT32_MAX ? UINT32_MAX : written, 4);
 	q->next_used++;
 	store16(r.used + 2, q->next_used);
 	ram_wrote(v->ram, q->used, 4 + 8ull * q->size);

@@ -32,14 +32,6 @@ static struct dtask *add_task(struct dump *d, pid_t pid, struct dtask *parent)
 	return t;
 }
 
-struct dtask *collect_find(const struct dump *d, pid_t pid)
-{
-	for (size_t i = 0; i < d->n_tasks; i++)
-		if (d->tasks[i]->pid == pid)
-			return d->tasks[i];
-	return NULL;
-}
-
 static int read_stat(struct dtask *t, struct err *e)
 {
 	int r = os_read_stat_at(t->proc, "stat", &t->stat, e);
@@ -102,7 +94,7 @@ static int stop_threads(struct dump *d, struct dtask *t, struct err *e)
 			struct tracee *th = &t->threads[stopped];
 
 			r = th->state == TRACEE_RUNNING ? tracee_wait_stop(th, STOP_TIMEOUT_MS, e)
-							: -ESRCH;
+			                                : -ESRCH;
 			if (r == -ESRCH && th->tid != t->pid) {
 				*th = t->threads[--t->n_threads];
 				continue;
@@ -129,9 +121,9 @@ static int add_children(struct dump *d, struct dtask *t, struct err *e)
 		r = os_read_file_at(t->proc, path, &text);
 		if (r < 0)
 			return err_set(e, r,
-				       "process %d: its children (a kernel with "
-				       "CONFIG_PROC_CHILDREN is needed)",
-				       t->pid);
+			               "process %d: its children (a kernel with "
+			               "CONFIG_PROC_CHILDREN is needed)",
+			               t->pid);
 		buf_text(&text);
 		for (word = strtok_r((char *)text.data, " \n", &save); word;
 		     word = strtok_r(NULL, " \n", &save)) {
@@ -139,7 +131,7 @@ static int add_children(struct dump *d, struct dtask *t, struct err *e)
 
 			if (text_to_u64(word, 10, INT32_MAX, &pid) < 0)
 				return err_say(e, -EBADMSG, "process %d: children: %s", t->pid,
-					       word);
+				               word);
 			add_task(d, (pid_t)pid, t);
 		}
 	}
@@ -161,9 +153,9 @@ static int refuse_wsl(const struct dtask *t, struct err *e)
 	if (!os_is_wsl_process(t->stat.comm, buf_text(&text)))
 		return 0;
 	return err_say(e, OBSTACLE,
-		       "process %d (%s) is WSL's own and keeps the distribution or its terminal "
-		       "alive: name the program itself instead",
-		       t->pid, t->stat.comm);
+	               "process %d (%s) is WSL's own and keeps the distribution or its terminal "
+	               "alive: name the program itself instead",
+	               t->pid, t->stat.comm);
 }
 
 /* A process that has ended and was not waited for. */
@@ -172,9 +164,9 @@ static int keep_zombie(struct dtask *t, struct err *e)
 	t->zombie = true;
 	if (t->stat.n_threads > 1)
 		return err_say(e, OBSTACLE,
-			       "process %d: its first thread has ended and others run on: "
-			       "that cannot be restored",
-			       t->pid);
+		               "process %d: its first thread has ended and others run on: "
+		               "that cannot be restored",
+		               t->pid);
 	return 0;
 }
 
@@ -192,9 +184,9 @@ static int freeze_task(struct dump *d, struct dtask *t, struct err *e)
 		return r;
 	if (t->pid == getpid())
 		return err_say(e, OBSTACLE,
-			       "wslx runs inside of that tree (process %d): start it from another "
-			       "session",
-			       t->pid);
+		               "wslx runs inside of that tree (process %d): start it from another "
+		               "session",
+		               t->pid);
 	r = refuse_wsl(t, e);
 	if (r < 0)
 		return r;
@@ -233,7 +225,7 @@ int collect_tree(struct dump *d, pid_t root, struct err *e)
 			free(t->threads);
 			free(t);
 			memmove(&d->tasks[i], &d->tasks[i + 1],
-				(d->n_tasks - i - 1) * sizeof(*d->tasks));
+			        (d->n_tasks - i - 1) * sizeof(*d->tasks));
 			d->n_tasks--;
 			i--;
 			continue;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/engine-int.h"
+#include "sockets/sockets.h"
 
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
 
@@ -29,9 +30,9 @@ struct file_user {
 };
 
 const struct kind *const kinds[] = {
-	&kind_eventfd, &kind_timerfd, &kind_signalfd, &kind_epoll,  &kind_inotify, &kind_pidfd,
-	&kind_pipe,    &kind_fifo,    &kind_socket,   &kind_tty,    &kind_proc,    &kind_device,
-	&kind_inode,
+	&kind_eventfd, &kind_timerfd, &kind_signalfd, &kind_epoll,  &kind_inotify,
+	&kind_pidfd,   &kind_pipe,    &kind_fifo,     &kind_socket, &kind_tty,
+	&kind_proc,    &kind_device,  &kind_inode,
 };
 const size_t n_kinds = ARRAY_LEN(kinds);
 
@@ -50,7 +51,7 @@ static struct kset *set_for(struct dump *d, const struct stat *st)
 }
 
 static int view_open(struct dump *d, struct dtask *t, pid_t tid, int fd, struct fd_view *v,
-		     struct err *e)
+                     struct err *e)
 {
 	AUTO(buf) struct buf text = {0};
 	AUTO(fd) int thread = -1;
@@ -62,7 +63,7 @@ static int view_open(struct dump *d, struct dtask *t, pid_t tid, int fd, struct 
 		thread = os_pidfd_open(tid, PIDFD_THREAD);
 		if (thread < 0)
 			return err_set(e, thread, "thread %d has descriptors of its own: pidfd",
-				       tid);
+			               tid);
 	}
 	v->local = os_pidfd_getfd(thread >= 0 ? thread : t->pidfd, fd);
 	if (v->local < 0)
@@ -99,8 +100,9 @@ static const char *unclaimed(const char *link)
 		const char *prefix, *what;
 	} names[] = {
 		{"anon_inode:[io_uring]",
-		 "an io_uring, whose requests are inside of the kernel: have the program do without "
-		 "(MariaDB: innodb_use_native_aio=OFF, Node.js: UV_USE_IO_URING=0)"},
+	         "an io_uring, whose requests are inside of the kernel: have the program do "
+	         "without (MariaDB: innodb_use_native_aio=OFF, Node.js: "
+	         "UV_USE_IO_URING=0)"},
 		{"anon_inode:[userfaultfd]", "a userfaultfd"},
 		{"anon_inode:[perf_event]", "a performance counter"},
 		{"anon_inode:bpf", "a BPF object"},
@@ -130,29 +132,29 @@ static int dump_owner(struct dump *d, const struct fd_view *v, struct file_rec *
 		return 0;
 	/* Nothing else gives a directory an owner, and what is watched is told nowhere. */
 	if (S_ISDIR(v->st.st_mode)) {
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d is a directory that is watched with F_NOTIFY: inotify can "
-			      "be snapshotted",
-			      v->fd);
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d is a directory that is watched with F_NOTIFY: inotify can "
+			"be snapshotted",
+			v->fd);
 		return 0;
 	}
 	f->owner = owner.pid;
 	f->owner_type = (uint32_t)owner.type;
-	if (owner.type == F_OWNER_PID && !collect_find(d, owner.pid))
-		dump_obstacle(d, v->task->pid,
-			      "descriptor %d signals process %d (F_SETOWN), which is outside of the "
-			      "tree",
-			      v->fd, owner.pid);
+	if (owner.type == F_OWNER_PID && !dump_find(d, owner.pid))
+		dump_obstacle(
+			d, v->task->pid,
+			"descriptor %d signals process %d (F_SETOWN), which is outside of the "
+			"tree",
+			v->fd, owner.pid);
 	return 0;
 }
 
 static void dump_locks(struct dump *d, const struct fd_view *v, uint32_t file)
 {
 	LIST_EACH(&v->info.locks, struct proc_lock, lock) {
-		struct lock_rec rec = {.write = lock->write,
-				       .file = file,
-				       .start = lock->start,
-				       .end = lock->end};
+		struct lock_rec rec = {
+			.write = lock->write, .file = file, .start = lock->start, .end = lock->end};
 		bool known = false;
 
 		switch (lock->kind) {
@@ -173,18 +175,19 @@ static void dump_locks(struct dump *d, const struct fd_view *v, uint32_t file)
 		}
 		default:
 			dump_obstacle(d, v->task->pid,
-				      "descriptor %d (%s) has a lease on its file (F_SETLEASE)", v->fd,
-				      v->link);
+			              "descriptor %d (%s) has a lease on its file (F_SETLEASE)",
+			              v->fd, v->link);
 			continue;
 		}
 		LIST_EACH(&d->image.locks, struct lock_rec, other) {
 			const struct file_rec *a =
 				LIST_AT(&d->image.files, struct file_rec, other->file - 1);
-			const struct file_rec *b = LIST_AT(&d->image.files, struct file_rec, file - 1);
+			const struct file_rec *b =
+				LIST_AT(&d->image.files, struct file_rec, file - 1);
 
 			known |= other->kind == rec.kind && other->pid == rec.pid &&
-				 other->start == rec.start && other->end == rec.end &&
-				 (rec.kind == LOCK_POSIX ? a->inode == b->inode : a == b);
+			         other->start == rec.start && other->end == rec.end &&
+			         (rec.kind == LOCK_POSIX ? a->inode == b->inode : a == b);
 		}
 		if (!known)
 			*LIST_ADD(&d->image.locks, &d->arena, struct lock_rec) = rec;
@@ -194,8 +197,7 @@ static void dump_locks(struct dump *d, const struct fd_view *v, uint32_t file)
 static int dump_file(struct dump *d, const struct fd_view *v, uint32_t id, struct err *e)
 {
 	struct file_rec f = {.id = id};
-	struct file_user user = {
-		.task = v->task, .tid = v->tid, .fd = v->fd, .kind = kind_of(v)};
+	struct file_user user = {.task = v->task, .tid = v->tid, .fd = v->fd, .kind = kind_of(v)};
 	int flags = fcntl(v->local, F_GETFL);
 	int r = 0;
 
@@ -210,7 +212,7 @@ static int dump_file(struct dump *d, const struct fd_view *v, uint32_t id, struc
 		const char *what = unclaimed(v->link);
 
 		dump_obstacle(d, v->task->pid, "descriptor %d is %s (%s)", v->fd,
-			      what ? what : "of a kind that wslx does not know", v->link);
+		              what ? what : "of a kind that wslx does not know", v->link);
 	}
 	if (r < 0)
 		return err_wrap(e, r, "descriptor %d (%s)", v->fd, v->link);
@@ -239,7 +241,7 @@ int dump_table(struct dump *d, struct dtask *t, pid_t tid, struct table_rec *tab
 			return r;
 		rec.cloexec = v.info.flags & O_CLOEXEC;
 		r = kset_find(set_for(d, &v.st), tid, (unsigned long)v.fd,
-			      (uint32_t)d->image.files.count + 1, &rec.file, e);
+		              (uint32_t)d->image.files.count + 1, &rec.file, e);
 		if (r > 0)
 			r = dump_file(d, &v, rec.file, e);
 		else if (!r)
@@ -254,7 +256,7 @@ int dump_table(struct dump *d, struct dtask *t, pid_t tid, struct table_rec *tab
 
 uint32_t dump_file_of(struct dump *d, pid_t pid, int fd)
 {
-	const struct dtask *t = collect_find(d, pid);
+	const struct dtask *t = dump_find(d, pid);
 	const struct task_rec *rec = NULL;
 
 	LIST_EACH(&d->image.tasks, struct task_rec, each)
@@ -292,7 +294,7 @@ int dump_files_late(struct dump *d, struct err *e)
 		if (r < 0)
 			return r;
 		r = user->kind->dump_late(d, &v, LIST_AT(&d->image.files, struct file_rec, id - 1),
-					  e);
+		                          e);
 		os_close(&v.local);
 		if (r < 0)
 			return err_wrap(e, r, "descriptor %d (%s)", v.fd, v.link);

@@ -141,7 +141,7 @@ struct questions {
 };
 
 static int queue_landlock(struct questions *q, struct dump *d, struct dtask *t, struct remote *r,
-			  struct err *e)
+                          struct err *e)
 {
 	int ret;
 
@@ -152,13 +152,13 @@ static int queue_landlock(struct questions *q, struct dump *d, struct dtask *t, 
 	ret = start_witness(d, t, e);
 	q->landlock = !ret && d->witness;
 	if (q->landlock)
-		q->i_landlock = REMOTE_QUEUE(r, SYS_kcmp, U(t->pid), U(d->witness), U(KCMP_VM),
-					     U(0), U(0));
+		q->i_landlock =
+			REMOTE_QUEUE(r, SYS_kcmp, U(t->pid), U(d->witness), U(KCMP_VM), U(0), U(0));
 	return ret;
 }
 
 static void hear_landlock(const struct questions *q, struct dump *d, struct dtask *t,
-			  const struct remote *r)
+                          const struct remote *r)
 {
 	if (q->landlock && remote_result(r, q->i_landlock) == -EPERM)
 		dump_obstacle(
@@ -187,17 +187,17 @@ static int own_session_keys(struct remote *r, bool *found, struct err *e)
 	int64_t n;
 
 	read = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_READ), U((int64_t)KEY_SPEC_SESSION_KEYRING),
-			    remote_out(r, keys, sizeof(keys)), U(sizeof(keys)));
+	                    remote_out(r, keys, sizeof(keys)), U(sizeof(keys)));
 	ret = remote_run(r, e);
 	n = ret ? 0 : remote_result(r, read) / (int64_t)sizeof(keys[0]);
 	*found = n > SESSION_KEYS_MAX;
 	if (ret < 0 || n <= 0 || *found)
 		return ret;
 	for (int64_t i = 0; i < n; i++)
-		describe[i] = REMOTE_QUEUE(
-			r, SYS_keyctl, U(KEYCTL_DESCRIBE), U((int64_t)keys[i]),
-			remote_out(r, descriptions[i], KEY_DESCRIPTION_BYTES - 1),
-			U(KEY_DESCRIPTION_BYTES - 1));
+		describe[i] =
+			REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_DESCRIBE), U((int64_t)keys[i]),
+		                     remote_out(r, descriptions[i], KEY_DESCRIPTION_BYTES - 1),
+		                     U(KEY_DESCRIPTION_BYTES - 1));
 	ret = remote_run(r, e);
 	for (int64_t i = 0; !ret && i < n; i++)
 		*found |= remote_result(r, describe[i]) > 0 && !is_user_keyring(descriptions[i]);
@@ -207,14 +207,14 @@ static int own_session_keys(struct remote *r, bool *found, struct err *e)
 static void queue_keyrings(struct questions *q, struct remote *r)
 {
 	q->i_session = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
-				    U((int64_t)KEY_SPEC_SESSION_KEYRING), U(0));
+	                            U((int64_t)KEY_SPEC_SESSION_KEYRING), U(0));
 	q->i_process = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
-				    U((int64_t)KEY_SPEC_PROCESS_KEYRING), U(0));
+	                            U((int64_t)KEY_SPEC_PROCESS_KEYRING), U(0));
 }
 
 /* Last of all, because there may be more to ask. */
 static int hear_keyrings(const struct questions *q, struct dump *d, struct dtask *t,
-			 struct remote *r, struct err *e)
+                         struct remote *r, struct err *e)
 {
 	long own = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
 	int64_t id = remote_result(r, q->i_session);
@@ -227,8 +227,8 @@ static int hear_keyrings(const struct questions *q, struct dump *d, struct dtask
 		ret = own_session_keys(r, &found, e);
 	if (!ret && found)
 		dump_obstacle(d, t->pid,
-			      "has a session keyring with keys of its own (keyctl session), which "
-			      "stay in the kernel");
+		              "has a session keyring with keys of its own (keyctl session), which "
+		              "stay in the kernel");
 	return ret;
 }
 
@@ -295,7 +295,7 @@ static void queue_capset(struct remote *r, const struct proc_status *st, uint64_
 			.permitted = (uint32_t)(st->cap_prm >> (32 * i)),
 			.inheritable = (uint32_t)(st->cap_inh >> (32 * i))};
 	REMOTE_QUEUE(r, SYS_capset, remote_in(r, &head, sizeof(head)),
-		     remote_in(r, caps, sizeof(caps)));
+	             remote_in(r, caps, sizeof(caps)));
 }
 
 static void queue_locked_limit(struct remote *r, uint64_t soft, uint64_t hard)
@@ -310,17 +310,16 @@ static void queue_locked_limit(struct remote *r, uint64_t soft, uint64_t hard)
  * mapping has no type, and so is refused too (EINVAL) when nothing would be locked: none is made.
  */
 static void queue_without_rights(struct questions *q, const struct dtask *t,
-				 const struct task_rec *rec, struct remote *r)
+                                 const struct task_rec *rec, struct remote *r)
 {
 	const struct limit_rec *limit = LIST_AT(&rec->limits, struct limit_rec, RLIMIT_MEMLOCK);
-	const uint64_t rights =
-		t->status.cap_eff & (1ull << CAP_IPC_LOCK | 1ull << CAP_SYS_RAWIO);
+	const uint64_t rights = t->status.cap_eff & (1ull << CAP_IPC_LOCK | 1ull << CAP_SYS_RAWIO);
 
 	if (rights)
 		queue_capset(r, &t->status, rights);
 	queue_locked_limit(r, 0, limit->hard);
 	q->i_mapping = REMOTE_QUEUE(r, SYS_mmap, U(0), U(PAGE_BYTES), U(PROT_NONE),
-				    U(MAP_ANONYMOUS), U(-1), U(0));
+	                            U(MAP_ANONYMOUS), U(-1), U(0));
 	queue_locked_limit(r, limit->soft, limit->hard);
 	q->i_ports = REMOTE_QUEUE(r, SYS_iopl, U(3));
 	if (rights)
@@ -328,7 +327,7 @@ static void queue_without_rights(struct questions *q, const struct dtask *t,
 }
 
 static void hear_without_rights(const struct questions *q, struct dump *d, struct dtask *t,
-				const struct remote *r)
+                                const struct remote *r)
 {
 	struct mm_rec *mm = LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1);
 	bool on_fault = false;
@@ -349,15 +348,16 @@ static void check_room(struct dump *d, struct dtask *t)
 	if (!d->max_mappings)
 		d->max_mappings = max_map_count();
 	if (t->vmas.count + SPARE_MAPPINGS > d->max_mappings)
-		dump_obstacle(d, t->pid,
-			      "has as many mappings as vm.max_map_count allows, and a restore needs "
-			      "room for a few more: raise it");
+		dump_obstacle(
+			d, t->pid,
+			"has as many mappings as vm.max_map_count allows, and a restore needs "
+			"room for a few more: raise it");
 }
 
 /* ---- all ------------------------------------------------------------------------------------ */
 
 int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec, struct remote *r,
-		struct err *e)
+                struct err *e)
 {
 	struct questions q = {0};
 	int ret = queue_landlock(&q, d, t, r, e);

@@ -35,15 +35,16 @@ static const char *mapping_obstacle(const struct proc_vma *v)
 		const char *prefix, *why;
 	} names[] = {
 		{"anon_inode:[io_uring]",
-		 "is a ring of an io_uring, whose requests are inside of the kernel"},
+	         "is a ring of an io_uring, whose requests are inside of the kernel"},
 		{"anon_inode:", "is of a kernel object that has no file"},
 		{"/anon_hugepage", "uses hugetlbfs pages: transparent huge pages (madvise) can be "
-				   "snapshotted"},
+	                           "snapshotted"},
 		{"/secretmem", "is secret memory (memfd_secret), which nobody else may read"},
 		{"/SYSV", "is System V shared memory, which is not supported: POSIX shared memory "
-			  "(shm_open) is"},
-		{"/[aio]", "is a context of kernel AIO (io_setup), whose requests are inside of the "
-			   "kernel"},
+	                  "(shm_open) is"},
+		{"/[aio]",
+	         "is a context of kernel AIO (io_setup), whose requests are inside of the "
+	         "kernel"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -89,8 +90,8 @@ struct mapped_file {
 };
 
 static int mapped_inode(struct dump *d, struct dtask *t, const struct proc_vma *v,
-			const struct proc_vma *before, const struct vma_rec *rec_before,
-			struct err *e)
+                        const struct proc_vma *before, const struct vma_rec *rec_before,
+                        struct err *e)
 {
 	AUTO(fd) int fd = -1;
 	int r;
@@ -111,12 +112,13 @@ static int mapped_inode(struct dump *d, struct dtask *t, const struct proc_vma *
 			return dump_inode_mapped(d, t->pid, v);
 		if (v->deleted)
 			dump_obstacle(d, t->pid,
-				      "mapping %" PRIx64 " is a private one of a deleted file (%s): only "
-				      "a caller with CAP_CHECKPOINT_RESTORE can read that",
-				      v->start, v->name);
+			              "mapping %" PRIx64
+			              " is a private one of a deleted file (%s): only "
+			              "a caller with CAP_CHECKPOINT_RESTORE can read that",
+			              v->start, v->name);
 		else
 			dump_obstacle(d, t->pid, "mapping %" PRIx64 ": the file %s is not there",
-				      v->start, v->name);
+			              v->start, v->name);
 		return 0;
 	}
 	r = dump_inode(d, t->pid, fd, v->name, e);
@@ -127,19 +129,19 @@ static int mapped_inode(struct dump *d, struct dtask *t, const struct proc_vma *
 }
 
 static int dump_mapping(struct dump *d, struct dtask *t, const struct proc_vma *v,
-			const struct proc_vma *before, const struct vma_rec *rec_before,
-			struct vma_rec *rec, struct err *e)
+                        const struct proc_vma *before, const struct vma_rec *rec_before,
+                        struct vma_rec *rec, struct err *e)
 {
 	int r;
 
 	*rec = (struct vma_rec){.start = v->start,
-				.end = v->end,
-				.prot = v->prot,
-				.shared = v->shared,
-				.flags = v->flags & FLAGS_KEPT,
-				.offset = v->offset,
-				.pkey = v->pkey,
-				.name = ""};
+	                        .end = v->end,
+	                        .prot = v->prot,
+	                        .shared = v->shared,
+	                        .flags = v->flags & FLAGS_KEPT,
+	                        .offset = v->offset,
+	                        .pkey = v->pkey,
+	                        .name = ""};
 	if (!strcmp(v->name, "[vdso]")) {
 		rec->kind = VMA_VDSO;
 	} else if (!strcmp(v->name, "[vvar]")) {
@@ -151,12 +153,13 @@ static int dump_mapping(struct dump *d, struct dtask *t, const struct proc_vma *
 
 		if (v->unknown_flag)
 			dump_obstacle(d, t->pid,
-				      "mapping %" PRIx64 " has the flag \"%s\", which this wslx does "
-				      "not know",
-				      v->start, v->unknown_flag);
+			              "mapping %" PRIx64
+			              " has the flag \"%s\", which this wslx does "
+			              "not know",
+			              v->start, v->unknown_flag);
 		if (why) {
 			dump_obstacle(d, t->pid, "mapping %" PRIx64 " (%s) %s", v->start, v->name,
-				      why);
+			              why);
 			return 0;
 		}
 		if (text_starts(v->name, "[anon:")) {
@@ -229,29 +232,6 @@ int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err
 
 /* ---- pages ----------------------------------------------------------------------------- */
 
-static void note_pages(struct dump *d, struct list *runs, uint64_t at, size_t pages)
-{
-	struct run_rec *last = runs->count ? LIST_AT(runs, struct run_rec, runs->count - 1) : NULL;
-
-	if (last && last->at + last->pages * PAGE_BYTES == at &&
-	    last->first + last->pages == d->image.n_pages)
-		last->pages += pages;
-	else
-		*LIST_ADD(runs, &d->arena, struct run_rec) =
-			(struct run_rec){.at = at, .pages = pages, .first = d->image.n_pages};
-	d->image.n_pages += pages;
-}
-
-int dump_add_pages(struct dump *d, struct page_sink *sink, struct list *runs, uint64_t at,
-		   const uint8_t *data, size_t pages, struct err *e)
-{
-	int r = sink->write(sink, data, pages, e);
-
-	if (!r)
-		note_pages(d, runs, at, pages);
-	return r;
-}
-
 /* The memory of a task, for the sink's threads. */
 struct memory {
 	struct page_reader reader; /* first, so that the reader is the memory */
@@ -260,7 +240,7 @@ struct memory {
 
 /* Through /proc/PID/mem, which reads what the task itself may not, too. */
 static int read_forbidden(const struct dtask *t, const struct stretch *what, size_t n, uint8_t *to,
-			  struct err *e)
+                          struct err *e)
 {
 	AUTO(fd) int mem = openat(t->proc, "mem", O_RDONLY | O_CLOEXEC);
 
@@ -271,22 +251,22 @@ static int read_forbidden(const struct dtask *t, const struct stretch *what, siz
 
 		if (r < 0)
 			return err_set(e, r, "process %d (%s): memory at %" PRIx64, t->pid,
-				       t->stat.comm, what[i].at);
+			               t->stat.comm, what[i].at);
 		to += what[i].pages * PAGE_BYTES;
 	}
 	return 0;
 }
 
 static int read_memory(const struct page_reader *from, const struct stretch *what, size_t n,
-		       uint8_t *to, struct err *e)
+                       uint8_t *to, struct err *e)
 {
 	const struct dtask *t = ((const struct memory *)from)->t;
 	struct iovec there[STRETCHES_MAX], here = {.iov_base = to};
 
 	assert(n <= STRETCHES_MAX);
 	for (size_t i = 0; i < n; i++) {
-		there[i] = (struct iovec){(void *)(uintptr_t)what[i].at,
-					  what[i].pages * PAGE_BYTES};
+		there[i] =
+			(struct iovec){(void *)(uintptr_t)what[i].at, what[i].pages * PAGE_BYTES};
 		here.iov_len += there[i].iov_len;
 	}
 	if (process_vm_readv(t->pid, &here, 1, there, n, 0) == (ssize_t)here.iov_len)
@@ -303,13 +283,13 @@ struct reader {
 };
 
 static int add_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint64_t end,
-		      struct err *e)
+                      struct err *e)
 {
 	const struct stretch what = {start, (end - start) / PAGE_BYTES};
 	int r = rd->sink->fetch(rd->sink, &rd->memory->reader, what, e);
 
 	if (!r)
-		note_pages(rd->d, &v->runs, start, what.pages);
+		dump_note_pages(rd->d, &v->runs, start, what.pages);
 	return r;
 }
 
@@ -327,7 +307,7 @@ static void note_guard(struct reader *rd, struct vma_rec *v, uint64_t start, uin
 }
 
 static int note_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint64_t end,
-		       uint64_t categories, struct err *e)
+                       uint64_t categories, struct err *e)
 {
 	if (categories & PAGE_IS_GUARD) {
 		note_guard(rd, v, start, end);
@@ -339,8 +319,7 @@ static int note_region(struct reader *rd, struct vma_rec *v, uint64_t start, uin
 }
 
 /* Mappings that follow each other, from @v up to @end, in as few calls as there is room for. */
-static int scan_new(struct reader *rd, struct vma_rec *v, const struct vma_rec *end,
-		    struct err *e)
+static int scan_new(struct reader *rd, struct vma_rec *v, const struct vma_rec *end, struct err *e)
 {
 	struct page_region regions[REGIONS];
 	struct pm_scan_arg arg = {
@@ -351,7 +330,7 @@ static int scan_new(struct reader *rd, struct vma_rec *v, const struct vma_rec *
 		.vec_len = REGIONS,
 		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_GUARD,
 		.return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_FILE | PAGE_IS_PFNZERO |
-			       PAGE_IS_GUARD,
+	                       PAGE_IS_GUARD,
 	};
 
 	while (arg.start < end[-1].end) {
@@ -380,9 +359,9 @@ static int scan_new(struct reader *rd, struct vma_rec *v, const struct vma_rec *
 					return 0;
 				at = MAX(at, v->start);
 				stop = MIN(regions[i].end, v->end);
-				r = at < stop ? note_region(rd, v, at, stop,
-							    regions[i].categories, e)
-					      : 0;
+				r = at < stop
+				            ? note_region(rd, v, at, stop, regions[i].categories, e)
+				            : 0;
 				if (r < 0)
 					return r;
 				at = stop;

@@ -24,7 +24,7 @@ void rare_by_ptrace(struct dump *d, struct dtask *t, pid_t tid);
 /* The questions, among others of a batch; and what was answered. */
 void rare_queue(struct rare *q, struct remote *r);
 void rare_read(const struct rare *q, struct dump *d, struct dtask *t, const struct remote *r,
-	       struct thread_rec *rec);
+               struct thread_rec *rec);
 MUST_CHECK int rare_mappings(struct dump *d, struct dtask *t, struct err *e);
 
 #endif

@@ -52,7 +52,7 @@ struct sched_answer {
 };
 
 static int read_status(struct dump *d, struct dtask *t, pid_t tid, struct proc_status *out,
-		       struct err *e)
+                       struct err *e)
 {
 	char path[64];
 
@@ -82,7 +82,7 @@ static int read_mappings(struct dump *d, struct dtask *t, struct err *e)
 		    v->end - v->start >= REMOTE_PAGE_BYTES)
 			t->place.borrow = remote_at(v->end - REMOTE_PAGE_BYTES);
 		else if (!strcmp(v->name, "[stack]") && !t->place.borrow.at &&
-			 v->end - v->start >= REMOTE_PAGE_BYTES)
+		         v->end - v->start >= REMOTE_PAGE_BYTES)
 			t->place.borrow = remote_at(v->start);
 	}
 	return remote_find_gate(t->pid, vdso, exec_start, exec_end, &t->place.gate, e);
@@ -96,16 +96,20 @@ static void regs_to_rec(const struct user_regs_struct *in, struct regs_rec *out)
 	memcpy(out, in, sizeof(*out));
 }
 
-/* Calls that give EINTR after any stop, with or without a handler (signal(7), at its end). */
+/*
+ * Calls that give EINTR after any stop, with or without a handler (signal(7), at its end); those
+ * from accept(2) on with a time-out on the socket.
+ */
 static bool ends_with_any_stop(long nr)
 {
 	static const long calls[] = {
-		SYS_epoll_wait,	     SYS_epoll_pwait, SYS_epoll_pwait2, SYS_semop,
-		SYS_semtimedop,	     SYS_rt_sigtimedwait, SYS_io_getevents, SYS_msgrcv, SYS_msgsnd,
-		/* With a time-out on the socket: */
-		SYS_accept,	     SYS_accept4,     SYS_connect,	SYS_recvfrom,
-		SYS_recvmsg,	     SYS_recvmmsg,    SYS_sendto,	SYS_sendmsg,
-		SYS_read,	     SYS_readv,       SYS_write,	SYS_writev,
+		SYS_epoll_wait,   SYS_epoll_pwait, SYS_epoll_pwait2,
+		SYS_semop,        SYS_semtimedop,  SYS_rt_sigtimedwait,
+		SYS_io_getevents, SYS_msgrcv,      SYS_msgsnd,
+		SYS_accept,       SYS_accept4,     SYS_connect,
+		SYS_recvfrom,     SYS_recvmsg,     SYS_recvmmsg,
+		SYS_sendto,       SYS_sendmsg,     SYS_read,
+		SYS_readv,        SYS_write,       SYS_writev,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
@@ -122,8 +126,12 @@ static bool ends_with_any_stop(long nr)
  */
 static void rewind_syscall(struct regs_rec *regs)
 {
-	enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514,
-	       ERESTART_RESTARTBLOCK = 516 };
+	enum {
+		ERESTARTSYS = 512,
+		ERESTARTNOINTR = 513,
+		ERESTARTNOHAND = 514,
+		ERESTART_RESTARTBLOCK = 516,
+	};
 	int64_t result = (int64_t)regs->rax;
 
 	if ((int64_t)regs->orig_rax < 0)
@@ -169,12 +177,12 @@ int dump_call_again(struct dump *d, struct dtask *t, struct tracee *th, struct e
 	return tracee_set_regs(th, e);
 }
 
-static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
-			struct list *out, struct err *e)
+static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared, struct list *out,
+                        struct err *e)
 {
 	siginfo_t infos[32];
-	struct __ptrace_peeksiginfo_args args = {
-		.flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0, .nr = ARRAY_LEN(infos)};
+	struct __ptrace_peeksiginfo_args args = {.flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0,
+	                                         .nr = ARRAY_LEN(infos)};
 
 	for (;;) {
 		long n = ptrace(PTRACE_PEEKSIGINFO, tid, &args, infos);
@@ -185,7 +193,7 @@ static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
 			struct siginfo_rec *rec = LIST_ADD(out, &d->arena, struct siginfo_rec);
 
 			rec->info = SPAN(arena_copy(&d->arena, &infos[i], sizeof(infos[i])),
-					 sizeof(infos[i]));
+			                 sizeof(infos[i]));
 		}
 		if (n < (long)ARRAY_LEN(infos))
 			return 0;
@@ -198,7 +206,7 @@ static int peek_pending(struct dump *d, struct dtask *t, pid_t tid, bool shared,
 }
 
 static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
-			  struct thread_rec *rec, struct err *e)
+                          struct thread_rec *rec, struct err *e)
 {
 	AUTO(buf) struct buf xstate = {0};
 	struct rseq_configuration rseq;
@@ -207,8 +215,8 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 	regs_to_rec(&th->regs, &rec->regs);
 	if (rec->regs.cs != 0x33) {
 		dump_obstacle(d, t->pid,
-			      "thread %d runs 32-bit code: only 64-bit programs can be snapshotted",
-			      th->tid);
+		              "thread %d runs 32-bit code: only 64-bit programs can be snapshotted",
+		              th->tid);
 		return 0;
 	}
 	rewind_syscall(&rec->regs);
@@ -247,38 +255,39 @@ struct thread_answers {
 static void queue_thread(struct thread_answers *a, struct remote *r, struct thread_rec *rec)
 {
 	REMOTE_QUEUE(r, SYS_sigaltstack, U(0), remote_out(r, &a->stack, sizeof(a->stack)));
-	a->i_robust = REMOTE_QUEUE(r, SYS_get_robust_list, U(0), remote_out(r, &rec->robust_list, 8),
-				remote_out(r, &rec->robust_bytes, 8));
+	a->i_robust =
+		REMOTE_QUEUE(r, SYS_get_robust_list, U(0), remote_out(r, &rec->robust_list, 8),
+	                     remote_out(r, &rec->robust_bytes, 8));
 	a->i_tid = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TID_ADDRESS),
-			     remote_out(r, &rec->clear_child_tid, 8));
+	                        remote_out(r, &rec->clear_child_tid, 8));
 	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_PDEATHSIG), remote_out(r, &a->pdeathsig, 4));
 	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TSC), remote_out(r, &a->tsc, 4));
 	a->i_slack = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TIMERSLACK));
 	a->i_secure = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_SECUREBITS));
 	a->i_personality = REMOTE_QUEUE(r, SYS_personality, U(0xffffffff));
-	a->i_sched = REMOTE_QUEUE(r, SYS_sched_getattr, U(0), remote_out(r, &a->sched, sizeof(a->sched)),
-			       U(sizeof(a->sched)), U(0));
+	a->i_sched =
+		REMOTE_QUEUE(r, SYS_sched_getattr, U(0), remote_out(r, &a->sched, sizeof(a->sched)),
+	                     U(sizeof(a->sched)), U(0));
 	a->i_affinity = REMOTE_QUEUE(r, SYS_sched_getaffinity, U(0), U(sizeof(a->affinity)),
-				  remote_out(r, a->affinity, sizeof(a->affinity)));
+	                             remote_out(r, a->affinity, sizeof(a->affinity)));
 	a->i_mce = REMOTE_QUEUE(r, SYS_prctl, U(PR_MCE_KILL_GET), U(0), U(0), U(0), U(0));
 	a->i_nice = REMOTE_QUEUE(r, SYS_getpriority, U(PRIO_PROCESS), U(0));
 	a->i_ioprio = REMOTE_QUEUE(r, SYS_ioprio_get, U(IOPRIO_WHO_PROCESS), U(0));
 	a->i_cpuid = REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_CPUID), U(0));
-	REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_XCOMP_PERM),
-		     remote_out(r, &rec->xcomp_perm, 8));
+	REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_XCOMP_PERM), remote_out(r, &rec->xcomp_perm, 8));
 	rare_queue(&a->rare, r);
 }
 
 static int hear_thread(const struct thread_answers *a, struct dump *d, struct dtask *t,
-		       const struct remote *r, struct thread_rec *rec, struct err *e)
+                       const struct remote *r, struct thread_rec *rec, struct err *e)
 {
 	int64_t n;
 
 	if (remote_result(r, a->i_tid) < 0 || remote_result(r, a->i_robust) < 0)
 		return err_say(e, -EPERM,
-			       "thread %u: it may not make the system calls that tell its state "
-			       "(a seccomp filter?)",
-			       rec->tid);
+		               "thread %u: it may not make the system calls that tell its state "
+		               "(a seccomp filter?)",
+		               rec->tid);
 	rec->altstack_sp = a->stack.sp;
 	rec->altstack_flags = (uint32_t)a->stack.flags;
 	rec->altstack_bytes = a->stack.bytes;
@@ -291,14 +300,15 @@ static int hear_thread(const struct thread_answers *a, struct dump *d, struct dt
 	n = remote_result(r, a->i_sched);
 	if (n < 0)
 		return err_set(e, (int)n, "thread %u: sched_getattr", rec->tid);
-	rec->sched = (struct sched_rec){.policy = a->sched.policy,
-					/* The kernel counts 40..1 there; 20 is nice 0. */
-					.nice = 20 - (int32_t)remote_result(r, a->i_nice),
-					.priority = MIN(a->sched.priority, 99u),
-					.flags = a->sched.flags & 1, /* reset on fork */
-					.runtime = a->sched.policy == SCHED_DEADLINE ? a->sched.runtime : 0,
-					.deadline = a->sched.deadline,
-					.period = a->sched.period};
+	rec->sched = (struct sched_rec){
+		.policy = a->sched.policy,
+		/* The kernel counts 40..1 there; 20 is nice 0. */
+		.nice = 20 - (int32_t)remote_result(r, a->i_nice),
+		.priority = MIN(a->sched.priority, 99u),
+		.flags = a->sched.flags & 1, /* reset on fork */
+		.runtime = a->sched.policy == SCHED_DEADLINE ? a->sched.runtime : 0,
+		.deadline = a->sched.deadline,
+		.period = a->sched.period};
 	n = remote_result(r, a->i_affinity);
 	if (n > 0)
 		rec->affinity = SPAN(arena_copy(&d->arena, a->affinity, (size_t)n), (size_t)n);
@@ -309,12 +319,12 @@ static int hear_thread(const struct thread_answers *a, struct dump *d, struct dt
 	/* Real-time threads have a clamp by default. */
 	if ((a->sched.util_min && a->sched.policy != SCHED_FIFO && a->sched.policy != SCHED_RR) ||
 	    (a->sched.util_max && a->sched.util_max != UTILISATION_MAX))
-		dump_obstacle(d, t->pid, "thread %u has utilisation clamps (sched_setattr)", rec->tid);
+		dump_obstacle(d, t->pid, "thread %u has utilisation clamps (sched_setattr)",
+		              rec->tid);
 	return 0;
 }
 
-static void dump_creds(struct dump *d, const struct proc_status *st,
-		       struct thread_rec *rec)
+static void dump_creds(struct dump *d, const struct proc_status *st, struct thread_rec *rec)
 {
 	struct creds_rec *c = &rec->creds;
 
@@ -343,9 +353,9 @@ static void check_seccomp(struct dump *d, struct dtask *t, const struct proc_sta
 	    own.seccomp_filters == st->seccomp_filters)
 		return;
 	dump_obstacle(d, t->pid,
-		      "thread %d runs under a seccomp %s of its own, which cannot be carried over: "
-		      "run the program without its sandbox",
-		      st->pid, st->seccomp == 1 ? "strict mode" : "filter");
+	              "thread %d runs under a seccomp %s of its own, which cannot be carried over: "
+	              "run the program without its sandbox",
+	              st->pid, st->seccomp == 1 ? "strict mode" : "filter");
 }
 
 /* Threads may have some of their own. */
@@ -354,9 +364,15 @@ static void check_namespaces(struct dump *d, struct dtask *t, pid_t tid)
 	static const struct {
 		const char *file, *what;
 	} names[] = {
-		{"mnt", "mount"}, {"net", "network"}, {"uts", "host name"}, {"ipc", "IPC"},
-		{"pid", "pid"}, {"pid_for_children", "pid (of its children)"}, {"user", "user"},
-		{"time", "time"}, {"time_for_children", "time (of its children)"},
+		{"mnt", "mount"},
+		{"net", "network"},
+		{"uts", "host name"},
+		{"ipc", "IPC"},
+		{"pid", "pid"},
+		{"pid_for_children", "pid (of its children)"},
+		{"user", "user"},
+		{"time", "time"},
+		{"time_for_children", "time (of its children)"},
 		{"cgroup", "cgroup"},
 	};
 	_Static_assert(ARRAY_LEN(names) == NAMESPACES, "struct dump has one of ours for each");
@@ -379,10 +395,10 @@ static void check_namespaces(struct dump *d, struct dtask *t, pid_t tid)
 			continue;
 		if (a.st_ino != b->st_ino || a.st_dev != b->st_dev)
 			dump_obstacle(d, t->pid,
-				      "%s in another %s namespace than you: run wslx inside of it "
-				      "(nsenter --target %d --all)",
-				      tid == t->pid ? "lives" : "has a thread that lives",
-				      names[i].what, tid);
+			              "%s in another %s namespace than you: run wslx inside of it "
+			              "(nsenter --target %d --all)",
+			              tid == t->pid ? "lives" : "has a thread that lives",
+			              names[i].what, tid);
 		if (a.st_ino != b->st_ino &&
 		    (!strcmp(names[i].file, "pid") || !strcmp(names[i].file, "time")))
 			i++; /* and so do its children */
@@ -391,7 +407,7 @@ static void check_namespaces(struct dump *d, struct dtask *t, pid_t tid)
 
 /* What is known of a thread without its help. */
 static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
-			       struct thread_rec *rec, struct proc_status *status, struct err *e)
+                               struct thread_rec *rec, struct proc_status *status, struct err *e)
 {
 	int r = read_status(d, t, t->threads[index].tid, status, e);
 
@@ -406,13 +422,13 @@ static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
 }
 
 static int dump_other_thread(struct dump *d, struct dtask *t, size_t index,
-			     const struct proc_status *status, const struct remote *leader,
-			     struct thread_rec *rec, struct err *e)
+                             const struct proc_status *status, const struct remote *leader,
+                             struct thread_rec *rec, struct err *e)
 {
 	const struct remote_place place = {.gate = t->place.gate,
-					   .page = leader->page,
-					   .no_code = leader->stepwise,
-					   .status = status};
+	                                   .page = leader->page,
+	                                   .no_code = leader->stepwise,
+	                                   .status = status};
 	struct thread_answers answers = {0};
 	struct remote scope;
 	int r = remote_begin(&scope, &t->threads[index], &place, e);
@@ -448,7 +464,7 @@ struct news {
 };
 
 static int hear_actions(const struct process_answers *a, struct dump *d, const struct remote *r,
-			struct sighand_rec *sh, struct err *e)
+                        struct sighand_rec *sh, struct err *e)
 {
 	for (int sig = 1; sig <= SIGNALS; sig++) {
 		const struct kernel_sigaction *action = &a->actions[sig];
@@ -460,10 +476,10 @@ static int hear_actions(const struct process_answers *a, struct dump *d, const s
 			continue;
 		*LIST_ADD(&sh->actions, &d->arena, struct action_rec) =
 			(struct action_rec){.sig = (uint32_t)sig,
-					    .handler = action->handler,
-					    .flags = action->flags,
-					    .restorer = action->restorer,
-					    .mask = action->mask};
+		                            .handler = action->handler,
+		                            .flags = action->flags,
+		                            .restorer = action->restorer,
+		                            .mask = action->mask};
 	}
 	return 0;
 }
@@ -486,7 +502,7 @@ static int by_timer_id(const void *a, const void *b)
 }
 
 static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct task_rec *rec,
-		       struct err *e)
+                       struct err *e)
 {
 	AUTO(buf) struct buf text = {0};
 	struct list timers = {0};
@@ -507,7 +523,7 @@ static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct
 		size_t got, overrun;
 
 		got = REMOTE_QUEUE(r, SYS_timer_gettime, U(timer->id),
-				   remote_out(r, &left, sizeof(left)));
+		                   remote_out(r, &left, sizeof(left)));
 		overrun = REMOTE_QUEUE(r, SYS_timer_getoverrun, U(timer->id));
 		ret = remote_run(r, e);
 		if (ret < 0)
@@ -528,16 +544,16 @@ static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct
 		/* In a clock of CPU time its owner stands, inverted; 0 is whoever asks. */
 		if (timer->clock < 0 && ~(timer->clock >> 3))
 			dump_obstacle(d, t->pid,
-				      "timer %d counts the CPU time of one process or thread: that "
-				      "clock cannot be carried over",
-				      timer->id);
+			              "timer %d counts the CPU time of one process or thread: that "
+			              "clock cannot be carried over",
+			              timer->id);
 	}
 	return 0;
 }
 
 /* Asked without taking them; as many as there is room for, and the rest on its own. */
 static int queue_news(struct process_answers *a, struct dump *d, struct dtask *t, struct remote *r,
-		      struct err *e)
+                      struct err *e)
 {
 	int ret = 0;
 
@@ -554,8 +570,8 @@ static int queue_news(struct process_answers *a, struct dump *d, struct dtask *t
 		news = &a->news[a->n_news++];
 		news->child = child;
 		REMOTE_QUEUE(r, SYS_waitid, U(P_PID), U(child->pid),
-			     remote_out(r, &news->info, sizeof(news->info)),
-			     U(WSTOPPED | WNOHANG | WNOWAIT), U(0));
+		             remote_out(r, &news->info, sizeof(news->info)),
+		             U(WSTOPPED | WNOHANG | WNOWAIT), U(0));
 	}
 	return ret;
 }
@@ -564,23 +580,22 @@ static void queue_process(struct process_answers *a, struct remote *r)
 {
 	for (int i = 0; i < RLIM_NLIMITS; i++)
 		REMOTE_QUEUE(r, SYS_getrlimit, U(i),
-			     remote_out(r, &a->limits[i], sizeof(a->limits[i])));
+		             remote_out(r, &a->limits[i], sizeof(a->limits[i])));
 	for (int i = 0; i < 3; i++)
 		REMOTE_QUEUE(r, SYS_getitimer, U(i),
-			     remote_out(r, &a->timers[i], sizeof(a->timers[i])));
+		             remote_out(r, &a->timers[i], sizeof(a->timers[i])));
 	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_CHILD_SUBREAPER), remote_out(r, &a->subreaper, 4));
 	a->i_dumpable = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_DUMPABLE));
 	a->i_thp = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_THP_DISABLE), U(0), U(0), U(0), U(0));
 	a->i_mdwe = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_MDWE), U(0), U(0), U(0), U(0));
 	a->i_merge = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_MEMORY_MERGE), U(0), U(0), U(0), U(0));
 	a->i_brk = REMOTE_QUEUE(r, SYS_brk, U(0));
-	a->i_io_flusher =
-		REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_IO_FLUSHER), U(0), U(0), U(0), U(0));
+	a->i_io_flusher = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_IO_FLUSHER), U(0), U(0), U(0), U(0));
 	a->i_member = REMOTE_QUEUE(r, SYS_membarrier, U(MEMBARRIER_GET_REGISTRATIONS), U(0), U(0));
 	/* Refused for another reason when the key is not given out than when nothing is there. */
 	for (unsigned key = 1; key < 16; key++)
 		a->i_keys[key] = REMOTE_QUEUE(r, SYS_pkey_mprotect, U(PAGE_BYTES), U(PAGE_BYTES),
-					      U(PROT_NONE), U(key));
+		                              U(PROT_NONE), U(key));
 	for (int sig = 1; a->with_actions && sig <= SIGNALS; sig++)
 		a->i_actions[sig] = REMOTE_QUEUE(
 			r, SYS_rt_sigaction, U(sig), U(0),
@@ -588,7 +603,7 @@ static void queue_process(struct process_answers *a, struct remote *r)
 }
 
 static int hear_process(const struct process_answers *a, struct dump *d, struct dtask *t,
-			const struct remote *r, struct task_rec *rec, struct err *e)
+                        const struct remote *r, struct task_rec *rec, struct err *e)
 {
 	struct mm_rec *mm = LIST_AT(&d->image.mms, struct mm_rec, rec->mm - 1);
 	struct sighand_rec *sh = LIST_AT(&d->image.sighands, struct sighand_rec, rec->sighand - 1);
@@ -612,22 +627,22 @@ static int hear_process(const struct process_answers *a, struct dump *d, struct 
 	for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
 		*LIST_ADD(&rec->limits, &d->arena, struct limit_rec) =
 			(struct limit_rec){.resource = i,
-					   .soft = a->limits[i].rlim_cur,
-					   .hard = a->limits[i].rlim_max};
+		                           .soft = a->limits[i].rlim_cur,
+		                           .hard = a->limits[i].rlim_max};
 	for (uint32_t i = 0; i < 3; i++) {
 		if (!us_of(&a->timers[i].it_value))
 			continue;
 		*LIST_ADD(&rec->itimers, &d->arena, struct itimer_rec) =
 			(struct itimer_rec){.which = i,
-					    .value_us = us_of(&a->timers[i].it_value),
-					    .interval_us = us_of(&a->timers[i].it_interval)};
+		                            .value_us = us_of(&a->timers[i].it_value),
+		                            .interval_us = us_of(&a->timers[i].it_interval)};
 	}
 	return a->with_actions ? hear_actions(a, d, r, sh, e) : 0;
 }
 
 /* The leader is asked for itself and for the process at once: each stop of a task costs. */
 static int ask_leader(struct dump *d, struct dtask *t, struct remote *r, struct task_rec *rec,
-		      struct err *e)
+                      struct err *e)
 {
 	struct sighand_rec *sh = LIST_AT(&d->image.sighands, struct sighand_rec, rec->sighand - 1);
 	struct thread_rec *th = LIST_AT(&rec->threads, struct thread_rec, 0);

@@ -15,7 +15,7 @@
 /* ---- sets of kernel objects ------------------------------------------------------------- */
 
 int kset_find(struct kset *set, pid_t pid, unsigned long index, uint32_t next_id, uint32_t *id,
-	      struct err *e)
+              struct err *e)
 {
 	size_t low = 0, high = set->n;
 
@@ -26,8 +26,8 @@ int kset_find(struct kset *set, pid_t pid, unsigned long index, uint32_t next_id
 
 		if (order < 0)
 			return err_set(e, order,
-				       "process %d: kcmp (a kernel with CONFIG_KCMP is needed)",
-				       pid);
+			               "process %d: kcmp (a kernel with CONFIG_KCMP is needed)",
+			               pid);
 		if (!order) {
 			*id = item->id;
 			return 0;
@@ -46,23 +46,6 @@ int kset_find(struct kset *set, pid_t pid, unsigned long index, uint32_t next_id
 	set->n++;
 	*id = next_id;
 	return 1;
-}
-
-void dump_obstacle(struct dump *d, pid_t pid, const char *fmt, ...)
-{
-	AUTO(buf) struct buf text = {0};
-	struct obstacle *o;
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_vprintf(&text, fmt, ap);
-	va_end(ap);
-	LIST_EACH(&d->obstacles, struct obstacle, seen)
-		if (seen->pid == pid && !strcmp(seen->text, buf_text(&text)))
-			return;
-	o = LIST_ADD(&d->obstacles, &d->arena, struct obstacle);
-	o->pid = pid;
-	o->text = arena_text(&d->arena, buf_text(&text));
 }
 
 /* ---- tasks ----------------------------------------------------------------------------- */
@@ -92,14 +75,13 @@ static int dump_fs(struct dump *d, struct dtask *t, pid_t tid, struct fs_rec *fs
 		return err_set(e, r, "process %d: its directories", t->pid);
 	if (fs->cwd_gone)
 		dump_obstacle(d, t->pid,
-			      "its working directory %s was deleted: change to one that exists",
-			      fs->cwd);
+		              "its working directory %s was deleted: change to one that exists",
+		              fs->cwd);
 	return 0;
 }
 
 /* The object that a thread uses: known already, or dumped now. */
-static int dump_shared_tables(struct dump *d, struct dtask *t, struct thread_rec *th,
-			      struct err *e)
+static int dump_shared_tables(struct dump *d, struct dtask *t, struct thread_rec *th, struct err *e)
 {
 	uint32_t next = (uint32_t)d->image.tables.count + 1;
 	int r = kset_find(&d->tables, (pid_t)th->tid, 0, next, &th->table, e);
@@ -228,8 +210,8 @@ static int dump_head(struct dump *d, struct err *e)
 	im->vdso_hash = own_vdso_hash();
 	im->command = command_of(d, d->tasks[0]);
 	im->profile = d->profile == PROFILE_MINIMAL ? "minimal"
-		      : d->profile == PROFILE_NET   ? "net"
-						    : "full";
+	              : d->profile == PROFILE_NET   ? "net"
+	                                            : "full";
 	return 0;
 }
 
@@ -252,7 +234,7 @@ static int dump_all(struct dump *d, pid_t pid, struct err *e)
 		r = dump_task(d, d->tasks[i], &recs[i], e);
 		if (r < 0)
 			return err_wrap(e, r, "process %d (%s)", d->tasks[i]->pid,
-					d->tasks[i]->stat.comm);
+			                d->tasks[i]->stat.comm);
 	}
 	r = dump_files_late(d, e);
 	if (!r)
@@ -273,7 +255,7 @@ static int dump_all(struct dump *d, pid_t pid, struct err *e)
 		if (d->obstacles.count == 1)
 			return err_say(e, OBSTACLE, "process %d: %s", first->pid, first->text);
 		return err_say(e, OBSTACLE, "process %d: %s (and %zu more obstacles)", first->pid,
-			       first->text, d->obstacles.count - 1);
+		               first->text, d->obstacles.count - 1);
 	}
 	return 0;
 }

@@ -27,21 +27,9 @@
 #include "base/base.h"
 #include "image/image.h"
 #include "image/process.h"
-
-/*
- * The code of an error that is an obstacle: a refusal whose sentence says what cannot be done
- * and what would help. Not a number that a system call returns.
- */
-#define OBSTACLE (-524)
-
-struct obstacle {
-	pid_t pid;
-	const char *text;
-};
+#include "kinds/options.h"
 
 /* ---- dump ------------------------------------------------------------------------------ */
-
-enum engine_profile { PROFILE_MINIMAL, PROFILE_NET, PROFILE_FULL };
 
 struct dump;
 
@@ -54,7 +42,7 @@ struct dump;
  * with dump_finish()); -ESRCH; other negative errnos.
  */
 MUST_CHECK int dump_begin(pid_t pid, enum engine_profile profile, struct page_sink *sink,
-			  struct dump **out, struct err *e);
+                          struct dump **out, struct err *e);
 struct process_image *dump_image(struct dump *d);
 /* struct obstacle items; empty after a success. */
 const struct list *dump_obstacles(const struct dump *d);
@@ -69,25 +57,6 @@ uint64_t dump_frozen_ns(const struct dump *d);
 
 /* ---- restore --------------------------------------------------------------------------- */
 
-struct restore_options {
-	bool pidns;         /* in a new pid namespace, with a small init of ours */
-	int tty;            /* the caller's terminal takes the place of the program's, or -1 */
-	bool changed_files; /* accept files whose size or time changed */
-	/*
-	 * Called when all is built and nothing of it has run yet; what it returns below 0 ends the
-	 * restore. NULL: nobody wants to know.
-	 */
-	int (*about_to_run)(void *arg, struct err *e);
-	void *arg;
-};
-
-struct restored {
-	pid_t root;  /* the root task, as we see it */
-	pid_t child; /* what the caller may wait for: the root, or the init of its namespace */
-	pid_t tty;   /* carries the caller's terminal, and ends after the tree: a child too; or 0 */
-	struct list notes; /* const char *: sentences about what is not quite as it was */
-	struct arena arena; /* owns them */
-};
 void restored_finish(struct restored *done);
 
 /**
@@ -98,7 +67,7 @@ void restored_finish(struct restored *done);
  * Return: 0; OBSTACLE; -EEXIST when a pid is taken, with its holder's name; other errnos.
  */
 MUST_CHECK int restore_run(struct process_image *im, struct page_source *pages,
-			   const struct restore_options *options, struct restored *out,
-			   struct err *e);
+                           const struct restore_options *options, struct restored *out,
+                           struct err *e);
 
 #endif

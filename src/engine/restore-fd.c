@@ -64,57 +64,10 @@ int restore_files_open(struct restore *r, struct err *e)
 	return 0;
 }
 
-/* ---- transport --------------------------------------------------------------------------- */
-
-int restore_send_fds(struct restore *r, struct remote *to, const int *fds, size_t n, int *there,
-		     struct err *e)
-{
-	union {
-		struct cmsghdr head;
-		uint8_t bytes[CMSG_SPACE(SEND_FDS_MAX * sizeof(int))];
-	} control = {0}, answer = {0};
-	uint8_t byte = 'f';
-	struct iovec iov = {&byte, 1}, iov_there;
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-			     .msg_controllen = CMSG_SPACE(n * sizeof(int))};
-	struct msghdr msg_there = {0};
-	size_t call;
-	int ret;
-
-	assert(n && n <= SEND_FDS_MAX);
-	control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(n * sizeof(int)),
-					.cmsg_level = SOL_SOCKET,
-					.cmsg_type = SCM_RIGHTS};
-	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
-	if (sendmsg(r->transport, &msg, MSG_NOSIGNAL) != 1)
-		return err_set(e, -errno, "sending %zu descriptors", n);
-	iov_there.iov_base = (void *)(uintptr_t)remote_in(to, &byte, 1);
-	iov_there.iov_len = 1;
-	msg_there.msg_iov = (void *)(uintptr_t)remote_in(to, &iov_there, sizeof(iov_there));
-	msg_there.msg_iovlen = 1;
-	msg_there.msg_control = (void *)(uintptr_t)remote_out(to, &answer, sizeof(answer));
-	msg_there.msg_controllen = CMSG_SPACE(n * sizeof(int));
-	call = REMOTE_QUEUE(to, SYS_recvmsg, U(r->transport_there),
-			    remote_in(to, &msg_there, sizeof(msg_there)), U(MSG_DONTWAIT));
-	ret = remote_run(to, e);
-	if (ret < 0)
-		return ret;
-	if (remote_result(to, call) != 1)
-		return err_set(e, (int)MIN(remote_result(to, call), (int64_t)-1),
-			       "receiving descriptors");
-	if (answer.head.cmsg_type != SCM_RIGHTS ||
-	    answer.head.cmsg_len != CMSG_LEN(n * sizeof(int)))
-		return err_say(e, -EMFILE,
-			       "a task received fewer descriptors than were sent: raise the limit of "
-			       "open files (ulimit -n)");
-	memcpy(there, CMSG_DATA(&answer.head), n * sizeof(int));
-	return 0;
-}
-
 /* ---- tables ------------------------------------------------------------------------------ */
 
 static int place(struct remote *in, const struct fd_rec *fds, const int *there, size_t n,
-		 struct err *e)
+                 struct err *e)
 {
 	size_t calls[2 * SEND_FDS_MAX], n_calls = 0;
 	int ret;
@@ -124,7 +77,7 @@ static int place(struct remote *in, const struct fd_rec *fds, const int *there, 
 
 		if ((uint32_t)there[i] != at) {
 			calls[n_calls++] = REMOTE_QUEUE(in, SYS_dup3, U(there[i]), U(at),
-							U(fds[i].cloexec ? O_CLOEXEC : 0));
+			                                U(fds[i].cloexec ? O_CLOEXEC : 0));
 			calls[n_calls++] = REMOTE_QUEUE(in, SYS_close, U(there[i]));
 		} else if (fds[i].cloexec) {
 			calls[n_calls++] =
@@ -135,12 +88,12 @@ static int place(struct remote *in, const struct fd_rec *fds, const int *there, 
 	for (size_t i = 0; !ret && i < n_calls; i++)
 		if (remote_result(in, calls[i]) < 0)
 			ret = err_set(e, (int)remote_result(in, calls[i]),
-				      "putting descriptors in their places");
+			              "putting descriptors in their places");
 	return ret;
 }
 
 static int fill_table(struct restore *r, struct remote *in, const struct table_rec *table,
-		      struct err *e)
+                      struct err *e)
 {
 	for (size_t done = 0; done < table->fds.count;) {
 		const struct fd_rec *fds = LIST_AT(&table->fds, struct fd_rec, done);
@@ -191,7 +144,7 @@ int restore_tables(struct restore *r, struct err *e)
 
 		if (ret < 0)
 			return err_wrap(e, ret, "descriptors of task %d",
-					th ? (int)th->rec->tid : 0);
+			                th ? (int)th->rec->tid : 0);
 	}
 	return 0;
 }
@@ -217,7 +170,7 @@ static int act_late(struct remote *in, void *arg, struct err *e)
 		return ret;
 	/* The kernel notes the number under which this was asked for (si_fd). */
 	REMOTE_QUEUE(in, SYS_fcntl, U(late->at), U(F_SETFL),
-		     U(late->file->flags & (FLAGS_SETTABLE | O_ASYNC)));
+	             U(late->file->flags & (FLAGS_SETTABLE | O_ASYNC)));
 	return remote_run(in, e);
 }
 
@@ -229,10 +182,10 @@ int restore_files_late(struct restore *r, struct err *e)
 		struct rthread *th = thread_of_table(r, table->id);
 
 		LIST_EACH(&table->fds, struct fd_rec, fd) {
-			struct late late = {.r = r,
-					    .file = LIST_AT(&r->image->files, struct file_rec,
-							    fd->file - 1),
-					    .at = (int)fd->fd};
+			struct late late = {
+				.r = r,
+				.file = LIST_AT(&r->image->files, struct file_rec, fd->file - 1),
+				.at = (int)fd->fd};
 			int ret;
 
 			late.kind = kind_for(late.file->kind);
@@ -243,7 +196,7 @@ int restore_files_late(struct restore *r, struct err *e)
 			ret = remote_with(&th->tracee, &r->place, act_late, &late, e);
 			if (ret < 0)
 				return err_wrap(e, ret, "%s at descriptor %u", late.kind->name,
-						fd->fd);
+				                fd->fd);
 		}
 	}
 	return 0;

@@ -54,7 +54,7 @@ static int flush(struct builder *b, struct err *e)
 
 		if (result < 0 && result > -4096)
 			ret = err_set(e, (int)result, "%s at %" PRIx64, b->checks[i].what,
-				      b->checks[i].address);
+			              b->checks[i].address);
 	}
 	b->n_checks = 0;
 	return ret;
@@ -73,7 +73,7 @@ static int room(struct builder *b, size_t data, struct err *e)
 		int room_ = room((b), 0, (e));                                                     \
 		if (room_ < 0)                                                                     \
 			return room_;                                                              \
-		(b)->checks[(b)->n_checks].call = REMOTE_QUEUE((b)->in, (nr), __VA_ARGS__);       \
+		(b)->checks[(b)->n_checks].call = REMOTE_QUEUE((b)->in, (nr), __VA_ARGS__);        \
 		(b)->checks[(b)->n_checks].address = (address_);                                   \
 		(b)->checks[(b)->n_checks++].what = (what_);                                       \
 	} while (0)
@@ -102,7 +102,7 @@ static int send_wanted(struct builder *b, struct err *e)
 	for (; !ret && n < b->n_sent; n++) {
 		local[n] = -1;
 		ret = restore_inode_open(b->r, b->sent[n].inode,
-					 b->sent[n].writable ? O_RDWR : O_RDONLY, &local[n], e);
+		                         b->sent[n].writable ? O_RDWR : O_RDONLY, &local[n], e);
 	}
 	if (!ret)
 		ret = restore_send_fds(b->r, b->in, local, n, b->there, e);
@@ -116,7 +116,7 @@ static int send_wanted(struct builder *b, struct err *e)
  * from @v on need, as many as fit into one message.
  */
 static int file_there(struct builder *b, const struct mm_rec *mm, const struct vma_rec *v,
-		      uint32_t inode, bool writable, int *there, struct err *e)
+                      uint32_t inode, bool writable, int *there, struct err *e)
 {
 	const struct vma_rec *end = LIST_AT(&mm->vmas, struct vma_rec, mm->vmas.count);
 	int at = find_sent(b, inode, writable), ret = 0;
@@ -163,7 +163,7 @@ static bool maps_as_one(const struct vma_rec *a, const struct vma_rec *b)
 
 /* @v and those that follow it up to @end, which is the end of the last. */
 static int map_one(struct builder *b, const struct mm_rec *mm, const struct vma_rec *v,
-		   uint64_t end, struct err *e)
+                   uint64_t end, struct err *e)
 {
 	static const struct {
 		uint32_t flag;
@@ -206,21 +206,22 @@ static int place_vdso(struct builder *b, const struct mm_rec *mm, struct err *e)
 	struct restore *r = b->r;
 
 	LIST_EACH(&mm->vmas, struct vma_rec, v) {
-		uint64_t from = v->kind == VMA_VDSO   ? r->vdso_start
-				: v->kind == VMA_VVAR ? r->vvar_start
-				: v->kind == VMA_VVAR_VCLOCK ? r->vclock_start
-							     : 0;
+		uint64_t from = v->kind == VMA_VDSO          ? r->vdso_start
+		                : v->kind == VMA_VVAR        ? r->vvar_start
+		                : v->kind == VMA_VVAR_VCLOCK ? r->vclock_start
+		                                             : 0;
 		uint64_t len = v->kind == VMA_VDSO   ? r->vdso_bytes
-			       : v->kind == VMA_VVAR ? r->vvar_bytes
-						     : r->vclock_bytes;
+		               : v->kind == VMA_VVAR ? r->vvar_bytes
+		                                     : r->vclock_bytes;
 
 		if (v->kind < VMA_VDSO)
 			continue;
 		if (!from || len != v->end - v->start)
-			return err_say(e, OBSTACLE,
-				       "this kernel's vdso is laid out in another way than the one the "
-				       "snapshot was taken on (%s)",
-				       r->image->kernel);
+			return err_say(
+				e, OBSTACLE,
+				"this kernel's vdso is laid out in another way than the one the "
+				"snapshot was taken on (%s)",
+				r->image->kernel);
 		CALL(b, e, "vdso", v->start, SYS_mremap, from, len, len,
 		     U(MREMAP_MAYMOVE | MREMAP_FIXED), v->start);
 	}
@@ -230,19 +231,26 @@ static int place_vdso(struct builder *b, const struct mm_rec *mm, struct err *e)
 static int set_layout(struct builder *b, const struct mm_rec *mm, struct err *e)
 {
 	struct prctl_mm_map map = {
-		.start_code = mm->start_code, .end_code = mm->end_code,
-		.start_data = mm->start_data, .end_data = mm->end_data,
-		.start_brk = mm->start_brk, .brk = mm->brk, .start_stack = mm->start_stack,
-		.arg_start = mm->arg_start, .arg_end = mm->arg_end,
-		.env_start = mm->env_start, .env_end = mm->env_end,
-		.auxv_size = (uint32_t)mm->auxv.len, .exe_fd = (uint32_t)-1,
+		.start_code = mm->start_code,
+		.end_code = mm->end_code,
+		.start_data = mm->start_data,
+		.end_data = mm->end_data,
+		.start_brk = mm->start_brk,
+		.brk = mm->brk,
+		.start_stack = mm->start_stack,
+		.arg_start = mm->arg_start,
+		.arg_end = mm->arg_end,
+		.env_start = mm->env_start,
+		.env_end = mm->env_end,
+		.auxv_size = (uint32_t)mm->auxv.len,
+		.exe_fd = (uint32_t)-1,
 	};
 	int there, ret;
 
 	if (mm->exe) {
 		ret = file_there(b, mm, LIST_AT(&mm->vmas, struct vma_rec, mm->vmas.count), mm->exe,
-				 false, &there, e);
-		if (ret < 0)
+		                 false, &there, e);
+		if (ret)
 			return ret;
 		map.exe_fd = (uint32_t)there;
 	}
@@ -370,7 +378,7 @@ static int act_in_mm(struct remote *in, void *arg, struct err *e)
 }
 
 static int in_mm(struct restore *r, struct rtask *t, struct err *e,
-		 int (*act)(struct builder *, const struct mm_rec *, struct err *))
+                 int (*act)(struct builder *, const struct mm_rec *, struct err *))
 {
 	struct deed *deed = xalloc(sizeof(*deed));
 	int ret;
@@ -405,7 +413,7 @@ struct job {
 
 struct filler {
 	struct restore *r;
-	struct job *jobs; /* by mm id - 1 */
+	struct job *jobs;   /* by mm id - 1 */
 	struct job **stack; /* with pieces that are nobody's */
 	size_t n_stack;
 	size_t waiting_pages; /* of these */
@@ -420,7 +428,7 @@ struct filler {
 };
 
 static int fill_piece(struct filler *f, pid_t pid, const struct piece *p, uint8_t *chunk,
-		      struct err *e)
+                      struct err *e)
 {
 	struct iovec here = {chunk, p->pages * PAGE_BYTES};
 	struct page_source *pages = f->r->pages;
@@ -435,7 +443,7 @@ static int fill_piece(struct filler *f, pid_t pid, const struct piece *p, uint8_
 	n = process_vm_writev(pid, &here, 1, p->targets, p->n_targets, 0);
 	if (n != (ssize_t)here.iov_len)
 		return err_set(e, n < 0 ? -errno : -EFAULT, "memory at %" PRIx64,
-			       (uint64_t)(uintptr_t)p->targets->iov_base);
+		               (uint64_t)(uintptr_t)p->targets->iov_base);
 	return 0;
 }
 

@@ -67,9 +67,8 @@ static int make_threads(struct restore *r, struct rtask *t, struct err *e)
 			n++;
 		births = xalloc(n * sizeof(*births));
 		for (size_t i = 0; i < n; i++)
-			births[i] = (struct birth){.flags = flags,
-						   .pid = next[i].rec->tid,
-						   .out = &next[i].tracee};
+			births[i] = (struct birth){
+				.flags = flags, .pid = next[i].rec->tid, .out = &next[i].tracee};
 		ret = remote_births(r, &creator->tracee, births, n, e);
 		free(births);
 		t->n_threads += n;
@@ -83,7 +82,7 @@ int restore_threads(struct restore *r, struct err *e)
 {
 	for (size_t i = 0; i < r->n_tasks; i++) {
 		int ret = r->tasks[i].rec->state == TASK_ZOMBIE ? 0
-								: make_threads(r, &r->tasks[i], e);
+		                                                : make_threads(r, &r->tasks[i], e);
 
 		if (ret < 0)
 			return ret;
@@ -171,7 +170,7 @@ static void queue_groups(struct steps *s, const struct creds_rec *c)
 		groups[i] = (uint32_t)*LIST_AT(&c->groups, uint64_t, i);
 	/* In a user namespace of ours groups cannot be set, and stay those of the caller. */
 	STEP_OR(s, "supplementary groups", s->r->userns ? EPERM : 0, SYS_setgroups,
-		U(c->groups.count), remote_in(&s->in, groups, c->groups.count * sizeof(*groups)));
+	        U(c->groups.count), remote_in(&s->in, groups, c->groups.count * sizeof(*groups)));
 	free(groups);
 }
 
@@ -213,11 +212,11 @@ static int check_rights(const struct restore *r, const struct thread_rec *rec, s
 	uint32_t uid = geteuid(), gid = getegid();
 
 	if (r->userns && (c->ruid != uid || c->euid != uid || c->suid != uid || c->rgid != gid ||
-			  c->egid != gid || c->sgid != gid))
+	                  c->egid != gid || c->sgid != gid))
 		return err_say(e, OBSTACLE,
-			       "thread %u ran as user %u, group %u: without root only your own "
-			       "processes can be restored",
-			       rec->tid, c->euid, c->egid);
+		               "thread %u ran as user %u, group %u: without root only your own "
+		               "processes can be restored",
+		               rec->tid, c->euid, c->egid);
 	return 0;
 }
 
@@ -239,7 +238,7 @@ static size_t queue_drain(struct steps *s)
 	uint64_t mask = remote_in(&s->in, &all, sizeof(all));
 
 	return REMOTE_QUEUE(&s->in, SYS_rt_sigtimedwait, mask, U(0),
-			    remote_in(&s->in, &now, sizeof(now)), U(8));
+	                    remote_in(&s->in, &now, sizeof(now)), U(8));
 }
 
 /* Run what is queued, and drain the rest, if @drain brought a signal. */
@@ -263,7 +262,7 @@ static bool has_pending(const struct list *pending, int sig)
 }
 
 static int queue_pending(struct steps *s, const struct list *pending, const struct task_rec *t,
-			 uint32_t tid, struct err *e)
+                         uint32_t tid, struct err *e)
 {
 	LIST_EACH(pending, struct siginfo_rec, p) {
 		const siginfo_t *info = (const void *)p->info.data;
@@ -289,8 +288,8 @@ static void queue_speculation(struct steps *s, const struct thread_rec *rec)
 		uint32_t mode = rec->speculation >> (8 * kind) & 0xff;
 
 		if (mode && (int)mode != prctl(PR_GET_SPECULATION_CTRL, kind, 0, 0, 0))
-			STEP(s, "speculation control", SYS_prctl, U(PR_SET_SPECULATION_CTRL), U(kind),
-			     U(mode & ~(uint32_t)PR_SPEC_PRCTL), U(0), U(0));
+			STEP(s, "speculation control", SYS_prctl, U(PR_SET_SPECULATION_CTRL),
+			     U(kind), U(mode & ~(uint32_t)PR_SPEC_PRCTL), U(0), U(0));
 	}
 }
 
@@ -309,21 +308,21 @@ static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
 {
 	struct span affinity;
 	struct sched_request sched = {.size = sizeof(sched),
-				      .policy = rec->sched.policy,
-				      .flags = rec->sched.flags,
-				      .nice = rec->sched.nice,
-				      .priority = rec->sched.priority,
-				      .runtime = rec->sched.runtime,
-				      .deadline = rec->sched.deadline,
-				      .period = rec->sched.period};
+	                              .policy = rec->sched.policy,
+	                              .flags = rec->sched.flags,
+	                              .nice = rec->sched.nice,
+	                              .priority = rec->sched.priority,
+	                              .runtime = rec->sched.runtime,
+	                              .deadline = rec->sched.deadline,
+	                              .period = rec->sched.period};
 	struct {
 		uint64_t sp;
 		int32_t flags;
 		uint32_t pad;
 		uint64_t bytes;
 	} stack = {.sp = rec->altstack_sp,
-		   .flags = (int32_t)(rec->altstack_flags & (SS_DISABLE | (1u << 31))),
-		   .bytes = rec->altstack_bytes};
+	           .flags = (int32_t)(rec->altstack_flags & (SS_DISABLE | (1u << 31))),
+	           .bytes = rec->altstack_bytes};
 
 	STEP(s, "set_tid_address", SYS_set_tid_address, rec->clear_child_tid);
 	if (rec->robust_list)
@@ -342,15 +341,16 @@ static void queue_thread_state(struct steps *s, const struct thread_rec *rec)
 	affinity = affinity_here(s->r, rec);
 	if (affinity.len)
 		STEP_OR(s, "affinity", EINVAL, SYS_sched_setaffinity, U(0), U(affinity.len),
-			remote_in(&s->in, affinity.data, affinity.len));
+		        remote_in(&s->in, affinity.data, affinity.len));
 	STEP(s, "scheduling", SYS_sched_setattr, U(0), remote_in(&s->in, &sched, sizeof(sched)),
 	     U(0));
 	/* A real-time thread has a niceness too, for when it is one no more. */
 	if (rec->sched.policy)
-		STEP(s, "nice", SYS_setpriority, U(PRIO_PROCESS), U(0), U((int64_t)rec->sched.nice));
+		STEP(s, "nice", SYS_setpriority, U(PRIO_PROCESS), U(0),
+		     U((int64_t)rec->sched.nice));
 	STEP(s, "I/O priority", SYS_ioprio_set, U(IOPRIO_WHO_PROCESS), U(0), U(rec->ioprio));
-	STEP(s, "PR_MCE_KILL", SYS_prctl, U(PR_MCE_KILL), U(PR_MCE_KILL_SET), U(rec->mce_kill), U(0),
-	     U(0));
+	STEP(s, "PR_MCE_KILL", SYS_prctl, U(PR_MCE_KILL), U(PR_MCE_KILL_SET), U(rec->mce_kill),
+	     U(0), U(0));
 	queue_speculation(s, rec);
 	if (rec->numa_policy)
 		STEP(s, "NUMA policy", SYS_set_mempolicy, U(rec->numa_policy),
@@ -422,16 +422,16 @@ static int restore_actions_early(struct restore *r, struct rtask *t, struct err 
 }
 
 static int make_timer(struct steps *s, const struct posix_timer_rec *t, bool exact_ids,
-		      struct err *e)
+                      struct err *e)
 {
 	struct {
 		uint64_t value;
 		int32_t signo, notify, tid;
 		uint32_t pad[11];
 	} event = {.value = t->sigval,
-		   .signo = (int32_t)t->sig,
-		   .notify = (int32_t)t->notify,
-		   .tid = t->tid};
+	           .signo = (int32_t)t->sig,
+	           .notify = (int32_t)t->notify,
+	           .tid = t->tid};
 	/* Without the interface for exact ids, ids count up: make timers until it is reached. */
 	for (uint32_t tries = 0; tries <= t->id; tries++) {
 		int32_t id = exact_ids ? (int32_t)t->id : 0;
@@ -441,7 +441,7 @@ static int make_timer(struct steps *s, const struct posix_timer_rec *t, bool exa
 		STEP(s, "timer_create", SYS_timer_create, U(t->clock),
 		     remote_in(&s->in, &event, sizeof(event)),
 		     exact_ids ? remote_in(&s->in, &id, sizeof(id))
-			       : (id_at = remote_out(&s->in, &id, sizeof(id))));
+		               : (id_at = remote_out(&s->in, &id, sizeof(id))));
 		ret = run_steps(s, e);
 		if (ret < 0 || (uint32_t)id == t->id)
 			return ret;
@@ -459,19 +459,19 @@ static int restore_timers(struct steps *s, const struct task_rec *t, struct err 
 	if (!t->timers.count)
 		return 0;
 	call = REMOTE_QUEUE(&s->in, SYS_prctl, U(PR_TIMER_CREATE_RESTORE_IDS), U(1), U(0), U(0),
-			    U(0));
+	                    U(0));
 	ret = run_steps(s, e);
 	if (ret < 0)
 		return ret;
 	exact_ids = remote_result(&s->in, call) >= 0 && !fallback_forced("no-timer-ids");
 	if (!exact_ids)
 		REMOTE_QUEUE(&s->in, SYS_prctl, U(PR_TIMER_CREATE_RESTORE_IDS), U(0), U(0), U(0),
-			     U(0));
+		             U(0));
 	LIST_EACH(&t->timers, struct posix_timer_rec, timer) {
 		struct itimerspec spec = {
 			.it_value = {(time_t)(timer->value_ns / NS), (long)(timer->value_ns % NS)},
 			.it_interval = {(time_t)(timer->interval_ns / NS),
-					(long)(timer->interval_ns % NS)},
+		                        (long)(timer->interval_ns % NS)},
 		};
 
 		ret = make_timer(s, timer, exact_ids, e);
@@ -509,9 +509,9 @@ static int restore_process(struct steps *s, struct rtask *t, struct err *e)
 	LIST_EACH(&rec->itimers, struct itimer_rec, timer) {
 		struct itimerval value = {
 			.it_value = {(time_t)(timer->value_us / US),
-				     (suseconds_t)(timer->value_us % US)},
+		                     (suseconds_t)(timer->value_us % US)},
 			.it_interval = {(time_t)(timer->interval_us / US),
-					(suseconds_t)(timer->interval_us % US)},
+		                        (suseconds_t)(timer->interval_us % US)},
 		};
 
 		STEP(s, "setitimer", SYS_setitimer, U(timer->which),
@@ -613,14 +613,14 @@ static int queue_stop_news(struct steps *s, const struct task_rec *parent, struc
  * that is pending. @t: of the leader, which sets what its process has; else NULL.
  */
 static bool breakpoint_would_disturb(const struct restore *r, const struct task_rec *t,
-				     const struct thread_rec *rec)
+                                     const struct thread_rec *rec)
 {
 	if (has_pending(&rec->pending, SIGTRAP))
 		return true;
 	if (!t)
 		return false;
 	LIST_EACH(&LIST_AT(&r->image->sighands, struct sighand_rec, t->sighand - 1)->actions,
-		  struct action_rec, a)
+	          struct action_rec, a)
 		if (a->sig == SIGTRAP && a->handler == (uint64_t)(uintptr_t)SIG_IGN)
 			return true;
 	return has_pending(&t->pending, SIGTRAP);
@@ -640,7 +640,7 @@ static int run_instructions(struct steps *s, const struct thread_rec *rec, struc
 
 /* @last: nobody needs the working page of this address space any more. */
 static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th, bool last,
-			  struct err *e)
+                          struct err *e)
 {
 	const struct thread_rec *rec = th->rec;
 	const struct mm_rec *mm = LIST_AT(&r->image->mms, struct mm_rec, t->rec->mm - 1);
@@ -661,7 +661,7 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 	trap = breakpoint_would_disturb(r, leader ? t->rec : NULL, rec);
 	/* Most threads need nothing between draining and the rest: one batch. */
 	quiet = !leader && !rec->pending.count && rec->creds.groups.count <= GROUPS_FEW &&
-		!instructions && !trap;
+	        !instructions && !trap;
 	if (leader)
 		ret = queue_stop_news(s, t->rec, e);
 	drain = queue_drain(s);
@@ -751,11 +751,10 @@ static int end_as(struct restore *r, struct rtask *t, uint32_t status, struct er
 
 	if (ret < 0)
 		return ret;
-	REMOTE_QUEUE(&in, SYS_prctl, U(PR_SET_NAME), remote_in(&in, t->rec->comm,
-							       strlen(t->rec->comm) + 1));
+	REMOTE_QUEUE(&in, SYS_prctl, U(PR_SET_NAME),
+	             remote_in(&in, t->rec->comm, strlen(t->rec->comm) + 1));
 	/* No core file, whatever it was then. */
-	REMOTE_QUEUE(&in, SYS_setrlimit, U(RLIMIT_CORE),
-		     remote_in(&in, &no_core, sizeof(no_core)));
+	REMOTE_QUEUE(&in, SYS_setrlimit, U(RLIMIT_CORE), remote_in(&in, &no_core, sizeof(no_core)));
 	ret = remote_run(&in, e);
 	if (!ret && !WIFSIGNALED(status)) {
 		ret = REMOTE_CALL(&in, &result, NULL, SYS_exit_group, U(WEXITSTATUS(status)));

@@ -26,7 +26,7 @@
 
 #include "engine/engine-int.h"
 
-#define PIDS_TIMEOUT_MS 3000u /* how long all of a restore waits for numbers to come free */
+#define PIDS_TIMEOUT_MS 3000ull /* how long all of a restore waits for numbers to come free */
 
 /* A task while its tree is built. */
 struct node {
@@ -115,46 +115,48 @@ int restore_pid_taken(struct restore *r, pid_t pid, int code, struct err *e)
 	struct proc_stat holder;
 
 	if (code == -EPERM)
-		return err_say(e, -EPERM,
-			       "choosing pid %d needs CAP_CHECKPOINT_RESTORE: restore with --pidns, "
-			       "or as root",
-			       pid);
+		return err_say(
+			e, -EPERM,
+			"choosing pid %d needs CAP_CHECKPOINT_RESTORE: restore with --pidns, "
+			"or as root",
+			pid);
 	if (code != -EEXIST)
 		return err_set(e, code, "a process with pid %d", pid);
 	if (comes_free(r, pid, &holder))
 		return 0;
 	if (holder.state == 'Z')
-		return err_say(e, -EEXIST,
-			       "pid %d is held by \"%s\", which has ended and whose parent %d has not "
-			       "waited for it: end that one, or restore with --pidns",
-			       pid, holder.comm, holder.ppid);
+		return err_say(
+			e, -EEXIST,
+			"pid %d is held by \"%s\", which has ended and whose parent %d has not "
+			"waited for it: end that one, or restore with --pidns",
+			pid, holder.comm, holder.ppid);
 	if (holder.state)
 		return err_say(e, -EEXIST,
-			       "pid %d is taken by \"%s\": end that one, or restore with --pidns", pid,
-			       holder.comm);
+		               "pid %d is taken by \"%s\": end that one, or restore with --pidns",
+		               pid, holder.comm);
 	if (find_member(pid, &holder))
 		return err_say(e, -EEXIST,
-			       "pid %d is the number of the process group or session that process "
-			       "%d (\"%s\") is in: end that one, or restore with --pidns",
-			       pid, holder.pid, holder.comm);
+		               "pid %d is the number of the process group or session that process "
+		               "%d (\"%s\") is in: end that one, or restore with --pidns",
+		               pid, holder.pid, holder.comm);
 	return err_say(e, -EEXIST,
-		       "pid %d is taken, and nothing tells by whom: restore with --pidns", pid);
+	               "pid %d is taken, and nothing tells by whom: restore with --pidns", pid);
 }
 
 static void queue_birth(struct remote *in, const struct birth *b)
 {
 	int32_t set_tid = (int32_t)b->pid;
 	struct clone_args args = {.flags = b->flags,
-				  .exit_signal = b->exit_signal,
-				  .set_tid = remote_in(in, &set_tid, sizeof(set_tid)),
-				  .set_tid_size = 1};
+	                          .exit_signal = b->exit_signal,
+	                          .set_tid = remote_in(in, &set_tid, sizeof(set_tid)),
+	                          .set_tid_size = 1};
 
 	REMOTE_QUEUE(in, SYS_clone3, remote_in(in, &args, sizeof(args)), U(sizeof(args)));
 }
 
 /* Those of @todo (indices, @n of them) at once. @n: afterwards how many are still to be born. */
-static int try_births(struct restore *r, struct remote *in, const struct birth *births, size_t *todo,
-		      size_t *n, struct err *e)
+static int try_births(struct restore *r, struct remote *in, const struct birth *births,
+                      size_t *todo, size_t *n, struct err *e)
 {
 	size_t first_born = in->born.count, tried = 0, left = 0;
 	int ret;
@@ -169,7 +171,7 @@ static int try_births(struct restore *r, struct remote *in, const struct birth *
 		if (!ret && remote_result(in, i) < 0)
 			continue;
 		adopted = tracee_adopt(births[todo[i]].out, *LIST_AT(&in->born, pid_t, born++),
-				       ret ? NULL : e);
+		                       ret ? NULL : e);
 		ret = ret ? ret : adopted;
 	}
 	for (size_t i = 0; !ret && i < *n; i++) {
@@ -177,7 +179,7 @@ static int try_births(struct restore *r, struct remote *in, const struct birth *
 			continue;
 		if (i < tried)
 			ret = restore_pid_taken(r, (pid_t)births[todo[i]].pid,
-						(int)remote_result(in, i), e);
+			                        (int)remote_result(in, i), e);
 		todo[left++] = todo[i];
 	}
 	*n = left;
@@ -185,7 +187,7 @@ static int try_births(struct restore *r, struct remote *in, const struct birth *
 }
 
 int remote_births(struct restore *r, struct tracee *creator, const struct birth *births, size_t n,
-		  struct err *e)
+                  struct err *e)
 {
 	size_t *todo;
 	struct remote in;
@@ -203,7 +205,7 @@ int remote_births(struct restore *r, struct tracee *creator, const struct birth 
 }
 
 int remote_clone(struct restore *r, struct tracee *creator, uint64_t flags, uint64_t exit_signal,
-		 uint32_t pid, struct tracee *out, struct err *e)
+                 uint32_t pid, struct tracee *out, struct err *e)
 {
 	const struct birth birth = {flags, exit_signal, pid, out};
 	int ret = remote_births(r, creator, &birth, 1, e);
@@ -228,10 +230,12 @@ static int act_one(struct remote *in, void *arg, struct err *e)
 	return ret;
 }
 
+/* The check does not see that the structure carries it away. */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 int remote_one(struct restore *r, struct tracee *t, int64_t *result, struct err *e, long nr,
-	       uint64_t a, uint64_t b)
+               uint64_t a, uint64_t b)
 {
-	struct one one = {nr, a, b, result};
+	struct one one = {.nr = nr, .a = a, .b = b, .result = result};
 
 	return remote_with(t, &r->place, act_one, &one, e);
 }
@@ -258,7 +262,7 @@ static uint64_t sharing_flags(const struct task_rec *child, const struct task_re
 /* ---- the walk --------------------------------------------------------------------------- */
 
 static int birth(struct walk *w, struct node *child, struct tracee *creator, uint64_t flags,
-		 uint32_t sid, struct err *e)
+                 uint32_t sid, struct err *e)
 {
 	child->made = true;
 	child->sid = sid;
@@ -267,8 +271,8 @@ static int birth(struct walk *w, struct node *child, struct tracee *creator, uin
 	w->r->tasks[child - w->nodes].threads[0].rec = leader_of(child->rec);
 	w->r->tasks[child - w->nodes].n_threads = 1;
 	return remote_clone(w->r, creator, flags,
-			    flags & CLONE_PARENT ? 0 : child->rec->exit_signal, child->rec->pid,
-			    tracee_of(w, child), e);
+	                    flags & CLONE_PARENT ? 0 : child->rec->exit_signal, child->rec->pid,
+	                    tracee_of(w, child), e);
 }
 
 static int found_session(struct walk *w, struct tracee *t, uint32_t pid, struct err *e)
@@ -286,7 +290,7 @@ static int found_session(struct walk *w, struct tracee *t, uint32_t pid, struct 
  * from @first on. Their own children are born later.
  */
 static int births_of(struct walk *w, struct node *p, struct node *const *children, size_t n,
-		     struct err *e)
+                     struct err *e)
 {
 	struct birth *births;
 	int ret;
@@ -304,8 +308,8 @@ static int births_of(struct walk *w, struct node *p, struct node *const *childre
 		t->threads[0].rec = leader_of(children[i]->rec);
 		t->n_threads = 1;
 		births[i] = (struct birth){sharing_flags(children[i]->rec, p->rec),
-					   children[i]->rec->exit_signal, children[i]->rec->pid,
-					   &t->threads[0].tracee};
+		                           children[i]->rec->exit_signal, children[i]->rec->pid,
+		                           &t->threads[0].tracee};
 	}
 	ret = remote_births(w->r, tracee_of(w, p), births, n, e);
 	for (size_t i = 0; !ret && i < n; i++)
@@ -346,16 +350,16 @@ static int birth_in_session(struct walk *w, struct node *p, struct node *child, 
 
 	if (child->rec->exit_signal != SIGCHLD || sharing_flags(child->rec, p->rec))
 		return err_say(e, OBSTACLE,
-			       "process %u shares resources with its parent and is of another "
-			       "session: that cannot be built again",
-			       child->rec->pid);
+		               "process %u shares resources with its parent and is of another "
+		               "session: that cannot be built again",
+		               child->rec->pid);
 	if (sister)
 		return birth(w, child, w->r ? tracee_of(w, sister) : NULL, CLONE_PARENT, sid, e);
 	if (find_node(w, sid))
 		return err_say(e, OBSTACLE,
-			       "process %u is in session %u, whose leader is not among its "
-			       "parent's children: that cannot be built again",
-			       child->rec->pid, sid);
+		               "process %u is in session %u, whose leader is not among its "
+		               "parent's children: that cannot be built again",
+		               child->rec->pid, sid);
 	r = w->r ? remote_clone(w->r, tracee_of(w, p), 0, SIGCHLD, sid, &leader.tracee, e) : 0;
 	if (!r)
 		r = found_session(w, &leader.tracee, sid, e);
@@ -415,7 +419,7 @@ static int make_children(struct walk *w, struct node *p, struct err *e)
 	}
 	if (p->sid != p->rec->sid)
 		return err_say(e, OBSTACLE, "process %u cannot be put into session %u again",
-			       p->rec->pid, p->rec->sid);
+		               p->rec->pid, p->rec->sid);
 	return make_some(w, p, false, e);
 }
 
@@ -440,8 +444,7 @@ static int join_orphaned_group(struct walk *w, struct node *first, struct err *e
 
 	if (pgid == first->rec->sid)
 		return 0; /* the leader of the session was its leader: born into it */
-	r = w->r ? remote_clone(w->r, tracee_of(w, first), 0, SIGCHLD, pgid, &leader.tracee, e)
-		 : 0;
+	r = w->r ? remote_clone(w->r, tracee_of(w, first), 0, SIGCHLD, pgid, &leader.tracee, e) : 0;
 	if (!r)
 		r = set_group(w, &leader.tracee, pgid, 0, e);
 	for (struct node *n = first; !r && n < w->nodes + w->n; n++)
@@ -490,7 +493,7 @@ static int make_groups(struct walk *w, struct err *e)
 			r = set_group(w, w->r ? tracee_of(w, n) : NULL, rec->pid, rec->pgid, e);
 		else if (rec->pgid == outside)
 			r = set_group(w, w->r ? tracee_of(w, n) : NULL, rec->pid,
-				      w->nodes[0].rec->pid, e);
+			              w->nodes[0].rec->pid, e);
 		else if (!group_seen(w, n))
 			r = join_orphaned_group(w, n, e);
 		if (r < 0)
@@ -507,17 +510,17 @@ static int check_sharing(struct walk *w, struct err *e)
 	for (size_t i = 0; i < w->n; i++) {
 		const struct node *n = &w->nodes[i];
 		const struct thread_rec *a = leader_of(n->rec);
-		uint64_t with_parent =
-			n->parent ? sharing_flags(n->rec, n->parent->rec) : 0;
+		uint64_t with_parent = n->parent ? sharing_flags(n->rec, n->parent->rec) : 0;
 
 		for (size_t k = 0; a && k < i; k++) {
 			uint64_t shared = sharing_flags(n->rec, w->nodes[k].rec);
 
 			if (shared & ~with_parent)
-				return err_say(e, OBSTACLE,
-					       "process %u shares memory, descriptors or directories "
-					       "with process %u, which is not its parent",
-					       n->rec->pid, w->nodes[k].rec->pid);
+				return err_say(
+					e, OBSTACLE,
+					"process %u shares memory, descriptors or directories "
+					"with process %u, which is not its parent",
+					n->rec->pid, w->nodes[k].rec->pid);
 		}
 	}
 	return 0;
@@ -575,8 +578,7 @@ static int join_or_found_session(struct restore *r, const struct task_rec *root,
 	if (!ret && result < 0)
 		ret = err_set(e, (int)result, "process %u: setsid", root->pid);
 	r->root_founded = true;
-	return ret ? ret
-		   : restore_session_tty(r, &r->tasks[0].threads[0].tracee, root->sid, e);
+	return ret ? ret : restore_session_tty(r, &r->tasks[0].threads[0].tracee, root->sid, e);
 }
 
 int restore_tree(struct restore *r, int there, struct err *e)

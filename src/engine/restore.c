@@ -19,42 +19,9 @@
 
 #define OWN_FDS_MAX 255
 
-void restore_note(struct restore *r, const char *fmt, ...)
-{
-	AUTO(buf) struct buf text = {0};
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_vprintf(&text, fmt, ap);
-	va_end(ap);
-	*LIST_ADD(&r->out->notes, &r->out->arena, const char *) =
-		arena_text(&r->out->arena, buf_text(&text));
-}
-
 void restored_finish(struct restored *done)
 {
 	arena_finish(&done->arena);
-}
-
-struct rtask *restore_find(struct restore *r, uint32_t pid)
-{
-	for (size_t i = 0; i < r->n_tasks; i++)
-		if (r->tasks[i].rec->pid == pid)
-			return &r->tasks[i];
-	return NULL;
-}
-
-pid_t restore_pid_here(struct restore *r, uint32_t pid)
-{
-	const struct rtask *t = restore_find(r, pid);
-
-	if (t)
-		return t->pid;
-	for (size_t i = 0; i < r->n_tasks; i++)
-		for (size_t n = 0; n < r->tasks[i].n_threads; n++)
-			if (r->tasks[i].threads[n].rec && r->tasks[i].threads[n].rec->tid == pid)
-				return r->tasks[i].threads[n].tracee.tid;
-	return 0;
 }
 
 static int *fd_array(struct restore *r, size_t n)
@@ -72,41 +39,6 @@ static void close_array(int *fds, size_t n)
 		os_close(&fds[i]);
 }
 
-/*
- * A task that is being built and we take turns. On one CPU the next turn is a switch; on two each
- * wakes a CPU that has gone to sleep, which takes several times longer. What is born is on ours,
- * too, until it gets its own affinity. Memory is filled on all.
- */
-void restore_use_one_cpu(struct restore *r)
-{
-	int cpu = sched_getcpu();
-	cpu_set_t one;
-
-	CPU_ZERO(&r->cpus);
-	/* More CPUs than the set has room for: then so be it. */
-	if (cpu < 0 || sched_getaffinity(0, sizeof(r->cpus), &r->cpus) < 0)
-		return;
-	CPU_ZERO(&one);
-	CPU_SET((unsigned)cpu, &one);
-	sched_setaffinity(0, sizeof(one), &one);
-}
-
-bool restore_other_cpus(const struct restore *r, cpu_set_t *out)
-{
-	cpu_set_t ours;
-
-	if (sched_getaffinity(0, sizeof(ours), &ours) < 0)
-		return false;
-	CPU_XOR(out, &r->cpus, &ours);
-	return CPU_COUNT(out) > 0;
-}
-
-void restore_use_all_cpus(const struct restore *r)
-{
-	if (CPU_COUNT(&r->cpus))
-		sched_setaffinity(0, sizeof(r->cpus), &r->cpus);
-}
-
 static void prepare(struct restore *r)
 {
 	const struct process_image *im = r->image;
@@ -118,7 +50,7 @@ static void prepare(struct restore *r)
 
 		t->rec = LIST_AT(&im->tasks, struct task_rec, i);
 		t->threads = ARENA_ARRAY(&r->arena, struct rthread,
-					 MAX(t->rec->threads.count, (size_t)1));
+		                         MAX(t->rec->threads.count, (size_t)1));
 		for (size_t n = 0; n < MAX(t->rec->threads.count, (size_t)1); n++)
 			t->threads[n].tracee.state = TRACEE_GONE;
 	}
@@ -143,14 +75,15 @@ static int check_host(const struct restore *r, struct err *e)
 	host = (uint64_t)high << 32 | low;
 	if (r->image->xfeatures & ~host)
 		return err_say(e, OBSTACLE,
-			       "the program uses CPU state that this machine does not have (XCR0 "
-			       "%" PRIx64 " there, %" PRIx64 " here)",
-			       r->image->xfeatures, host);
+		               "the program uses CPU state that this machine does not have (XCR0 "
+		               "%" PRIx64 " there, %" PRIx64 " here)",
+		               r->image->xfeatures, host);
 	if (r->image->vdso_hash && own_vdso_hash() && r->image->vdso_hash != own_vdso_hash())
-		return err_say(e, OBSTACLE,
-			       "the kernel maps another vdso than when the snapshot was taken (%s): "
-			       "boot that kernel to restore it",
-			       r->image->kernel);
+		return err_say(
+			e, OBSTACLE,
+			"the kernel maps another vdso than when the snapshot was taken (%s): "
+			"boot that kernel to restore it",
+			r->image->kernel);
 	return 0;
 }
 
@@ -178,9 +111,9 @@ static int raise_fd_limit(struct restore *r, struct err *e)
 	r->transport_there = (int)highest + 1;
 	if ((rlim_t)r->transport_there + r->image->files.count + 64 >= limit.rlim_max)
 		return err_say(e, OBSTACLE,
-			       "the program has %zu open files and descriptor %u, your limit is "
-			       "%llu: raise it (ulimit -Hn)",
-			       r->image->files.count, highest, (unsigned long long)limit.rlim_max);
+		               "the program has %zu open files and descriptor %u, your limit is "
+		               "%llu: raise it (ulimit -Hn)",
+		               r->image->files.count, highest, (unsigned long long)limit.rlim_max);
 	return 0;
 }
 
@@ -280,7 +213,7 @@ static int build(struct restore *r, struct err *e)
 }
 
 int restore_run(struct process_image *im, struct page_source *pages,
-		const struct restore_options *options, struct restored *out, struct err *e)
+                const struct restore_options *options, struct restored *out, struct err *e)
 {
 	struct restore r = {.image = im, .pages = pages, .options = options, .out = out};
 	int ret;

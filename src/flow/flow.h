@@ -39,7 +39,7 @@ struct snap_proc_result {
  * frozen until the snapshot is durable, and ends then.
  */
 MUST_CHECK int flow_snap_proc(struct store *store, const struct snap_proc *what,
-			      struct snap_proc_result *result, struct err *e);
+                              struct snap_proc_result *result, struct err *e);
 void snap_proc_result_finish(struct snap_proc_result *result);
 
 /* What a snapshot of a tree would be refused for. */
@@ -75,7 +75,7 @@ struct restore_proc {
  * Return: 0; OBSTACLE; -EEXIST when a pid is taken; -EBADMSG for a damaged snapshot.
  */
 MUST_CHECK int flow_restore_proc(struct store *store, const struct restore_proc *what,
-				 struct restored *out, struct err *e);
+                                 struct restored *out, struct err *e);
 
 /* An image and its pages, read from the store and checked. */
 struct loaded_proc {
@@ -84,7 +84,7 @@ struct loaded_proc {
 	struct process_image image;
 };
 MUST_CHECK int flow_load_proc(struct store *store, const char *name, struct loaded_proc *out,
-			      struct err *e);
+                              struct err *e);
 void loaded_proc_finish(struct loaded_proc *l);
 static inline void auto_loaded_proc(struct loaded_proc *l)
 {
@@ -97,6 +97,6 @@ static inline void auto_loaded_proc(struct loaded_proc *l)
  * @differences: how many lines
  */
 MUST_CHECK int flow_diff_proc(struct store *store, const char *a, const char *b, struct buf *out,
-			      size_t *differences, struct err *e);
+                              size_t *differences, struct err *e);
 
 #endif

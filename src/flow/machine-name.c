@@ -2,7 +2,8 @@
 /*
  * Names of running machines. The machine NAME listens at run/NAME.sock in the store's folder and
  * holds a lock on run/NAME.lock until its process ends, however it ends. Both are left behind:
- * the lock says whether there is a machine, the socket only where.
+ * the lock says whether there is a machine, the socket only where. In the lock's file a distro
+ * notes what it was started from (distro.c).
  */
 #include "flow/vm.h"
 
@@ -58,6 +59,12 @@ int flow_name_machine(struct store *store, const char *name, char **socket, int 
 		return err_say(e, -EEXIST, "a machine named %s is running already", name);
 	if (fd < 0)
 		return fd;
+	/* What the machine before us has noted. */
+	if (ftruncate(fd, 0)) {
+		r = err_set(e, -errno, "%s", lock_path);
+		close(fd);
+		return r;
+	}
 	*lock = fd;
 	*socket = xprintf("%s/%s.sock", dir, name);
 	return 0;
@@ -75,9 +82,9 @@ int flow_find_machine(struct store *store, const char *name, char **socket, stru
 	fd = open(lock_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 ? errno == ENOENT : !flock(fd, LOCK_SH | LOCK_NB))
 		return err_say(e, -ENOENT,
-		               "no machine named %s is running; wslx boot --name %s "
-		               "starts one",
-		               name, name);
+		               "no machine named %s is running; wslx list shows those that there "
+		               "are",
+		               name);
 	if (fd < 0)
 		return err_set(e, -errno, "%s", lock_path);
 	*socket = xprintf("%s/run/%s.sock", store_root(store), name);
@@ -116,32 +123,4 @@ int flow_running_machines(struct store *store, struct arena *a, struct list *out
 	if (out->count)
 		qsort(out->items, out->count, sizeof(const char *), by_text);
 	return 0;
-}
-
-const char *flow_saved_name(struct arena *a, const char *distro)
-{
-	return arena_printf(a, "%s@saved", distro);
-}
-
-int flow_stop_machine(struct store *store, const char *distro, bool save, struct err *e)
-{
-	AUTO(arena) struct arena a = {0};
-	AUTO(text) char *socket = NULL;
-	struct control_message answer = {.n_fds = 0};
-	struct snap_vm_result result;
-	struct snap_vm what = {.machine = distro,
-	                       .name = flow_saved_name(&a, distro),
-	                       .replace = true,
-	                       .local = true,
-	                       .fast = true};
-	int r = flow_find_machine(store, distro, &socket, e);
-
-	what.socket = socket;
-	if (!r && save)
-		r = flow_snap_vm(store, &what, &result, e);
-	if (!r)
-		r = control_call(socket, "stop", NULL, 0, &answer, e);
-	if (!r)
-		control_message_close(&answer);
-	return r;
 }

@@ -56,20 +56,22 @@ static void copy_obstacles(const struct dump *d, struct arena *a, struct list *o
 }
 
 static int commit(struct store_writer *writer, const struct snap_proc *what,
-		  const struct process_image *im, struct err *e)
+                  const struct process_image *im, struct err *e)
 {
 	AUTO(buf) struct buf state = {0};
 	char pid[16], tasks[16];
 	const struct store_label labels[] = {
-		{"command", im->command}, {"pid", pid}, {"tasks", tasks},
-		{"host.kernel", im->kernel}, {"profile", im->profile}, {"wslx", im->wslx},
+		{"command", im->command}, {"pid", pid},
+		{"tasks", tasks},         {"host.kernel", im->kernel},
+		{"profile", im->profile}, {"wslx", im->wslx},
 	};
 	const struct store_meta meta = {
 		.created_ns = im->taken_ns, .labels = labels, .n_labels = ARRAY_LEN(labels)};
 
 	/* Better said now than by the restore. */
 	if (process_image_check(im, e) < 0)
-		return err_wrap(e, e->code, "this snapshot could not be restored, by a mistake of wslx");
+		return err_wrap(e, e->code,
+		                "this snapshot could not be restored, by a mistake of wslx");
 	snprintf(pid, sizeof(pid), "%u", im->root);
 	snprintf(tasks, sizeof(tasks), "%zu", im->tasks.count);
 	rec_encode(&state, &process_image_type, im);
@@ -77,7 +79,7 @@ static int commit(struct store_writer *writer, const struct snap_proc *what,
 }
 
 static int snap(struct dump *d, struct store_writer *writer, const struct snap_proc *what,
-		struct err *e)
+                struct err *e)
 {
 	int r = dump_pages(d, e);
 
@@ -95,11 +97,10 @@ static int snap(struct dump *d, struct store_writer *writer, const struct snap_p
 }
 
 int flow_snap_proc(struct store *store, const struct snap_proc *what,
-		   struct snap_proc_result *result, struct err *e)
+                   struct snap_proc_result *result, struct err *e)
 {
-	const struct store_options options = {.replace = what->replace,
-					      .unsettled_bytes = UNSETTLED_BYTES,
-					      .may_load = true};
+	const struct store_options options = {
+		.replace = what->replace, .unsettled_bytes = UNSETTLED_BYTES, .may_load = true};
 	AUTO(store_writer) struct store_writer *writer = NULL;
 	uint64_t start = os_clock_ns(CLOCK_MONOTONIC);
 	struct err unheard = {0};
@@ -195,10 +196,10 @@ int flow_load_proc(struct store *store, const char *name, struct loaded_proc *ou
 
 	if (!r && strcmp(store_reader_meta(l.reader)->kind, "proc"))
 		r = err_say(e, -EINVAL, "%s is a snapshot of kind \"%s\", not of a process", name,
-			    store_reader_meta(l.reader)->kind);
+		            store_reader_meta(l.reader)->kind);
 	if (!r)
 		r = rec_decode(store_reader_state(l.reader), &process_image_type, &l.arena,
-			       &l.image, e);
+		               &l.image, e);
 	if (!r && l.image.n_pages != store_reader_source(l.reader)->n_pages)
 		r = err_say(e, -EBADMSG, "its state speaks of other pages than it has");
 	if (r < 0) {
@@ -222,7 +223,7 @@ static int keep_claim(void *claim, struct err *e)
 }
 
 int flow_restore_proc(struct store *store, const struct restore_proc *what, struct restored *out,
-		      struct err *e)
+                      struct err *e)
 {
 	AUTO(loaded_proc) struct loaded_proc l = {0};
 	AUTO(store_claim) struct store_claim *claim = NULL;
@@ -256,7 +257,7 @@ static const struct run_rec *run_at(const struct list *runs, uint64_t at)
 
 /* The page at an address; zeros where the snapshot has none. */
 static int read_page(struct loaded_proc *l, const struct list *runs, uint64_t at, uint8_t *page,
-		     struct err *e)
+                     struct err *e)
 {
 	const struct run_rec *run = run_at(runs, at);
 	struct page_source *source = store_reader_source(l->reader);
@@ -268,7 +269,7 @@ static int read_page(struct loaded_proc *l, const struct list *runs, uint64_t at
 }
 
 static int diff_vma(struct loaded_proc *a, struct loaded_proc *b, const struct vma_rec *va,
-		    const struct vma_rec *vb, uint64_t *differing, struct err *e)
+                    const struct vma_rec *vb, uint64_t *differing, struct err *e)
 {
 	uint8_t pa[PAGE_BYTES], pb[PAGE_BYTES];
 
@@ -307,7 +308,7 @@ static const struct task_rec *task_of(const struct process_image *im, uint32_t p
 }
 
 static int diff_pages(struct loaded_proc *a, struct loaded_proc *b, struct buf *out,
-		      size_t *differences, struct err *e)
+                      size_t *differences, struct err *e)
 {
 	LIST_EACH(&a->image.tasks, struct task_rec, ta) {
 		const struct task_rec *tb = task_of(&b->image, ta->pid);
@@ -327,9 +328,9 @@ static int diff_pages(struct loaded_proc *a, struct loaded_proc *b, struct buf *
 			if (!differing)
 				continue;
 			buf_printf(out, "pages[%u] %llx-%llx: %llu of %llu differ\n", ta->pid,
-				   (unsigned long long)va->start, (unsigned long long)va->end,
-				   (unsigned long long)differing,
-				   (unsigned long long)((va->end - va->start) / PAGE_BYTES));
+			           (unsigned long long)va->start, (unsigned long long)va->end,
+			           (unsigned long long)differing,
+			           (unsigned long long)((va->end - va->start) / PAGE_BYTES));
 			(*differences)++;
 		}
 	}
@@ -348,7 +349,7 @@ static void forget_page_numbers(struct process_image *im)
 }
 
 int flow_diff_proc(struct store *store, const char *name_a, const char *name_b, struct buf *out,
-		   size_t *differences, struct err *e)
+                   size_t *differences, struct err *e)
 {
 	AUTO(loaded_proc) struct loaded_proc a = {0};
 	AUTO(loaded_proc) struct loaded_proc b = {0};

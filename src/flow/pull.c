@@ -10,7 +10,6 @@
 #include "os/os.h"
 #include "store/transfer.h"
 
-#define ARTIFACT_TYPE "application/vnd.wslx.snapshot.v1"
 #define COMMITS_MAX 3u
 
 struct source {
@@ -95,8 +94,8 @@ static int may_take_name(const struct store_meta *kept, const struct source *s,
 	if (!kept->name || what->replace || (!kept->damage && !strcmp(kept->origin, s->origin)))
 		return 0;
 	return err_say(e, -EEXIST,
-	               "there is a snapshot %s already, and it is not known to be from there: choose another "
-	               "name (--name), or replace it (--replace)",
+	               "there is a snapshot %s already, and it is not known to be from there: "
+	               "choose another name (--name), or replace it (--replace)",
 	               s->name);
 }
 
@@ -105,7 +104,7 @@ static int may_take_name(const struct store_meta *kept, const struct source *s,
 static const struct oci_descriptor *choose(const struct oci_outline *index)
 {
 	LIST_EACH(&index->layers, const struct oci_descriptor, d)
-		if (!strcmp(d->artifact_type, ARTIFACT_TYPE) &&
+		if (!strcmp(d->artifact_type, FLOW_SNAPSHOT_TYPE) &&
 		    (!d->architecture[0] || !strcmp(d->architecture, "amd64")))
 			return d;
 	return NULL;
@@ -119,21 +118,21 @@ static int get_snapshot_manifest(struct source *s, struct err *e)
 
 	if (!r)
 		r = oci_manifest_outline(buf_span(&s->manifest.bytes), &s->arena, &outline, e);
-	if (r < 0)
+	if (r)
 		return r;
 	if (outline.is_index) {
 		one = choose(&outline);
 		if (!one)
-			return err_say(e, -EBADMSG, "it is an index without a snapshot in it");
+			return err_say(e, -EMEDIUMTYPE, "it is an index without a snapshot in it");
 		r = oci_manifest_get(s->client, one->digest, &s->manifest, e);
 		if (!r)
 			r = oci_manifest_outline(buf_span(&s->manifest.bytes), &s->arena, &outline,
 			                         e);
-		if (r < 0)
+		if (r)
 			return r;
 	}
-	if (strcmp(outline.artifact_type, ARTIFACT_TYPE))
-		return err_say(e, -EBADMSG, "it is no snapshot of ours but %.80s",
+	if (strcmp(outline.artifact_type, FLOW_SNAPSHOT_TYPE))
+		return err_say(e, -EMEDIUMTYPE, "it is no snapshot of ours but %.80s",
 		               outline.artifact_type[0] ? outline.artifact_type : "an artifact");
 	return 0;
 }
@@ -220,7 +219,7 @@ static int import_once(struct store *store, struct source *s, const struct pull_
 
 /* ---- pull ------------------------------------------------------------------------------ */
 
-static bool is_offline(int code)
+bool flow_is_offline(int code)
 {
 	return code == -EHOSTUNREACH || code == -ETIMEDOUT || code == -ECONNRESET;
 }
@@ -238,7 +237,7 @@ static int pull(struct store *store, struct source *s, const struct pull_snapsho
 		return r;
 	r = get_snapshot_manifest(s, e);
 	/* What was pulled from there before will do, unless it has to be vouched for now. */
-	if (is_offline(r) && kept.name && !kept.damage && !strcmp(kept.origin, s->origin) &&
+	if (flow_is_offline(r) && kept.name && !kept.damage && !strcmp(kept.origin, s->origin) &&
 	    !needs_signature(s, what)) {
 		result->state = PULL_OFFLINE;
 		result->why_offline = arena_text(&result->arena, e ? e->text : "");

@@ -6,6 +6,8 @@
 #include "oci/oci.h"
 #include "store/store.h"
 
+#define FLOW_SNAPSHOT_TYPE "application/vnd.wslx.snapshot.v1" /* artifactType */
+
 struct copy_snapshot {
 	const char *name;
 	const char *copy; /* the new name */
@@ -76,11 +78,15 @@ struct pull_result {
  *
  * It is fetched only if the registry has another than the store, and of that only the blobs that
  * are missing. Where a signature is asked for, nothing is fetched before it is verified. Return: 0;
- * -EEXIST; -EKEYREJECTED; -EFBIG over the limit; -ENOSPC; what oci.h lists.
+ * -EEXIST; -EKEYREJECTED; -EFBIG over the limit; -ENOSPC; -EMEDIUMTYPE if it is something else than a
+ * snapshot; what oci.h lists.
  */
 MUST_CHECK int flow_pull(struct store *store, const struct pull_snapshot *what,
                          struct pull_result *result, struct err *e);
 void pull_result_finish(struct pull_result *r);
+
+/* Whether an error says that the registry could not be asked, rather than what it answered. */
+bool flow_is_offline(int code);
 
 /* The name that a reference suggests: the last part of its repository, and its tag. */
 const char *flow_pull_name(const struct oci_ref *ref, struct arena *a);

@@ -462,11 +462,17 @@ static int restore_disk(struct store *store, const struct disk_rec *rec, struct 
 static int open_parts(struct store *store, struct store_reader *reader, struct opened_vm *o,
                       struct err *e)
 {
-	const char *at = store_meta_label(store_reader_meta(reader), "machine.state");
+	const struct store_meta *meta = store_reader_meta(reader);
+	const char *at = store_meta_label(meta, "machine.state");
+	const char *base = store_meta_label(meta, "machine.base");
+	const char *from = store_meta_label(meta, "machine.from");
 	struct vm_snapshot snapshot;
 	int r;
 
 	o->at_barrier = at && !strcmp(at, "barrier");
+	o->id = arena_text(&o->arena, meta->id);
+	o->base = base ? arena_text(&o->arena, base) : NULL;
+	o->from = from ? arena_text(&o->arena, from) : NULL;
 	if (strcmp(store_reader_meta(reader)->kind, "vm"))
 		return err_say(e, -EINVAL, "this is a snapshot of kind \"%s\", not of a machine",
 		               store_reader_meta(reader)->kind);

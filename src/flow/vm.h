@@ -50,6 +50,9 @@ struct opened_vm {
 	unsigned n_disks;
 	bool at_barrier;   /* it was baked, and waits there */
 	unsigned n_shares; /* that the machine was started with; the caller brings as many */
+	const char *id;    /* the snapshot's; it is the same wherever that was pulled to */
+	const char *base;  /* of a distro that was kept: id of what it was started from; or NULL */
+	const char *from;  /* and its name */
 };
 
 /**
@@ -101,6 +104,40 @@ MUST_CHECK int flow_running_machines(struct store *store, struct arena *a, struc
 
 /* The snapshot in which a machine called @distro is kept while it does not run; in @a. */
 const char *flow_saved_name(struct arena *a, const char *distro);
+/* What a user would call a machine of a snapshot: the last part of its name, without a tag. */
+char *flow_distro_name(const char *snapshot); /* the caller frees it */
+
+/* A distro that is about to run. */
+struct distro {
+	char *name;
+	char *socket; /* where it shall listen */
+	int lock;     /* on its name */
+	struct opened_vm vm;
+	bool resumes;  /* what was kept */
+	bool outdated; /* and the snapshot is another by now than the one it was started from */
+	char *left;    /* another one, of an older snapshot, that keeps the name; or NULL */
+};
+
+struct distro_choice {
+	const char *snapshot; /* to start from; NULL: only what was kept */
+	const char *name;     /* NULL: flow_distro_name() of the snapshot */
+	bool fresh;           /* what was kept under the name is removed */
+};
+
+/**
+ * flow_open_distro() - open what a distro goes on with: what was kept under its name, else the
+ *                      snapshot
+ * @out: finish it always
+ *
+ * Of what was kept it is known which snapshot it was started from. If the snapshot is another by
+ * now, and no name was said, what was kept is left alone: the new machine is called NAME-ID,
+ * after the snapshot's id.
+ * Return: 0; -EEXIST if it is running; -ENOENT if there is neither.
+ */
+MUST_CHECK int flow_open_distro(struct store *store, const struct distro_choice *what,
+                                struct distro *out, struct err *e);
+void distro_finish(struct distro *d);
+
 /**
  * flow_stop_machine() - end a running machine
  * @save: keep it under flow_saved_name() first
@@ -108,5 +145,21 @@ const char *flow_saved_name(struct arena *a, const char *distro);
  * Return: 0; if it could not be kept it runs on.
  */
 MUST_CHECK int flow_stop_machine(struct store *store, const char *distro, bool save, struct err *e);
+
+/**
+ * flow_forget_distro() - remove what was kept of a distro
+ * Return: 0; -ENOENT if nothing was; -EBUSY if it is running.
+ */
+MUST_CHECK int flow_forget_distro(struct store *store, const char *distro, struct err *e);
+
+/* A machine that has a name: it runs, or it was kept, or both. */
+struct distro_state {
+	const char *name;
+	bool runs, is_kept;
+	uint64_t kept_ns, stored_bytes; /* of what was kept */
+	const char *from;               /* name of the snapshot that it was started from; or "" */
+};
+/* All of them by name, as struct distro_state, in @a. */
+MUST_CHECK int flow_distros(struct store *store, struct arena *a, struct list *out, struct err *e);
 
 #endif

@@ -12,6 +12,7 @@
  * | exit N          | guest | what PID 1 ran has ended with status N                        |
  * | busy?           | host  | what is running?                                              |
  * | busy WHAT       | guest | names of up to eight processes that are, most of CPU first    |
+ * | x ID ...        |       | a line of a session: session.c                                |
  *
  * A restored machine does all of this before it answers anybody, on a CPU to which all code is
  * new: so it opens and parses little, and says nothing when it went well.
@@ -29,7 +30,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 256
+#define LINE_MAX_BYTES AGENT_LINE_BYTES
 
 void agent_say(int fd, const char *line)
 {
@@ -135,10 +136,13 @@ static void say_busy(int fd)
 
 static void obey(int fd, int random, const char *line)
 {
+	if (!strncmp(line, "x ", 2))
+		session_line(fd, line + 2);
 	if (!strcmp(line, "busy?"))
 		say_busy(fd);
 	if (strncmp(line, "wake ", 5) != 0)
 		return;
+	session_end_all();
 	if (skips_one && *skips_one)
 		*skips_one = false;
 	else

@@ -155,7 +155,7 @@ static int start_shell(struct plan *p, const char *path, pid_t *child, int agent
 {
 	const char *slash = strrchr(path, '/');
 	bool bash = !strcmp(slash ? slash + 1 : path, "bash");
-	char *const with_rc[] = {(char *)path, "--rcfile", RC, "-i", NULL};
+	char rc_file[] = RC, *const with_rc[] = {(char *)path, "--rcfile", rc_file, "-i", NULL};
 	char *const plain[] = {(char *)path, "-i", NULL};
 	struct sigaction interrupt = {.sa_handler = on_child};
 	int gate;

@@ -80,18 +80,18 @@ static void random_hex(char *out, size_t digits)
 static void fresh_machine_id(void)
 {
 	static const char *const places[] = {"/etc/machine-id", "/var/lib/dbus/machine-id"};
-	char id[34];
+	char id[33];
 
 	random_hex(id, 32);
 	id[12] = '4'; /* as a random UUID (machine-id(5)) */
 	id[16] = "89ab"[id[16] & 3];
-	strcat(id, "\n");
+	id[32] = '\n';
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		struct stat st;
 
 		/* A link leads to the other one. */
 		if (!lstat(places[i], &st) && S_ISREG(st.st_mode))
-			write_whole(places[i], id, 33, 0444);
+			write_whole(places[i], id, sizeof(id), 0444);
 	}
 }
 

@@ -7,6 +7,7 @@
  *
  *	init.c     PID 1: mounts, modules, and what the kernel's command line asks for
  *	agent.c    the process that answers the host
+ *	session.c  commands that the host starts beside what runs
  *	bake.c     an image's own life: before the barrier, and after it
  *	launch.c   users, environment and arguments, as container images give them
  *	fresh.c    what makes a restored machine another one than its brothers
@@ -40,6 +41,20 @@ int agent_start(void);
 void agent_say(int fd, const char *line);
 /* At the barrier PID 1 makes the machine a fresh one; the agent leaves the next "wake" to it. */
 void agent_skip_one(void);
+
+#define AGENT_LINE_BYTES 2304 /* also of the host: AGENT_LINE_MAX in vm-int.h */
+
+/* ---- session.c ---------------------------------------------------------------------------- */
+
+/* As the host has them (vm/control.h). */
+#define SESSION_WINDOW (48u << 10)
+#define SESSION_LINE_COST 512u
+#define SESSION_LINE_BYTES 1024u /* of a command's bytes in a line */
+
+/* A line "x ...", without its "x ". */
+void session_line(int channel, const char *line);
+/* Whoever they were for is not there any more. */
+void session_end_all(void);
 
 /* ---- info.c ------------------------------------------------------------------------------- */
 

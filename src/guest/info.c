@@ -89,7 +89,7 @@ static void make_dirs(const char *path)
 
 	if (strlen(path) >= sizeof(copy))
 		return;
-	strcpy(copy, path);
+	memcpy(copy, path, strlen(path) + 1);
 	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		mkdir(copy, 0755);

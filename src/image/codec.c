@@ -28,7 +28,7 @@ uint64_t field_number_get(const struct field *f, const void *rec)
 		return *(const uint16_t *)m;
 	case 4:
 		return f->kind == FIELD_INT ? (uint64_t)(int64_t) * (const int32_t *)m
-					    : *(const uint32_t *)m;
+		                            : *(const uint32_t *)m;
 	default:
 		return *(const uint64_t *)m;
 	}
@@ -236,8 +236,7 @@ static int get_head(struct reader *r, unsigned *major, uint64_t *value)
 		return bad(r, "the data ends too early");
 	for (unsigned i = 0; i < bytes; i++)
 		v = v << 8 | *r->at++;
-	if (*major != CBOR_SIMPLE &&
-	    (v < 24 || (bytes > 1 && v >> (4 * bytes) == 0)))
+	if (*major != CBOR_SIMPLE && (v < 24 || (bytes > 1 && v >> (4 * bytes) == 0)))
 		return bad(r, "a number that is not in its shortest form");
 	*value = v;
 	return 0;
@@ -293,7 +292,7 @@ static int get_uint(struct reader *r, uint64_t limit, uint64_t *out)
 		return bad(r, "is not an unsigned number");
 	if (*out > limit)
 		return err_say(r->e, -EBADMSG, "is %llu, the limit is %llu",
-			       (unsigned long long)*out, (unsigned long long)limit);
+		               (unsigned long long)*out, (unsigned long long)limit);
 	return 0;
 }
 
@@ -333,7 +332,7 @@ static int get_bytes(struct reader *r, bool text, uint64_t limit, struct span *o
 		return bad(r, text ? "is not text" : "is not a byte string");
 	if (n > limit)
 		return err_say(r->e, -EBADMSG, "has %llu bytes, the limit is %llu",
-			       (unsigned long long)n, (unsigned long long)limit);
+		               (unsigned long long)n, (unsigned long long)limit);
 	if (n > left(r))
 		return bad(r, "the data ends too early");
 	*out = SPAN(r->at, n);
@@ -356,15 +355,14 @@ static int get_items(struct reader *r, const struct field *f, struct list *l)
 		return bad(r, "is not an array");
 	if (n > f->limit)
 		return err_say(r->e, -EBADMSG, "has %llu items, the limit is %llu",
-			       (unsigned long long)n, (unsigned long long)f->limit);
+		               (unsigned long long)n, (unsigned long long)f->limit);
 	if (n > left(r))
 		return bad(r, "the data ends too early");
 	/* Grown as items arrive, so that a length alone cannot make us allocate. */
 	for (uint64_t i = 0; i < n; i++) {
 		void *p = list_add(l, r->arena, item);
 
-		ret = f->kind == FIELD_ITEMS ? get_rec(r, f->type, p)
-					     : get_uint(r, UINT64_MAX, p);
+		ret = f->kind == FIELD_ITEMS ? get_rec(r, f->type, p) : get_uint(r, UINT64_MAX, p);
 		if (ret < 0)
 			return err_wrap(r->e, ret, "[%llu]", (unsigned long long)i);
 	}
@@ -494,17 +492,18 @@ static int get_rec(struct reader *r, const struct rec_type *type, void *out)
 				ret = bad(r, "is empty and yet written");
 			if (ret < 0)
 				return err_wrap(r->e, ret, "%s.%s", type->name,
-						type->fields[i].name);
+				                type->fields[i].name);
 		} else if (number >= REC_OPTIONAL) {
 			ret = skip_item(r, r->depth);
 			if (ret < 0)
 				return err_wrap(r->e, ret, "%s: field %llu", type->name,
-						(unsigned long long)number);
+				                (unsigned long long)number);
 		} else {
-			return err_say(r->e, -EBADMSG,
-				       "%s: field %llu is not known to this version of wslx, and may "
-				       "not be skipped; a newer wslx can read it",
-				       type->name, (unsigned long long)number);
+			return err_say(
+				r->e, -EBADMSG,
+				"%s: field %llu is not known to this version of wslx, and may "
+				"not be skipped; a newer wslx can read it",
+				type->name, (unsigned long long)number);
 		}
 	}
 	r->depth--;
@@ -512,7 +511,7 @@ static int get_rec(struct reader *r, const struct rec_type *type, void *out)
 }
 
 int rec_decode(struct span in, const struct rec_type *type, struct arena *a, void *out,
-	       struct err *e)
+               struct err *e)
 {
 	struct reader r = {.at = in.data, .end = in.data + in.len, .arena = a, .e = e};
 	int ret = get_rec(&r, type, out);
@@ -520,6 +519,7 @@ int rec_decode(struct span in, const struct rec_type *type, struct arena *a, voi
 	if (ret < 0)
 		return ret;
 	if (r.at != r.end)
-		return err_say(e, -EBADMSG, "%s: %zu bytes follow the record", type->name, left(&r));
+		return err_say(e, -EBADMSG, "%s: %zu bytes follow the record", type->name,
+		               left(&r));
 	return 0;
 }

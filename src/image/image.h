@@ -19,7 +19,7 @@ struct stretch {
 struct page_reader {
 	/* Reads up to STRETCHES_MAX, one behind the other. Return: 0 or negative errno. */
 	int (*read)(const struct page_reader *from, const struct stretch *what, size_t n,
-		    uint8_t *to, struct err *e);
+	            uint8_t *to, struct err *e);
 };
 
 /*
@@ -42,7 +42,7 @@ struct page_sink {
 	 * may be told by any later call. Return: 0 or negative errno.
 	 */
 	int (*fetch)(struct page_sink *sink, const struct page_reader *from, struct stretch what,
-		     struct err *e);
+	             struct err *e);
 	/* drain() - wait until all that was promised by fetch() is read, or could not be */
 	int (*drain)(struct page_sink *sink, struct err *e);
 };
@@ -56,7 +56,7 @@ struct page_source {
 	 * May be called from several threads at once. Return: 0 or negative errno.
 	 */
 	int (*read)(struct page_source *source, uint64_t first, size_t pages, uint8_t *out,
-		    struct err *e);
+	            struct err *e);
 	/* Are all of these pages zero? Known without reading them. NULL: that is never known. */
 	bool (*is_zero)(struct page_source *source, uint64_t first, size_t pages);
 };

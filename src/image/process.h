@@ -53,9 +53,9 @@ struct vma_rec {
 	uint32_t inode;
 	bool writable_file; /* a shared mapping that may be made writable */
 	uint32_t pkey;
-	const char *name;      /* PR_SET_VMA_ANON_NAME */
-	struct list runs;      /* struct run_rec */
-	struct list guards;    /* struct range_rec: MADV_GUARD_INSTALL */
+	const char *name;   /* PR_SET_VMA_ANON_NAME */
+	struct list runs;   /* struct run_rec */
+	struct list guards; /* struct range_rec: MADV_GUARD_INSTALL */
 };
 
 struct mm_rec {
@@ -64,14 +64,14 @@ struct mm_rec {
 	uint64_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
 	uint64_t arg_start, arg_end, env_start, env_end;
 	struct span auxv;
-	uint32_t exe; /* inode */
-	uint32_t dumpable; /* 0, 1, 2 */
+	uint32_t exe;         /* inode */
+	uint32_t dumpable;    /* 0, 1, 2 */
 	uint32_t thp_disable; /* PR_GET_THP_DISABLE: 1, and flags (Linux 6.18) */
-	uint32_t mdwe; /* PR_SET_MDWE bits */
+	uint32_t mdwe;        /* PR_SET_MDWE bits */
 	bool memory_merge;
 	uint32_t mlock_future; /* MCL_* */
-	uint64_t pkeys; /* bit n: key n is allocated */
-	uint32_t membarrier; /* MEMBARRIER_CMD_REGISTER_* that were made */
+	uint64_t pkeys;        /* bit n: key n is allocated */
+	uint32_t membarrier;   /* MEMBARRIER_CMD_REGISTER_* that were made */
 };
 
 /* ---- files ----------------------------------------------------------------------------- */
@@ -95,13 +95,13 @@ struct inode_rec {
 	uint64_t size;
 	int64_t mtime_ns;
 	uint64_t rdev;
-	uint32_t seals;       /* F_SEAL_* of a memfd */
+	uint32_t seals; /* F_SEAL_* of a memfd */
 	bool hugetlb;
-	struct list runs;     /* content of ghosts, memfds, shared memory */
+	struct list runs; /* content of ghosts, memfds, shared memory */
 };
 
 enum file_kind {
-	FILE_INODE, /* regular file, directory, O_PATH: by .inode */
+	FILE_INODE,  /* regular file, directory, O_PATH: by .inode */
 	FILE_DEVICE, /* a stateless /dev node, by .inode's path */
 	FILE_PIPE,
 	FILE_FIFO,
@@ -131,7 +131,7 @@ struct epoll_rec {
 struct timerfd_rec {
 	uint32_t clock;
 	uint32_t settime_flags;
-	uint64_t ticks; /* expirations not yet read */
+	uint64_t ticks;                 /* expirations not yet read */
 	uint64_t value_ns, interval_ns; /* value: until the next one */
 };
 
@@ -199,11 +199,11 @@ struct tty_rec {
 	uint32_t rows, cols, xpixel, ypixel;
 	bool packet_mode, locked;
 	int32_t session, foreground; /* controlling session and group, 0 if none */
-	struct span to_slave; /* typed, not yet read */
+	struct span to_slave;        /* typed, not yet read */
 	struct span to_master;
-	bool exclusive;    /* TIOCEXCL */
+	bool exclusive;        /* TIOCEXCL */
 	struct list line_ends; /* uint64_t: 2 * position in to_slave, + 1: ended by VEOF */
-	bool slave_closed; /* it was opened once, and nobody has it open: reading gives EIO */
+	bool slave_closed;     /* it was opened once, and nobody has it open: reading gives EIO */
 };
 
 struct sockopt_rec {
@@ -224,21 +224,21 @@ struct sock_rec {
 	uint64_t ino;
 	bool listening;
 	uint32_t backlog;
-	struct span local; /* sockaddr */
+	struct span local;                      /* sockaddr */
 	uint32_t path_mode, path_uid, path_gid; /* of a UNIX socket with a path */
 	bool path_gone;
-	uint32_t peer;     /* id, UNIX pairs */
-	uint32_t shut;     /* bit 0: receiving, bit 1: sending */
-	uint32_t creator;  /* pid, for SO_PEERCRED */
+	uint32_t peer;    /* id, UNIX pairs */
+	uint32_t shut;    /* bit 0: receiving, bit 1: sending */
+	uint32_t creator; /* pid, for SO_PEERCRED */
 	struct list options;
-	struct list queue; /* struct message_rec */
-	struct span remote;  /* sockaddr of a peer outside that is found by address again */
-	bool peer_closed;    /* it was connected, and the other end is gone */
-	bool reset;          /* that end had unread data: the next read gives ECONNRESET */
-	const char *dir;     /* where a relative path was bound */
-	uint32_t uid, gid;   /* of the socket itself */
+	struct list queue;  /* struct message_rec */
+	struct span remote; /* sockaddr of a peer outside that is found by address again */
+	bool peer_closed;   /* it was connected, and the other end is gone */
+	bool reset;         /* that end had unread data: the next read gives ECONNRESET */
+	const char *dir;    /* where a relative path was bound */
+	uint32_t uid, gid;  /* of the socket itself */
 	uint32_t creator_uid, creator_gid; /* for SO_PEERCRED */
-	struct list groups;  /* netlink, uint64_t: multicast groups from 1 */
+	struct list groups;                /* netlink, uint64_t: multicast groups from 1 */
 };
 
 enum lock_kind { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD, LOCK_KINDS };
@@ -246,8 +246,8 @@ enum lock_kind { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD, LOCK_KINDS };
 struct lock_rec {
 	uint8_t kind;
 	bool write;
-	uint32_t file;  /* description */
-	int32_t pid;    /* POSIX: the owner */
+	uint32_t file;       /* description */
+	int32_t pid;         /* POSIX: the owner */
 	uint64_t start, end; /* inclusive; UINT64_MAX: to the end of the file */
 };
 
@@ -319,7 +319,7 @@ struct thread_rec {
 	uint32_t table, fs;
 	const char *comm;
 	struct regs_rec regs;
-	struct span xstate; /* NT_X86_XSTATE: the XSAVE area in its standard form */
+	struct span xstate;  /* NT_X86_XSTATE: the XSAVE area in its standard form */
 	uint64_t xcomp_perm; /* ARCH_GET_XCOMP_PERM: dynamic features (AMX) that were granted */
 	uint64_t sigmask;
 	struct list pending; /* struct siginfo_rec, oldest first */
@@ -339,7 +339,7 @@ struct thread_rec {
 	uint32_t tsc_mode;
 	uint32_t cpuid_fault; /* 1: arch_prctl(ARCH_CPUID) forbids it */
 	uint32_t group_stop;  /* stop signal if the thread stands in a group stop */
-	uint32_t mce_kill; /* PR_MCE_KILL_GET */
+	uint32_t mce_kill;    /* PR_MCE_KILL_GET */
 	uint32_t speculation; /* PR_GET_SPECULATION_CTRL of kind n in byte n; 0: cannot be set */
 	uint32_t numa_policy; /* get_mempolicy(2), with its flags */
 	struct span numa_nodes;
@@ -376,17 +376,17 @@ struct task_rec {
 
 struct process_image {
 	uint32_t version;
-	const char *wslx;     /* version that wrote it */
-	const char *kernel;   /* uname -r */
+	const char *wslx;   /* version that wrote it */
+	const char *kernel; /* uname -r */
 	const char *boot_id;
-	uint64_t taken_ns;    /* CLOCK_REALTIME */
+	uint64_t taken_ns; /* CLOCK_REALTIME */
 	uint64_t monotonic_ns, boottime_ns;
-	uint32_t root;        /* pid of the root task */
-	uint64_t xfeatures;   /* XCR0: what the register images need */
-	uint64_t vdso_hash;   /* os_quick_hash() of the vdso's bytes */
+	uint32_t root;      /* pid of the root task */
+	uint64_t xfeatures; /* XCR0: what the register images need */
+	uint64_t vdso_hash; /* os_quick_hash() of the vdso's bytes */
 	const char *profile;
-	uint64_t n_pages;     /* in the page stream */
-	const char *command;  /* of the root task, for list and show */
+	uint64_t n_pages;    /* in the page stream */
+	const char *command; /* of the root task, for list and show */
 	struct list tasks, mms, inodes, files, tables, fss, sighands, pipes, ttys, socks, locks;
 };
 

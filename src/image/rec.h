@@ -106,7 +106,7 @@ struct rec_type {
 #define FIELD_HEX(s, m, num, lim, ...)                                                             \
 	{                                                                                          \
 		FIELD_INIT(s, m, num, FIELD_KIND_OF(((s *)0)->m), lim), .hex = true,               \
-			.doc = "" __VA_ARGS__                                                      \
+									.doc = "" __VA_ARGS__      \
 	}
 /* FIELD_REC(struct, member, number, &type, "meaning"): one struct inside another */
 #define FIELD_REC(s, m, num, t, ...)                                                               \
@@ -139,7 +139,7 @@ void rec_encode(struct buf *out, const struct rec_type *type, const void *rec);
  * Untrusted input. Return: 0; -EBADMSG with a sentence naming the field.
  */
 MUST_CHECK int rec_decode(struct span in, const struct rec_type *type, struct arena *a, void *out,
-			  struct err *e);
+                          struct err *e);
 
 /* The record as indented text for people, one field a line; every byte is printable. */
 void rec_show_text(struct buf *out, const struct rec_type *type, const void *rec, int indent);

@@ -40,7 +40,7 @@ static void add_scalar(struct buf *out, const struct field *f, const void *rec, 
 		break;
 	case FIELD_BOOL:
 		buf_add_text(out, field_number_get(f, rec) ? (json ? "true" : "yes")
-							   : (json ? "false" : "no"));
+		                                           : (json ? "false" : "no"));
 		break;
 	case FIELD_TEXT: {
 		const char *text = *(const char *const *)m;
@@ -93,7 +93,7 @@ static bool is_default(const struct field *f, const void *rec)
 
 /* The record that a byte string is the encoding of; NULL if it is none, or a damaged one. */
 static const void *decode_inner(const struct field *f, const void *rec, struct arena *a,
-				const struct rec_type **type)
+                                const struct rec_type **type)
 {
 	void *inner;
 
@@ -102,7 +102,7 @@ static const void *decode_inner(const struct field *f, const void *rec, struct a
 		return NULL;
 	inner = arena_alloc(a, (*type)->bytes);
 	return rec_decode(*(const struct span *)member(f, rec), *type, a, inner, NULL) ? NULL
-										       : inner;
+	                                                                               : inner;
 }
 
 void rec_show_text(struct buf *out, const struct rec_type *type, const void *rec, int indent)
@@ -140,9 +140,8 @@ void rec_show_text(struct buf *out, const struct rec_type *type, const void *rec
 					buf_add_byte(out, '\n');
 				} else {
 					/* The first field stands behind the dash. */
-					memmove(out->data + start,
-						out->data + start + indent + 4,
-						out->len - start - (size_t)indent - 4);
+					memmove(out->data + start, out->data + start + indent + 4,
+					        out->len - start - (size_t)indent - 4);
 					out->len -= (size_t)indent + 4;
 				}
 			}
@@ -314,7 +313,7 @@ static void say(struct differ *d)
 }
 
 static const uint8_t *find_by_key(const struct field *f, const struct field *key,
-				  const struct list *l, const void *want, size_t hint)
+                                  const struct list *l, const void *want, size_t hint)
 {
 	uint64_t v = field_number_get(key, want);
 
@@ -338,7 +337,7 @@ static void push_index(struct differ *d, const struct field *key, const void *it
 }
 
 static void diff_items(struct differ *d, const struct field *f, const struct list *a,
-		       const struct list *b)
+                       const struct list *b)
 {
 	const struct field *key = key_field(f->type);
 	size_t mark = d->path.len;
@@ -355,8 +354,8 @@ static void diff_items(struct differ *d, const struct field *f, const struct lis
 			push_index(d, key, item, i);
 			if (!twin) {
 				say(d);
-				buf_add_text(d->out, side ? "only in the second: "
-							  : "only in the first: ");
+				buf_add_text(d->out,
+				             side ? "only in the second: " : "only in the first: ");
 				add_one_line(d->out, f->type, item);
 				buf_add_byte(d->out, '\n');
 			} else if (!side) {
@@ -387,7 +386,7 @@ static void diff_rec(struct differ *d, const struct rec_type *type, const void *
 			    (la->count && memcmp(la->items, lb->items, la->count * 8))) {
 				say(d);
 				buf_printf(d->out, "%zu numbers -> %zu, not the same\n", la->count,
-					   lb->count);
+				           lb->count);
 			}
 		} else {
 			/* Compared in full, shown shortened. */

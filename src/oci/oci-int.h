@@ -14,21 +14,13 @@
  *	pull.c         blobs that come
  *	push.c         blobs that go
  *	sign.c         signatures
- *
- * And beside them, for container images (oci/rootfs.h):
- *
- *	tarball.c      archives: the only file that knows libarchive
- *	tree.c         a file system in memory, to which layers are applied
- *	layers.c       layers to trees
- *	layout.c       where an image keeps its manifest, configuration and layers
- *	erofs.c        a tree to a disk
- *	rootfs.c       an image to a disk
  */
 #ifndef WSLX_OCI_INT_H
 #define WSLX_OCI_INT_H
 
 #include <pthread.h>
 
+#include "oci/hash.h"
 #include "oci/oci.h"
 #include "os/os.h"
 
@@ -108,19 +100,6 @@ MUST_CHECK int json_helper_answer(struct span in, struct arena *a, struct creden
 void json_helper_question(const char *key, const char *user, const char *password, struct buf *out);
 
 /* ---- crypto.c -------------------------------------------------------------------------- */
-
-struct sha256 {
-	void *ctx;
-};
-MUST_CHECK int sha256_begin(struct sha256 *h, struct err *e);
-MUST_CHECK int sha256_add(struct sha256 *h, const void *data, size_t len, struct err *e);
-/* The digest so far; more may be added. */
-MUST_CHECK int sha256_text(const struct sha256 *h, char out[OCI_DIGEST_TEXT], struct err *e);
-void sha256_finish(struct sha256 *h);
-static inline void auto_sha256(struct sha256 *h)
-{
-	sha256_finish(h);
-}
 
 #define SIGNATURE_BYTES 64
 /* The key's own digest goes to @key_id: that of its public half. */

@@ -198,6 +198,7 @@ static int send_rest(struct push *p, struct err *e)
 {
 	int r = 0;
 
+	assert(p->upload->location); /* it has begun */
 	while (!r && p->bytes - p->sent > p->chunk) {
 		r = send_chunk(p, e);
 		tell_progress(p);

@@ -77,7 +77,7 @@ struct pidfd_info {
 	int32_t exit_code;
 };
 #define PIDFD_GET_INFO _IOWR(0xff, 11, struct pidfd_info) /* 6.13 */
-#define PIDFD_INFO_EXIT (1u << 3)			  /* 6.15: exit_code */
+#define PIDFD_INFO_EXIT (1u << 3)                         /* 6.15: exit_code */
 #endif
 
 /* linux/eventpoll.h */

@@ -118,7 +118,7 @@ static int by_number(const void *a, const void *b)
 }
 
 int os_read_status_at(int dir, const char *path, struct arena *a, struct proc_status *out,
-		      struct err *e)
+                      struct err *e)
 {
 	AUTO(buf) struct buf text = {0};
 	int r = os_read_file_at(dir, path, &text);

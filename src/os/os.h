@@ -51,7 +51,7 @@ MUST_CHECK int os_readlink_at(int dir, const char *path, struct arena *a, const 
  * process. Lists are in @a. Return: 0; negative errno with a sentence.
  */
 MUST_CHECK int os_read_status_at(int dir, const char *path, struct arena *a,
-				 struct proc_status *out, struct err *e);
+                                 struct proc_status *out, struct err *e);
 MUST_CHECK int os_read_stat_at(int dir, const char *path, struct proc_stat *out, struct err *e);
 /* Numbers that name entries of a directory, ascending, as uint64_t: /proc/PID/task, fd. */
 MUST_CHECK int os_list_numbers_at(int dir, const char *path, struct arena *a, struct list *out);

@@ -222,6 +222,6 @@ struct proc_netlink {
 	uint32_t receive_queue; /* bytes, with the kernel's own overhead */
 };
 MUST_CHECK int proc_parse_net_netlink(struct span text, struct arena *a, struct list *out,
-				      struct err *e);
+                                      struct err *e);
 
 #endif

@@ -147,14 +147,15 @@ int table_parse(struct span in, enum config_seal seal, const uint64_t *blob_byte
 	if (r < 0)
 		return err_wrap(e, r, "frame table");
 	begins = ARENA_ARRAY(a, uint64_t, out->frames.count + 1);
-	LIST_EACH (&out->frames, struct frame_rec, f) {
+	LIST_EACH(&out->frames, struct frame_rec, f) {
 		begins[i++] = used[f->blob];
 		if (f->bytes && f->blob >= n_blobs)
 			return err_say(e, -EBADMSG, "frame table: page blob %u of %zu", f->blob,
 			               n_blobs);
 		if (f->present && frame_is_public(f) != (seal == CONFIG_PUBLIC))
-			return err_say(e, -EBADMSG, "frame table: a frame that is not protected as "
-			                            "its snapshot says");
+			return err_say(e, -EBADMSG,
+			               "frame table: a frame that is not protected as "
+			               "its snapshot says");
 		/* Cannot overflow: the limits allow 2^25 frames of 2^17 bytes. */
 		used[f->blob] += f->bytes;
 	}

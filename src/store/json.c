@@ -50,8 +50,8 @@ static bool any_blob_of(const json_t *descriptor, uint64_t max, struct blob *out
 	const char *digest = text_of(json_object_get(descriptor, "digest"), 71);
 	json_int_t bytes = json_integer_value(size);
 
-	if (!digest || blob_parse(out, digest) < 0 || !json_is_integer(size) ||
-	    bytes < 0 || (uint64_t)bytes > max)
+	if (!digest || blob_parse(out, digest) < 0 || !json_is_integer(size) || bytes < 0 ||
+	    (uint64_t)bytes > max)
 		return false;
 	out->bytes = (uint64_t)bytes;
 	return true;
@@ -106,7 +106,7 @@ void manifest_print(struct buf *out, const struct manifest *m, const struct conf
 	print_note(out, "", NOTE_KIND, config->kind);
 	print_note(out, "", NOTE_PLATFORM, "linux/amd64");
 	print_note(out, "", NOTE_PUBLIC, config->seal == CONFIG_PUBLIC ? "yes" : "no");
-	LIST_EACH (&config->labels, const struct store_label, label)
+	LIST_EACH(&config->labels, const struct store_label, label)
 		print_note(out, NOTE_LABEL, label->key, label->value);
 	buf_add_text(out, "}}");
 }
@@ -227,7 +227,7 @@ int index_find(const struct index *x, const char *name, const struct entry **out
 {
 	const struct entry *found = NULL;
 
-	LIST_EACH (&x->entries, const struct entry, entry) {
+	LIST_EACH(&x->entries, const struct entry, entry) {
 		if (!entry->name || strcmp(entry->name, name))
 			continue;
 		if (found)

@@ -39,8 +39,9 @@ static int mark_dir(struct store *s, int *out_fd, struct err *e)
 static int open_locked(const struct store_claim *c, int how, int *out_fd, struct err *e)
 {
 	for (;;) {
-		AUTO(fd) int fd = openat(c->dir_fd, c->hex,
-		                         O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+		AUTO(fd)
+		int fd = openat(c->dir_fd, c->hex,
+		                O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 		struct stat st;
 
 		if (fd < 0)
@@ -172,7 +173,7 @@ static int list_ids(struct store *s, struct arena *a, struct list *out, struct e
 	AUTO(index) struct index x = {0};
 	int r = index_read(s, a, &x, e);
 
-	LIST_EACH (&x.entries, const struct entry, entry) {
+	LIST_EACH(&x.entries, const struct entry, entry) {
 		struct store_meta meta;
 		struct head head;
 
@@ -204,7 +205,7 @@ int mark_sweep(struct store *s, struct err *e)
 	while ((it = readdir(dir))) {
 		bool wanted = strlen(it->d_name) != 2 * ID_BYTES;
 
-		LIST_EACH (&ids, char *, id)
+		LIST_EACH(&ids, char *, id)
 			wanted |= !strcmp(*id, it->d_name);
 		if (!wanted && unlinkat(dirfd(dir), it->d_name, 0) < 0)
 			r = err_set(e, -errno, "store: removing restored/%s", it->d_name);

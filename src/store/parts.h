@@ -48,7 +48,6 @@
 #define STATE_MAX_BYTES (1ull << 30)
 #define TABLE_MAX_BYTES (1ull << 30)
 
-
 /* fault_point() as a failing step: returns from the caller like a failed system call. */
 #define FAULT_STEP(name, e)                                                                        \
 	do {                                                                                       \
@@ -290,7 +289,7 @@ struct entry {
 	uint64_t generation;
 	const char *origin; /* "": made here */
 	uint8_t seal[DIGEST_BYTES];
-	bool sealed; /* it has a seal and all that the seal covers; not yet compared */
+	bool sealed;    /* it has a seal and all that the seal covers; not yet compared */
 	bool unsettled; /* only a hint, for the manifest says it */
 };
 

@@ -76,8 +76,7 @@ static void fill_meta(struct store_meta *meta, const struct head *head, const ch
 		.is_public = c->seal == CONFIG_PUBLIC,
 		.pages = c->pages,
 		.stored_pages = c->stored_pages,
-		.stored_bytes =
-			manifest->bytes + m->config.bytes + m->state.bytes + m->table.bytes,
+		.stored_bytes = manifest->bytes + m->config.bytes + m->state.bytes + m->table.bytes,
 	};
 	text_hex(meta->id, c->id, ID_BYTES);
 	for (size_t i = 0; i < m->n_pages; i++)
@@ -425,7 +424,8 @@ static int read_sealed(struct store_reader *r, struct sealer *sealer, enum seal_
 	int ret = blob_read(r->store, blob, TABLE_MAX_BYTES, &sealed, e);
 
 	if (!ret)
-		ret = unpack_blob(is_public ? NULL : sealer, kind, buf_span(&sealed), plain_bytes, out, e);
+		ret = unpack_blob(is_public ? NULL : sealer, kind, buf_span(&sealed), plain_bytes,
+		                  out, e);
 	return ret < 0 ? err_wrap(e, ret, "%s", kind == SEAL_STATE ? "state" : "frame table") : 0;
 }
 

@@ -462,7 +462,7 @@ static int may_replace(const struct index *index, const struct store_import_opti
 	if (!r && o->update && o->origin[0] && !strcmp(old->origin, o->origin))
 		return 0;
 	return err_say(e, -EEXIST,
-	               "there is a snapshot %s already: choose another name, or replace it",
+	               "there is a snapshot %s already: choose another name, or say --replace",
 	               o->name);
 }
 

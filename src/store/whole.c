@@ -26,7 +26,7 @@ int store_list(struct store *s, struct arena *a, struct list *out, struct err *e
 		r = index_read(s, a, &x, e);
 	if (r < 0)
 		return r;
-	LIST_EACH (&x.entries, const struct entry, entry) {
+	LIST_EACH(&x.entries, const struct entry, entry) {
 		struct store_meta *meta;
 		struct err why = {0};
 		struct head head;
@@ -87,7 +87,7 @@ int store_verify(struct store *s, const char *name, struct store_report *report,
 	r = index_read(s, &a, &x, e);
 	if (r < 0)
 		return r;
-	LIST_EACH (&x.entries, const struct entry, it) {
+	LIST_EACH(&x.entries, const struct entry, it) {
 		struct err why = {0};
 
 		if (!it->ours)
@@ -245,7 +245,7 @@ int store_remove(struct store *s, const char *name, struct err *e)
 		r = index_read(s, &a, &x, e);
 	if (r < 0)
 		return r;
-	LIST_EACH (&x.entries, const struct entry, it) {
+	LIST_EACH(&x.entries, const struct entry, it) {
 		if (!it->name || !it->ours || strcmp(it->name, name))
 			continue;
 		blobs_of_entry(s, it, &a, &blobs);
@@ -262,7 +262,7 @@ int store_remove(struct store *s, const char *name, struct err *e)
 		r = index_publish(s, s->tmp_fd, e);
 	if (r < 0)
 		return r;
-	LIST_EACH (&x.entries, const struct entry, it)
+	LIST_EACH(&x.entries, const struct entry, it)
 		if (it->name && it->ours && !strcmp(it->name, name))
 			mark_forget(s, it);
 	/* The name is gone, which is what was asked; a blob that stays is for gc. */

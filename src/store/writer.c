@@ -43,7 +43,7 @@ struct store_writer {
 struct fresh {
 	const char *name;
 	struct blob blob;
-	int fd; /* to be synced; -1: not written */
+	int fd;     /* to be synced; -1: not written */
 	bool moved; /* to a place where no blob was */
 };
 
@@ -253,10 +253,11 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 		return r;
 	r = index_find(&x, name, &old, NULL);
 	if (r != -ENOENT && !w->options.replace)
-		return err_say(e, -EEXIST,
-		               "there is a snapshot %s already: choose another name, or replace it",
-		               name);
-	LIST_EACH (&x.entries, const struct entry, it)
+		return err_say(
+			e, -EEXIST,
+			"there is a snapshot %s already: choose another name, or say --replace",
+			name);
+	LIST_EACH(&x.entries, const struct entry, it)
 		if (it->name && !strcmp(it->name, name))
 			blobs_of_entry(s, it, &w->arena, &old_blobs);
 	index_drop(&x, name);
@@ -285,7 +286,7 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 			unmove_blobs(w, fresh, n);
 		return r;
 	}
-	LIST_EACH (&x.entries, const struct entry, it)
+	LIST_EACH(&x.entries, const struct entry, it)
 		if (it->name && !strcmp(it->name, name))
 			mark_forget(s, it);
 	/* The snapshot is safe; what this cannot remove of the old one is for gc. */

@@ -50,23 +50,22 @@ struct remote_out {
  * done:	int3
  */
 const uint8_t remote_code[] = {
-	0x48, 0x8b, 0x03,                                     /* mov (%rbx),%rax */
-	0x48, 0x83, 0xf8, 0xff,                               /* cmp $-1,%rax */
-	0x74, 0x24,                                           /* je done */
-	0x48, 0x8b, 0x7b, 0x08, 0x48, 0x8b, 0x73, 0x10,       /* rdi, rsi */
-	0x48, 0x8b, 0x53, 0x18, 0x4c, 0x8b, 0x53, 0x20,       /* rdx, r10 */
-	0x4c, 0x8b, 0x43, 0x28, 0x4c, 0x8b, 0x4b, 0x30,       /* r8, r9 */
-	0x0f, 0x05,                                           /* syscall */
-	0x48, 0x89, 0x43, 0x38,                               /* mov %rax,56(%rbx) */
-	0x48, 0x83, 0xc3, 0x40,                               /* add $64,%rbx */
-	0xeb, 0xd3,                                           /* jmp loop */
-	0xcc,                                                 /* done: int3 */
-	0x90, 0x90,
-	0xc4, 0xe2, 0x78, 0x49, 0x03,                         /* ldtilecfg (%rbx) */
-	0xc4, 0xe2, 0x7b, 0x49, 0xc0,                         /* tilezero %tmm0 */
-	0xcc, 0x90, 0x90, 0x90, 0x90, 0x90,                   /* int3 */
-	0x9d, 0xcc,                                           /* popfq; int3 */
-	0x0f, 0x05, 0xcc,                                     /* syscall; int3 */
+	0x48, 0x8b, 0x03,                               /* mov (%rbx),%rax */
+	0x48, 0x83, 0xf8, 0xff,                         /* cmp $-1,%rax */
+	0x74, 0x24,                                     /* je done */
+	0x48, 0x8b, 0x7b, 0x08, 0x48, 0x8b, 0x73, 0x10, /* rdi, rsi */
+	0x48, 0x8b, 0x53, 0x18, 0x4c, 0x8b, 0x53, 0x20, /* rdx, r10 */
+	0x4c, 0x8b, 0x43, 0x28, 0x4c, 0x8b, 0x4b, 0x30, /* r8, r9 */
+	0x0f, 0x05,                                     /* syscall */
+	0x48, 0x89, 0x43, 0x38,                         /* mov %rax,56(%rbx) */
+	0x48, 0x83, 0xc3, 0x40,                         /* add $64,%rbx */
+	0xeb, 0xd3,                                     /* jmp loop */
+	0xcc,                                           /* done: int3 */
+	0x90, 0x90, 0xc4, 0xe2, 0x78, 0x49, 0x03,       /* ldtilecfg (%rbx) */
+	0xc4, 0xe2, 0x7b, 0x49, 0xc0,                   /* tilezero %tmm0 */
+	0xcc, 0x90, 0x90, 0x90, 0x90, 0x90,             /* int3 */
+	0x9d, 0xcc,                                     /* popfq; int3 */
+	0x0f, 0x05, 0xcc,                               /* syscall; int3 */
 };
 static const uint8_t syscall_insn[2] = {0x0f, 0x05};
 #define AMX_AT 0x30
@@ -118,8 +117,7 @@ static void note_birth(struct remote *r)
 
 /* Resume with @request and wait for a stop that @want accepts. */
 enum want { WANT_SYSCALL, WANT_BREAKPOINT, WANT_STEP, WANT_EVENT };
-static int go_until(struct remote *r, enum __ptrace_request request, enum want want,
-                    struct err *e)
+static int go_until(struct remote *r, enum __ptrace_request request, enum want want, struct err *e)
 {
 	int late = 0;
 
@@ -150,7 +148,7 @@ static int go_until(struct remote *r, enum __ptrace_request request, enum want w
 
 /* Before a syscall instruction at @rip that makes the call. */
 static struct user_regs_struct regs_for_call(const struct remote *r, const struct call *c,
-					     uint64_t rip)
+                                             uint64_t rip)
 {
 	struct user_regs_struct regs = r->saved;
 
@@ -253,8 +251,9 @@ static int map_page(struct remote *r, struct err *e)
 {
 	/* Never writable and executable at once: a task may have forbidden itself that. */
 	const uint64_t prot = PROT_READ | (r->stepwise ? PROT_WRITE : PROT_EXEC);
-	struct call map = {.nr = SYS_mmap, .arg = {0, REMOTE_PAGE_BYTES, prot,
-						   MAP_PRIVATE | MAP_ANONYMOUS, U(-1), 0}};
+	struct call map = {
+		.nr = SYS_mmap,
+		.arg = {0, REMOTE_PAGE_BYTES, prot, MAP_PRIVATE | MAP_ANONYMOUS, U(-1), 0}};
 	struct call protect = {.nr = SYS_mprotect};
 	int ret = r->stepwise ? call_stepwise(r, &map, e) : call_in_a_step(r, &map, e);
 
@@ -262,16 +261,16 @@ static int map_page(struct remote *r, struct err *e)
 		return ret;
 	if (map.result < 0)
 		return err_set(e, (int)map.result,
-			       "task %d: no room for %u KiB of working memory (a limit on its "
-			       "address space?)",
-			       r->t->tid, REMOTE_PAGE_BYTES / 1024);
+		               "task %d: no room for %u KiB of working memory (a limit on its "
+		               "address space?)",
+		               r->t->tid, REMOTE_PAGE_BYTES / 1024);
 	r->page = remote_at((uint64_t)map.result);
 	r->own_page = true;
 	if (r->stepwise)
 		return 0;
 	protect = (struct call){.nr = SYS_mprotect,
-				.arg = {r->page.at + CALLS_AT, REMOTE_PAGE_BYTES - CALLS_AT,
-					PROT_READ | PROT_WRITE}};
+	                        .arg = {r->page.at + CALLS_AT, REMOTE_PAGE_BYTES - CALLS_AT,
+	                                PROT_READ | PROT_WRITE}};
 	ret = tracee_poke(r->t, r->page, remote_code, sizeof(remote_code), e);
 	if (!ret)
 		ret = call_by_code(r, &protect, e);
@@ -284,7 +283,7 @@ static int map_page(struct remote *r, struct err *e)
 		r->own_page = false;
 		if (!ret)
 			ret = err_set(e, (int)protect.result, "task %d: a page for code",
-				      r->t->tid);
+			              r->t->tid);
 	}
 	return ret;
 }
@@ -324,7 +323,7 @@ static int borrow_page(struct remote *r, struct err *e)
 }
 
 int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *place,
-		 struct err *e)
+                 struct err *e)
 {
 	int ret;
 
@@ -336,7 +335,7 @@ int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *
 	if (ret < 0)
 		goto fail;
 	r->stepwise = place->no_code || fallback_forced("no-batch") ||
-		      (!place->stub && breakpoint_would_disturb(t, place->status));
+	              (!place->stub && breakpoint_would_disturb(t, place->status));
 	ret = tracee_set_sigmask(t, r->stepwise ? MASK_ALL : MASK_ALL & ~MASK_BIT(SIGTRAP), e);
 	if (ret < 0)
 		goto fail;
@@ -372,7 +371,8 @@ int remote_end(struct remote *r, struct err *e)
 	free(r->borrowed);
 	r->borrowed = NULL;
 	if (r->t->state == TRACEE_CALLING && r->own_page) {
-		const struct call unmap = {.nr = SYS_munmap, .arg = {r->page.at, REMOTE_PAGE_BYTES}};
+		const struct call unmap = {.nr = SYS_munmap,
+		                           .arg = {r->page.at, REMOTE_PAGE_BYTES}};
 
 		/* It leaves this call by the stop that the scope ends in. */
 		undone = enter_call(r, &unmap, e);
@@ -400,7 +400,7 @@ int remote_close(struct remote *r, int ret, struct err *e)
 }
 
 int remote_with(struct tracee *t, const struct remote_place *place,
-		int (*act)(struct remote *in, void *arg, struct err *e), void *arg, struct err *e)
+                int (*act)(struct remote *in, void *arg, struct err *e), void *arg, struct err *e)
 {
 	struct remote in;
 	int ret = remote_begin(&in, t, place, e);
@@ -469,14 +469,14 @@ static int copy_both(struct remote *r, bool into_task, struct err *e)
 	size_t calls_bytes = (r->n_calls + 1) * sizeof(*r->calls);
 	struct iovec here[] = {{r->calls, calls_bytes}, {r->data.data, r->data.len}};
 	struct iovec there[] = {{(void *)(uintptr_t)(r->page.at + CALLS_AT), calls_bytes},
-				{(void *)(uintptr_t)(r->page.at + DATA_AT), r->data.len}};
+	                        {(void *)(uintptr_t)(r->page.at + DATA_AT), r->data.len}};
 	unsigned long n = r->data.len ? 2 : 1;
 	ssize_t done = into_task ? process_vm_writev(r->t->tid, here, n, there, n, 0)
-				 : process_vm_readv(r->t->tid, here, n, there, n, 0);
+	                         : process_vm_readv(r->t->tid, here, n, there, n, 0);
 
 	if (done != (ssize_t)(calls_bytes + r->data.len))
 		return tracee_fail(r->t, done < 0 ? -errno : -EFAULT,
-				   into_task ? "memory write" : "memory read", e);
+		                   into_task ? "memory write" : "memory read", e);
 	return 0;
 }
 
@@ -507,12 +507,12 @@ int remote_run(struct remote *r, struct err *e)
 
 	if (r->stepwise) {
 		ret = tracee_write(r->t, remote_at(r->page.at + DATA_AT), r->data.data, r->data.len,
-				   e);
+		                   e);
 		for (size_t i = 0; !ret && i < r->n_calls; i++)
 			ret = call_stepwise(r, &r->calls[i], e);
 		if (!ret && r->outs.count)
 			ret = tracee_read(r->t, remote_at(r->page.at + DATA_AT), r->data.data,
-					  r->data.len, e);
+			                  r->data.len, e);
 	} else if (r->n_calls) {
 		ret = run_at_once(r, e);
 	}
@@ -542,7 +542,7 @@ int remote_go_stepwise(struct remote *r, struct err *e)
 
 /* Run the code at @offset with what stands at DATA_AT under %rbx and %rsp. */
 static int run_fragment(struct remote *r, uint64_t offset, const void *data, size_t len,
-			struct err *e)
+                        struct err *e)
 {
 	struct user_regs_struct regs = r->saved;
 	int ret = tracee_write(r->t, remote_at(r->page.at + DATA_AT), data, len, e);
@@ -609,7 +609,7 @@ static int own_vdso_gate(uint64_t *offset)
 }
 
 int remote_find_gate(pid_t pid, uint64_t vdso, uint64_t exec_start, uint64_t exec_end,
-		     remote_t *out, struct err *e)
+                     remote_t *out, struct err *e)
 {
 	uint8_t chunk[64 * 1024];
 	uint64_t offset;

@@ -69,12 +69,12 @@ int tracee_seize(struct tracee *t, pid_t tid, unsigned long options, struct err 
 	tracer = tracer_of(tid);
 	if (tracer)
 		return err_say(e, r,
-			       "task %d is traced by process %d (a debugger?): end that first", tid,
-			       tracer);
+		               "task %d is traced by process %d (a debugger?): end that first", tid,
+		               tracer);
 	return err_set(e, r,
-		       "task %d may not be traced: it belongs to another user, has rights that you "
-		       "do not have, or kernel.yama.ptrace_scope forbids it; root can",
-		       tid);
+	               "task %d may not be traced: it belongs to another user, has rights that you "
+	               "do not have, or kernel.yama.ptrace_scope forbids it; root can",
+	               tid);
 }
 
 /* Wait for the next stop. @timeout_ms < 0: for ever. Needs SIGCHLD blocked if it is timed. */
@@ -123,10 +123,11 @@ int tracee_wait_stop(struct tracee *t, int timeout_ms, struct err *e)
 
 		r = tracee_wait(t, timeout_ms, &status, e);
 		if (r == -ETIME)
-			return err_say(e, r,
-				       "task %d does not leave the kernel: it is in uninterruptible "
-				       "sleep, or waits for a vfork child",
-				       t->tid);
+			return err_say(
+				e, r,
+				"task %d does not leave the kernel: it is in uninterruptible "
+				"sleep, or waits for a vfork child",
+				t->tid);
 		if (r < 0)
 			return r;
 		sig = WSTOPSIG(status);
@@ -238,8 +239,7 @@ int tracee_read(struct tracee *t, remote_t from, void *to, size_t len, struct er
 
 int tracee_write(struct tracee *t, remote_t to, const void *from, size_t len, struct err *e)
 {
-	struct iovec here = {(void *)(uintptr_t)from, len},
-		     there = {(void *)(uintptr_t)to.at, len};
+	struct iovec here = {(void *)(uintptr_t)from, len}, there = {(void *)(uintptr_t)to.at, len};
 	ssize_t n;
 
 	if (!len)

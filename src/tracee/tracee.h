@@ -106,7 +106,7 @@ MUST_CHECK int tracee_stop_group(struct tracee *t, int sig, struct err *e);
 
 MUST_CHECK int tracee_read(struct tracee *t, remote_t from, void *to, size_t len, struct err *e);
 MUST_CHECK int tracee_write(struct tracee *t, remote_t to, const void *from, size_t len,
-			    struct err *e);
+                            struct err *e);
 /* A register set (NT_*) as bytes. */
 MUST_CHECK int tracee_get_regset(struct tracee *t, int type, struct buf *out, struct err *e);
 MUST_CHECK int tracee_set_regset(struct tracee *t, int type, struct span in, struct err *e);
@@ -145,12 +145,13 @@ struct remote {
 	struct user_regs_struct saved, at_stop;
 	uint64_t saved_mask;
 	struct remote_place place;
-	remote_t page;    /* our mapping: code, then calls and data; 0 while there is none */
-	bool own_page;    /* made by this scope and so unmapped by it */
+	remote_t page;     /* our mapping: code, then calls and data; 0 while there is none */
+	bool own_page;     /* made by this scope and so unmapped by it */
 	uint8_t *borrowed; /* what stood where we work */
-	bool stepwise;    /* no breakpoints, see above */
+	bool stepwise;     /* no breakpoints, see above */
 	bool in_syscall_stop;
-	struct list born; /* pid_t: what was made here (PTRACE_EVENT_FORK, _VFORK, _CLONE), in order */
+	struct list
+		born; /* pid_t: what was made here (PTRACE_EVENT_FORK, _VFORK, _CLONE), in order */
 	struct call *calls; /* queued */
 	size_t n_calls, cap_calls;
 	struct buf data;  /* goes behind the calls */
@@ -163,7 +164,7 @@ struct remote {
  * Return: 0; -ESRCH; -ENOMEM if the task has no room for a page and nothing to borrow.
  */
 MUST_CHECK int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *place,
-			    struct err *e);
+                            struct err *e);
 /* Give the task back as it was. Return: 0; -ESRCH if it died meanwhile. Needed on every way out. */
 int remote_end(struct remote *r, struct err *e);
 
@@ -174,12 +175,12 @@ MUST_CHECK int remote_close(struct remote *r, int ret, struct err *e);
  * Return: 0; what failed first, @act or the scope itself.
  */
 MUST_CHECK int remote_with(struct tracee *t, const struct remote_place *place,
-			   int (*act)(struct remote *in, void *arg, struct err *e), void *arg,
-			   struct err *e);
+                           int (*act)(struct remote *in, void *arg, struct err *e), void *arg,
+                           struct err *e);
 
 /* One call now. Return: 0 and the kernel's answer in @result; negative if it could not be made. */
 MUST_CHECK int remote_call(struct remote *r, int64_t *result, struct err *e, long nr, int n_args,
-			   ...);
+                           ...);
 #define REMOTE_CALL(r, result, e, nr, ...)                                                         \
 	remote_call((r), (result), (e), (nr), REMOTE_COUNT(__VA_ARGS__), ##__VA_ARGS__)
 #define REMOTE_COUNT(...) REMOTE_COUNT_(0, ##__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0)
@@ -192,8 +193,7 @@ MUST_CHECK int remote_call(struct remote *r, int64_t *result, struct err *e, lon
  */
 size_t remote_queue(struct remote *r, long nr, int n_args, ...);
 #define U(x) ((uint64_t)(x))
-#define REMOTE_QUEUE(r, nr, ...)                                                                   \
-	remote_queue((r), (nr), REMOTE_COUNT(__VA_ARGS__), ##__VA_ARGS__)
+#define REMOTE_QUEUE(r, nr, ...) remote_queue((r), (nr), REMOTE_COUNT(__VA_ARGS__), ##__VA_ARGS__)
 /* Bytes for a queued call to read: their address in the task, once the batch runs. */
 uint64_t remote_in(struct remote *r, const void *data, size_t len);
 /* Room for a queued call to write to; copied to @to when the batch has run. */
@@ -223,12 +223,12 @@ MUST_CHECK int remote_load_flags(struct remote *r, uint64_t flags, struct err *e
  * Return: 0; -ENOENT.
  */
 MUST_CHECK int remote_find_gate(pid_t pid, uint64_t vdso, uint64_t exec_start, uint64_t exec_end,
-				remote_t *out, struct err *e);
+                                remote_t *out, struct err *e);
 
 /* The code that a borrowed page must begin with; for a restore's own page. */
 extern const uint8_t remote_code[];
 extern const size_t remote_code_bytes;
-#define REMOTE_GATE_AT 33 /* of the syscall instruction in it */
+#define REMOTE_GATE_AT 33          /* of the syscall instruction in it */
 #define REMOTE_PAGE_BYTES 0x20000u /* code, calls and data */
 
 #endif

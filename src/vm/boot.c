@@ -110,15 +110,10 @@ static int load_initrd(struct vm *vm, struct span initrd, uint64_t kernel_end, u
 /* What a truncated or foreign initramfs looks like is the guest's riddle; say it here. */
 static int check_initrd(struct span in, struct err *e)
 {
-	static const char *const magics[] = {"070701",
-	                                     "070702",
-	                                     "\x1f\x8b",
-	                                     "\3757zXZ", /* octal: a hexadecimal one would take the 7 */
-	                                     "\x28\xb5\x2f\xfd",
-	                                     "\x02\x21\x4c\x18",
-	                                     "\x5d\0\0",
-	                                     "BZh",
-	                                     "\x89LZO"};
+	/* That of xz in octal: a hexadecimal escape would take the 7. */
+	static const char *const magics[] = {
+		"070701",           "070702",   "\x1f\x8b", "\3757zXZ", "\x28\xb5\x2f\xfd",
+		"\x02\x21\x4c\x18", "\x5d\0\0", "BZh",      "\x89LZO"};
 	static const size_t lens[] = {6, 6, 2, 5, 4, 4, 3, 3, 4};
 
 	if (!in.len)

@@ -18,7 +18,8 @@ void control_message_close(struct control_message *m)
 	m->n_fds = 0;
 }
 
-static int send_message(int sock, const char *text, const int *fds, unsigned n_fds)
+/* @flags: of sendmsg(2) */
+static int send_text(int sock, const char *text, const int *fds, unsigned n_fds, int flags)
 {
 	union {
 		struct cmsghdr header;
@@ -36,7 +37,12 @@ static int send_message(int sock, const char *text, const int *fds, unsigned n_f
 		control.header.cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
 		memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * n_fds);
 	}
-	return sendmsg(sock, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return sendmsg(sock, &m, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
+}
+
+static int send_message(int sock, const char *text, const int *fds, unsigned n_fds)
+{
+	return send_text(sock, text, fds, n_fds, 0);
 }
 
 /* Return: 0; -ECONNRESET at the end; -EBADMSG for one that was cut. */
@@ -146,6 +152,72 @@ static int snap(struct control *c, struct control_message *request, struct buf *
 	return 0;
 }
 
+/* ---- sessions --------------------------------------------------------------------------- */
+
+static void tell_session(struct control *c, const struct control_session *s, const char *line)
+{
+	AUTO(text) char *whole = xprintf("x %u %s", s->id, line);
+
+	/* Within their windows they cannot lose anything; who leaves his has himself to blame. */
+	(void)vm_agent_say(c->vm, whole);
+}
+
+static struct control_session *session_of(struct control *c, int sock)
+{
+	for (unsigned i = 0; i < CONTROL_SESSIONS_MAX; i++)
+		if (c->sessions[i].id && c->sessions[i].sock == sock)
+			return &c->sessions[i];
+	return NULL;
+}
+
+static int begin_session(struct control *c, int sock, struct err *e)
+{
+	for (unsigned i = 0; i < CONTROL_SESSIONS_MAX; i++) {
+		if (c->sessions[i].id)
+			continue;
+		c->last_session++;
+		c->sessions[i] = (struct control_session){sock, c->last_session};
+		return 0;
+	}
+	return err_say(e, -EBUSY, "it has %u sessions already", CONTROL_SESSIONS_MAX);
+}
+
+static void end_session(struct control *c, struct control_session *s)
+{
+	vm_unwatch(c->vm, s->sock);
+	close(s->sock);
+	s->id = 0;
+}
+
+/* The guest says something: "ID ...". It may be hostile, and what is of no session is dropped. */
+static void on_session_line(void *arg, const char *line)
+{
+	struct control *c = arg;
+	char *rest;
+	unsigned long id = strtoul(line, &rest, 10);
+
+	for (unsigned i = 0; *rest == ' ' && i < CONTROL_SESSIONS_MAX; i++) {
+		struct control_session *s = &c->sessions[i];
+
+		if (!s->id || s->id != id)
+			continue;
+		/* Nothing here waits for a reader. */
+		if (send_text(s->sock, rest + 1, NULL, 0, MSG_DONTWAIT)) {
+			tell_session(c, s, "q");
+			end_session(c, s);
+		}
+		return;
+	}
+}
+
+/* Its owner says something. */
+static void on_session(struct control *c, struct control_session *s,
+                       const struct control_message *said)
+{
+	if (strlen(said->text) < 2 * SESSION_LINE_BYTES + 16 && !strchr(said->text, '\n'))
+		tell_session(c, s, said->text);
+}
+
 static void answer(struct control *c, int sock, struct control_message *request)
 {
 	AUTO(buf) struct buf text = {0};
@@ -159,6 +231,9 @@ static void answer(struct control *c, int sock, struct control_message *request)
 	} else if (!strcmp(request->text, "disks")) {
 		buf_add_text(&text, "ok");
 		add_disks(c, false, &text);
+	} else if (!strcmp(request->text, "session")) {
+		r = begin_session(c, sock, &e);
+		buf_add_text(&text, "ok");
 	} else if (!strcmp(request->text, "button")) {
 		vm_power_button(c->vm);
 		buf_add_text(&text, "ok");
@@ -181,14 +256,23 @@ static void answer(struct control *c, int sock, struct control_message *request)
 static void on_request(void *arg, int sock, short revents)
 {
 	struct control *c = arg;
+	struct control_session *session = session_of(c, sock);
 	struct control_message request;
 
 	if (receive_message(sock, &request)) {
+		if (session) {
+			tell_session(c, session, "q");
+			end_session(c, session);
+			return;
+		}
 		vm_unwatch(c->vm, sock);
 		close(sock);
 		return;
 	}
-	answer(c, sock, &request);
+	if (session)
+		on_session(c, session, &request);
+	else
+		answer(c, sock, &request);
 	control_message_close(&request);
 }
 
@@ -276,13 +360,17 @@ int control_listen(struct control *c, const char *path, struct err *e)
 	if (r)
 		return r;
 	vm_watch(c->vm, c->listener, POLLIN, on_connection, c);
+	/* What the guest says of sessions that it had before a snapshot is of none of ours. */
+	c->last_session = (unsigned)(getpid() & 0xffff) << 12;
+	vm_watch_sessions(c->vm, on_session_line, c);
 	return 0;
 }
 
 /* ---- the other end ---------------------------------------------------------------------- */
 
-int control_call(const char *path, const char *request, const int *fds, unsigned n_fds,
-                 struct control_message *out, struct err *e)
+/* Connect, ask, and hear the answer. Return: the connection. */
+static int ask(const char *path, const char *request, const int *fds, unsigned n_fds,
+               struct control_message *out, struct err *e)
 {
 	struct sockaddr_un address;
 	int sock, r = make_address(path, &address, e);
@@ -296,18 +384,51 @@ int control_call(const char *path, const char *request, const int *fds, unsigned
 		err_set(e, r, "asking the machine at %s", path);
 	if (!r && (r = receive_message(sock, out)))
 		err_set(e, r, "answer of the machine at %s", path);
+	if (!r && !text_starts(out->text, "ok")) {
+		control_message_close(out);
+		r = text_starts(out->text, "error ")
+		            ? err_say(e, -EIO, "%s", out->text + 6)
+		            : err_say(e, -EBADMSG, "the machine at %s answers nonsense", path);
+	}
+	if (!r)
+		return sock;
 	if (sock >= 0)
 		close(sock);
-	if (r)
-		return r;
-	if (text_starts(out->text, "error ")) {
-		control_message_close(out);
-		return err_say(e, -EIO, "%s", out->text + 6);
-	}
-	if (!text_starts(out->text, "ok")) {
-		control_message_close(out);
-		return err_say(e, -EBADMSG, "the machine at %s answers nonsense", path);
-	}
+	return r;
+}
+
+int control_call(const char *path, const char *request, const int *fds, unsigned n_fds,
+                 struct control_message *out, struct err *e)
+{
+	int sock = ask(path, request, fds, n_fds, out, e);
+
+	if (sock < 0)
+		return sock;
+	close(sock);
 	memmove(out->text, out->text + 2, strlen(out->text + 2) + 1);
 	return 0;
+}
+
+int control_open_session(const char *path, struct err *e)
+{
+	struct control_message answer;
+	int sock = ask(path, "session", NULL, 0, &answer, e);
+
+	if (sock >= 0)
+		control_message_close(&answer);
+	return sock;
+}
+
+int control_say(int session, const char *line)
+{
+	return send_message(session, line, NULL, 0);
+}
+
+int control_hear(int session, struct control_message *out)
+{
+	int r = receive_message(session, out);
+
+	if (!r)
+		control_message_close(out);
+	return r;
 }

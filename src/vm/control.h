@@ -10,9 +10,17 @@
  * |         | empty overlay for each "cow" disk   | a line for each disk; frozen overlays     |
  * | button  | -                                   | "ok"                                      |
  * | stop    | -                                   | "ok"; the machine is switched off         |
+ * | session | -                                   | "ok"; from then on the connection is a    |
+ * |         |                                     | session's: lines to and from the guest    |
  *
  * A disk's line is "KIND LAYERS PATH": KIND is ro, raw or cow, LAYERS the number of frozen
  * overlays (of a "snap"), PATH its base. Anything that fails is answered "error SENTENCE".
+ */
+/*
+ * A session is a command that is started in the guest beside what runs there. Its lines are those of
+ * src/guest/session.c without "x ID "; the machine passes them on and looks into none. When the
+ * connection ends the session is hung up; when the machine ends, or does not get rid of what the
+ * session says, the connection ends.
  */
 #ifndef WSLX_VM_CONTROL_H
 #define WSLX_VM_CONTROL_H
@@ -21,6 +29,12 @@
 
 #define CONTROL_FDS_MAX 64
 #define CONTROL_TEXT_MAX 8192
+#define CONTROL_SESSIONS_MAX 12
+
+/* As the guest has them (guest.h). */
+#define SESSION_WINDOW (48u << 10)
+#define SESSION_LINE_COST 512u
+#define SESSION_LINE_BYTES 1024u /* of a command's bytes in a line */
 
 struct control_message {
 	char text[CONTROL_TEXT_MAX];
@@ -34,8 +48,15 @@ struct control_disk {
 	const char *base; /* path */
 };
 
+struct control_session {
+	int sock;
+	unsigned id; /* never used again; 0: this place is free */
+};
+
 struct control {
 	struct vm *vm;
+	struct control_session sessions[CONTROL_SESSIONS_MAX];
+	unsigned last_session;
 	struct control_disk disk[VM_DISKS_MAX];
 	unsigned n_disks;
 	int listener;
@@ -55,5 +76,11 @@ MUST_CHECK int control_listen(struct control *c, const char *path, struct err *e
 MUST_CHECK int control_call(const char *path, const char *request, const int *fds, unsigned n_fds,
                             struct control_message *answer, struct err *e);
 void control_message_close(struct control_message *m);
+
+/* Begin a session. Return: its connection. */
+int control_open_session(const char *path, struct err *e);
+MUST_CHECK int control_say(int session, const char *line);
+/* Return: 0; -ECONNRESET when the machine or the session has ended. */
+MUST_CHECK int control_hear(int session, struct control_message *out);
 
 #endif

@@ -46,6 +46,16 @@ void initramfs_add_dir(struct initramfs *i, const char *path)
 	add(i, path, S_IFDIR | 0755, 2, 0, 0, (struct span){0});
 }
 
+void initramfs_add_parents(struct initramfs *i, const char *path)
+{
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		AUTO(text) char *dir = xprintf("%.*s", (int)(slash - path), path);
+
+		if (slash > path && slash[-1] != '/')
+			initramfs_add_dir(i, dir);
+	}
+}
+
 void initramfs_add_file(struct initramfs *i, const char *path, unsigned mode, struct span data)
 {
 	add(i, path, S_IFREG | mode, 1, 0, 0, data);

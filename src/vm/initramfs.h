@@ -17,6 +17,8 @@ static inline void auto_initramfs(struct initramfs *i)
 }
 /* Paths have no leading slash; a directory comes before what is in it. */
 void initramfs_add_dir(struct initramfs *i, const char *path);
+/* All directories above a path; the kernel does not mind one that is there already. */
+void initramfs_add_parents(struct initramfs *i, const char *path);
 void initramfs_add_file(struct initramfs *i, const char *path, unsigned mode, struct span data);
 void initramfs_add_link(struct initramfs *i, const char *path, const char *target);
 void initramfs_add_device(struct initramfs *i, const char *path, unsigned major, unsigned minor);

@@ -162,7 +162,10 @@ static void agent_output(void *arg, const uint8_t *data, size_t len)
 		if (data[i] == '\n') {
 			vm->agent_line[vm->agent_line_len] = '\0';
 			vm->agent_line_len = 0;
-			if (vm->config.agent)
+			if (text_starts(vm->agent_line, "x ")) {
+				if (vm->session_line)
+					vm->session_line(vm->session_arg, vm->agent_line + 2);
+			} else if (vm->config.agent)
 				vm->config.agent(vm->config.agent_arg, vm->agent_line);
 		} else if (vm->agent_line_len < sizeof(vm->agent_line) - 1) {
 			vm->agent_line[vm->agent_line_len++] = (char)data[i];

@@ -198,13 +198,20 @@ void vm_console_resize(struct vm *vm, uint16_t cols, uint16_t rows)
 	vconsole_resize(&vm->console, cols, rows);
 }
 
-void vm_agent_say(struct vm *vm, const char *line)
+bool vm_agent_say(struct vm *vm, const char *line)
 {
 	/* An agent that never reads must not fill our memory. */
-	if (vm->agent_input.len > INPUT_MAX)
-		return;
+	if (vm->agent_input.len > AGENT_INPUT_MAX)
+		return false;
 	buf_add_text(&vm->agent_input, line);
 	buf_add_byte(&vm->agent_input, '\n');
+	return true;
+}
+
+void vm_watch_sessions(struct vm *vm, void (*line)(void *arg, const char *line), void *arg)
+{
+	vm->session_line = line;
+	vm->session_arg = arg;
 }
 
 void vm_power_button(struct vm *vm)

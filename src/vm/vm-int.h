@@ -47,7 +47,8 @@
 enum { VIRTIO_CONSOLE, VIRTIO_AGENT, VIRTIO_RNG, VIRTIO_BALLOON, VIRTIO_DISK };
 #define DEVICES_MAX (5 + VIRTIO_DISK + VM_DISKS_MAX + VM_SHARES_MAX)
 #define INPUT_MAX 65536u
-#define AGENT_LINE_MAX 512u
+#define AGENT_INPUT_MAX (2u << 20) /* windows of all sessions that there can be */
+#define AGENT_LINE_MAX 2304u       /* also of the guest: AGENT_LINE_BYTES in guest.h */
 
 struct vm_watch {
 	int fd;
@@ -93,8 +94,10 @@ struct vm {
 
 	struct vm_watch watch[VM_WATCHES_MAX];
 	unsigned n_watches;
-	struct buf input;       /* typed, not yet taken by the guest */
-	struct buf agent_input; /* said to the agent, not yet taken */
+	struct buf input;                                  /* typed, not yet taken by the guest */
+	struct buf agent_input;                            /* said to the agent, not yet taken */
+	void (*session_line)(void *arg, const char *line); /* those of sessions; or NULL */
+	void *session_arg;
 	char agent_line[AGENT_LINE_MAX];
 	size_t agent_line_len;
 

@@ -18,7 +18,7 @@
 
 #define VM_DISKS_MAX 8
 #define VM_SHARES_MAX 2
-#define VM_WATCHES_MAX 8
+#define VM_WATCHES_MAX 24
 #define VM_RAM_MIN (32ull << 20)
 #define VM_RAM_MAX (64ull << 30)
 #define VM_TSC_HZ 1000000000ull /* one tick is one nanosecond */
@@ -105,7 +105,10 @@ void vm_unwatch(struct vm *vm, int fd);
  */
 size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len);
 void vm_console_resize(struct vm *vm, uint16_t cols, uint16_t rows);
-void vm_agent_say(struct vm *vm, const char *line);
+/* Return: false if the agent does not read, and what it was told is lost. */
+bool vm_agent_say(struct vm *vm, const char *line);
+/* Have a function called with the agent's lines that are of sessions (control.h), without "x ". */
+void vm_watch_sessions(struct vm *vm, void (*line)(void *arg, const char *line), void *arg);
 void vm_power_button(struct vm *vm);
 
 /**

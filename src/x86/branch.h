@@ -56,8 +56,7 @@ const struct op *x86_leave_at_link(struct x86_cpu *cpu, const struct op *link);
 			return x86_leave_at_link(cpu, link_);                                      \
 		if (!link_->len && link_->tag == cpu->code_tag) {                                  \
 			cpu->via = link_;                                                          \
-			cpu->reg[REG_PAGE] +=                                                      \
-				(uint64_t)(int64_t)link_->disp - link_->link->off;                 \
+			cpu->reg[REG_PAGE] += (uint64_t)(int64_t)link_->disp - link_->link->off;   \
 			link_ = link_->link;                                                       \
 		}                                                                                  \
 		GO(link_);                                                                         \

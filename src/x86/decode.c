@@ -10,8 +10,8 @@
  * The bytes are the guest's: any byte string must decode to something, if only #UD.
  */
 #include "x86/decode.h"
-#include "x86/pairs.h"
 #include "x86/cache.h"
+#include "x86/pairs.h"
 
 /* ---- bytes ----------------------------------------------------------------------------- */
 

@@ -10,17 +10,17 @@
  *
  * In an op, aux is the immediate byte and data the row.
  */
+#include "simd/simd-op.h"
 #include "x86/flags.h"
-#include "x86/fpstate.h"
 #include "x86/mem.h"
-#include "x86/simd-op.h"
+#include "x87/fpstate.h"
 
 #if X86_HOST_FP
-#include "x86/simd-host.h"
+#include "simd/simd-host.h"
 #else
-#include "x86/simd-portable.h"
+#include "simd/simd-portable.h"
 #endif
-#include "x86/simd-ops.h"
+#include "simd/simd-ops.h"
 
 #define OP_REX_W 0x80u /* in op->flags, for rows that do not differ by it */
 
@@ -336,14 +336,14 @@ static NOINLINE OP(any_with_memory)
 		NEXT;                                                                              \
 	}
 #define ROW HANDLERS
-#include "x86/simd-rows.h"
+#include "simd/simd-rows.h"
 #undef ROW
 
 static const struct {
 	op_fn *with_register, *with_memory;
 } handlers[] = {
 #define ROW(...) {PASTE(with_register_, __LINE__), PASTE(with_memory_, __LINE__)},
-#include "x86/simd-rows.h"
+#include "simd/simd-rows.h"
 #undef ROW
 };
 

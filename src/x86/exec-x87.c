@@ -7,7 +7,7 @@
  */
 #include "x86/flags.h"
 #include "x86/mem.h"
-#include "x86/x87.h"
+#include "x87/x87.h"
 
 static NOINLINE _Noreturn void raise_mf(struct x86_cpu *cpu, const struct op *op)
 {

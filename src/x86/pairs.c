@@ -12,10 +12,10 @@
  * instruction counts and overwritten code need nothing of their own: what writes to a page
  * with code misses in the TLB.
  */
+#include "x86/pairs.h"
 #include "x86/branch.h"
 #include "x86/mmu.h"
 #include "x86/ops.h"
-#include "x86/pairs.h"
 
 #define HIT(tlb, host, linear, bytes, miss)                                                        \
 	do {                                                                                       \
@@ -168,74 +168,68 @@ static op_fn *const call = x86_op_call, *const ret = x86_op_ret;
 /* ---- pairs ----------------------------------------------------------------------------- */
 
 /* Those that may come first ... */
-#define FOR_MOVES(M)										   \
-	M(push)											   \
-	M(pop)											   \
-	M(mov_rr64)										   \
-	M(mov_rr32)										   \
-	M(mov_ri32)										   \
-	M(zero)											   \
-	M(lea64)										   \
-	M(load64)										   \
-	M(load32)										   \
-	M(load8)										   \
-	M(store64)										   \
-	M(store32)										   \
+#define FOR_MOVES(M)                                                                               \
+	M(push)                                                                                    \
+	M(pop)                                                                                     \
+	M(mov_rr64)                                                                                \
+	M(mov_rr32)                                                                                \
+	M(mov_ri32)                                                                                \
+	M(zero)                                                                                    \
+	M(lea64)                                                                                   \
+	M(load64)                                                                                  \
+	M(load32)                                                                                  \
+	M(load8)                                                                                   \
+	M(store64)                                                                                 \
+	M(store32)                                                                                 \
 	M(movzx8)
 /* ... and, with a jump after them only, */
-#define FOR_COMPARES(M)										   \
-	M(cmp_mi8)										   \
-	M(cmp_mi32)										   \
+#define FOR_COMPARES(M)                                                                            \
+	M(cmp_mi8)                                                                                 \
+	M(cmp_mi32)                                                                                \
 	M(cmp_mi64)
 /* those that only come second, */
-#define FOR_ENDS(M)										   \
-	M(je)											   \
-	M(jne)											   \
-	M(test_je64)										   \
-	M(test_jne64)										   \
-	M(test_je32)										   \
-	M(test_jne32)										   \
-	M(test_je8)										   \
-	M(test_jne8)										   \
-	M(call)											   \
+#define FOR_ENDS(M)                                                                                \
+	M(je)                                                                                      \
+	M(jne)                                                                                     \
+	M(test_je64)                                                                               \
+	M(test_jne64)                                                                              \
+	M(test_je32)                                                                               \
+	M(test_jne32)                                                                              \
+	M(test_je8)                                                                                \
+	M(test_jne8)                                                                               \
+	M(call)                                                                                    \
 	M(ret)
 /* and all that may come after @a, in full, for a macro cannot expand itself. */
-#define FOR_SECONDS(M, a)									   \
-	M(push, a)										   \
-	M(pop, a)										   \
-	M(mov_rr64, a)										   \
-	M(mov_rr32, a)										   \
-	M(mov_ri32, a)										   \
-	M(zero, a)										   \
-	M(lea64, a)										   \
-	M(load64, a)										   \
-	M(load32, a)										   \
-	M(load8, a)										   \
-	M(store64, a)										   \
-	M(store32, a)										   \
-	M(movzx8, a)										   \
-	M(je, a)										   \
-	M(jne, a)										   \
-	M(test_je64, a)										   \
-	M(test_jne64, a)									   \
-	M(test_je32, a)										   \
-	M(test_jne32, a)									   \
-	M(test_je8, a)										   \
-	M(test_jne8, a)										   \
-	M(call, a)										   \
+#define FOR_SECONDS(M, a)                                                                          \
+	M(push, a)                                                                                 \
+	M(pop, a)                                                                                  \
+	M(mov_rr64, a)                                                                             \
+	M(mov_rr32, a)                                                                             \
+	M(mov_ri32, a)                                                                             \
+	M(zero, a)                                                                                 \
+	M(lea64, a)                                                                                \
+	M(load64, a)                                                                               \
+	M(load32, a)                                                                               \
+	M(load8, a)                                                                                \
+	M(store64, a)                                                                              \
+	M(store32, a)                                                                              \
+	M(movzx8, a)                                                                               \
+	M(je, a)                                                                                   \
+	M(jne, a)                                                                                  \
+	M(test_je64, a)                                                                            \
+	M(test_jne64, a)                                                                           \
+	M(test_je32, a)                                                                            \
+	M(test_jne32, a)                                                                           \
+	M(test_je8, a)                                                                             \
+	M(test_jne8, a)                                                                            \
+	M(call, a)                                                                                 \
 	M(ret, a)
 
 #define DEFINE_PAIR(b, a)                                                                          \
 	static OP(a##_then_##b)                                                                    \
 	{                                                                                          \
-		{                                                                                  \
-			PIECE_##a(return (*PLAIN_##a)(cpu, op))                                    \
-		}                                                                                  \
-		op++;                                                                              \
-		{                                                                                  \
-			PIECE_##b(return op->fn(cpu, op))                                          \
-		}                                                                                  \
-		NEXT;                                                                              \
+		{PIECE_##a(return (*PLAIN_##a)(cpu, op))} op++;                                    \
+		{PIECE_##b(return op->fn(cpu, op))} NEXT;                                          \
 	}
 #define DEFINE_PAIRS_OF(a) FOR_SECONDS(DEFINE_PAIR, a)
 #define DEFINE_COMPARE_PAIRS(a) DEFINE_PAIR(je, a) DEFINE_PAIR(jne, a)

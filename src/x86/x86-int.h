@@ -40,15 +40,15 @@
  *	pairs.c        two ops in one handler
  *	mmu.c          page walk, slow memory paths  event.c    exceptions, interrupts, IRET
  *	seg.c          segments, far transfers       sys.c      CRs, MSRs, CPUID and friends
- *	exec-simd.c, exec-x87.c: operand plumbing around simd.h and x87.h; they are asked by
+ *	exec-simd.c, exec-x87.c: operand plumbing around the rooms simd and x87; they are asked by
  *	decode.c through x86_decode_simd() and x86_decode_x87() below.
  */
 #ifndef WSLX_X86_INT_H
 #define WSLX_X86_INT_H
 
-#include "x86/simd.h"
+#include "simd/simd.h"
 #include "x86/x86.h"
-#include "x86/x87.h"
+#include "x87/x87.h"
 
 #include <setjmp.h>
 #include <stdatomic.h>

@@ -26,6 +26,7 @@
 
 #include "base/base.h"
 #include "image/rec.h"
+#include "x87/f80.h"
 
 struct x86_cpu;
 
@@ -77,12 +78,6 @@ struct x86_segment {
 struct x86_table {
 	uint64_t base;
 	uint32_t limit;
-};
-
-/* An 80-bit x87 register. */
-struct x86_f80 {
-	uint64_t mantissa;
-	uint16_t sign_exponent;
 };
 
 #define X86_MTRR_FIXED 11

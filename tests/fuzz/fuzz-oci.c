@@ -3,7 +3,7 @@
  * Container images on any bytes. The first byte chooses: a configuration; a layer, applied twice
  * and written as a disk; or an archive that should hold an image.
  */
-#include "oci/layout.h"
+#include "rootfs/layout.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -40,7 +40,7 @@ static void try_table(struct span in)
 
 	/* Sizes that fit, where there are any: else nothing of interest would be reached. */
 	if (rec_decode(in, &table_type, &a, &t, &e) == 0)
-		LIST_EACH (&t.frames, struct frame_rec, f) {
+		LIST_EACH(&t.frames, struct frame_rec, f) {
 			if (f->digest[0])
 				seal = CONFIG_PUBLIC;
 			sizes[f->blob] += f->bytes;
@@ -51,7 +51,7 @@ static void try_table(struct span in)
 		assert(r == -EBADMSG && e.text[0]);
 		return;
 	}
-	LIST_EACH (&t.frames, struct frame_rec, f) {
+	LIST_EACH(&t.frames, struct frame_rec, f) {
 		assert(f->bytes <= FRAME_BYTES + SEAL_TAG_BYTES);
 		assert(!f->bytes == !f->present);
 		assert(!f->bytes || (f->blob < n && offsets[i] + f->bytes <= sizes[f->blob]));

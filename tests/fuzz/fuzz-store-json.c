@@ -25,7 +25,7 @@ static void try_index(struct span in)
 		return;
 	}
 	assert(x.generation <= GENERATION_MAX);
-	LIST_EACH (&x.entries, struct entry, entry) {
+	LIST_EACH(&x.entries, struct entry, entry) {
 		assert(entry_check(&keys, entry, &e) == -EBADMSG);
 		if (entry->name && index_find(&x, entry->name, &found, &e) == 0)
 			assert(found == entry);
@@ -67,7 +67,7 @@ static void try_children(struct span in)
 	assert(!r || (r == -EBADMSG && e.text[0]));
 	if (r)
 		return;
-	LIST_EACH (&manifests, struct blob, blob)
+	LIST_EACH(&manifests, struct blob, blob)
 		assert(blob->bytes <= MANIFEST_MAX_BYTES);
 	assert(digests.count >= manifests.count);
 }

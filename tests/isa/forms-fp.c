@@ -5,8 +5,8 @@
  */
 #include "generate.h"
 
-#include "x86/simd.h"
-#include "x86/x87.h"
+#include "simd/simd.h"
+#include "x87/x87.h"
 
 #include <string.h>
 

@@ -990,10 +990,7 @@ static void emit_common(struct maker *m, enum common what)
 	case XOR_RR:
 	case TEST_RR:
 		emit(m, (uint8_t)(w | (a >> 3) << 2 | b >> 3));
-		emit(m, what == MOV_RR   ? 0x89
-		        : what == XOR_RR ? 0x31
-		        : one_in(m, 3)   ? 0x84
-		                         : 0x85);
+		emit(m, what == MOV_RR ? 0x89 : what == XOR_RR ? 0x31 : one_in(m, 3) ? 0x84 : 0x85);
 		emit(m, (uint8_t)(0xc0 | (a & 7) << 3 | (b & 7)));
 		break;
 	case MOV_RI:

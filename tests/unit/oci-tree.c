@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Layers applied to a tree, without archives. tests/oci has those. */
-#include "oci/tree.h"
+#include "rootfs/tree.h"
 #include "tap.h"
 
 #include <sys/mman.h>

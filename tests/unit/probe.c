@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "os/probe.h"
+#include "probe/probe.h"
 
 #include <fcntl.h>
 #include <linux/filter.h>

@@ -735,8 +735,7 @@ static void everything_of_this_process_is_understood(void)
 {
 	AUTO(arena) struct arena a = {0};
 	AUTO(buf)
-	struct buf stat = {0},
-		   status = {0}, mounts = {0}, sockets = {0}, fd = {0}, netlink = {0};
+	struct buf stat = {0}, status = {0}, mounts = {0}, sockets = {0}, fd = {0}, netlink = {0};
 	struct proc_status s;
 	struct proc_fdinfo f;
 	struct list l = {0};

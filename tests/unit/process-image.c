@@ -66,7 +66,8 @@ static void add_files(struct kit *k)
 		(struct inode_rec){.id = 1, .kind = INODE_PATH, .path = "/bin/program"};
 	k->ghost = ADD(&k->im.inodes, struct inode_rec);
 	*k->ghost = (struct inode_rec){.id = 2, .kind = INODE_GHOST, .size = 5000};
-	*ADD(&k->ghost->runs, struct run_rec) = (struct run_rec){.at = 4096, .pages = 1, .first = 2};
+	*ADD(&k->ghost->runs, struct run_rec) =
+		(struct run_rec){.at = 4096, .pages = 1, .first = 2};
 	k->plain = add_file(k, FILE_INODE);
 	k->plain->inode = 2;
 	k->pipe_file = add_file(k, FILE_PIPE);
@@ -242,8 +243,7 @@ RULE(run_within_a_page, "outside of it or out of order", k->run->at += 1)
 RULE(runs_that_overlap, "outside of it or out of order",
      *ADD(&k->anon->runs, struct run_rec) = ((struct run_rec){.at = 0x12000, .pages = 1}))
 RULE(run_of_pages_beyond_the_last, "pages that the snapshot does not have", k->run->first = 2)
-RULE(run_of_pages_that_wraps, "pages that the snapshot does not have",
-     k->run->first = UINT64_MAX)
+RULE(run_of_pages_that_wraps, "pages that the snapshot does not have", k->run->first = UINT64_MAX)
 RULE(run_behind_the_end_of_a_file, "inode 2: a run of pages lies outside",
      LIST_AT(&k->ghost->runs, struct run_rec, 0)->at = 8192)
 

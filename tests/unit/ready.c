@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The readiness report on the recordings in tests/recordings and on programs of our own. */
+#include "ready/ready.h"
 #include "flow/flow.h"
-#include "flow/ready.h"
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -473,7 +473,8 @@ static void a_program_of_ours_is_told_piece_by_piece(void)
 	ok(!ready_build(&o, &again, &e), "%s", e.text);
 	res = find(&again, pid, "descriptor 40");
 	ok(res && res->class == READY_NOT && !strcmp(res->sentence, "descriptor 40: not today"));
-	ok(again.counts[READY_NOT] == r.counts[READY_NOT] + 2, "the one that is listed nowhere too");
+	ok(again.counts[READY_NOT] == r.counts[READY_NOT] + 2,
+	   "the one that is listed nowhere too");
 	ready_finish(&again);
 	said.count = 0;
 	ok(!ready_build(&o, &again, &e), "%s", e.text);

@@ -41,8 +41,11 @@ static const struct rec_type tree_type = REC_TYPE(tree, tree_fields);
 
 static struct tree sample(struct arena *a)
 {
-	struct tree t = {.big = 0x123456789abcdef0, .small = 23, .name = "a name",
-			 .data = SPAN("bytes", 5), .id = {1, 2, 3, 4}};
+	struct tree t = {.big = 0x123456789abcdef0,
+	                 .small = 23,
+	                 .name = "a name",
+	                 .data = SPAN("bytes", 5),
+	                 .id = {1, 2, 3, 4}};
 
 	t.one = (struct leaf){.fd = 24, .signed_one = -500, .set = true};
 	*LIST_ADD(&t.leaves, a, struct leaf) = (struct leaf){.fd = 3};
@@ -120,8 +123,8 @@ static void what_breaks_the_rules_is_refused(void)
 	REFUSED("twice", 0xa2, 2, 1, 2, 1);
 	REFUSED("unknown and required", 0xa1, 0x18, 100, 1);
 	REFUSED("a zero in text", 0xa1, 3, 0x61, 0);
-	REFUSED("too much text", 0xa1, 3, 0x71, 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a',
-		'a', 'a', 'a', 'a', 'a', 'a');
+	REFUSED("too much text", 0xa1, 3, 0x71, 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a',
+	        'a', 'a', 'a', 'a', 'a', 'a', 'a');
 	REFUSED("short id", 0xa1, 5, 0x43, 1, 2, 3);
 	REFUSED("endless", 0xbf, 0xff);
 	REFUSED("trailing", 0xa0, 0);

@@ -3,7 +3,7 @@
  * Vector instructions: the table that the decoder searches, and the portable functions against
  * the host's own instructions.
  */
-#include "x86/simd.h"
+#include "simd/simd.h"
 
 #include "tap.h"
 

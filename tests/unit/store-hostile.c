@@ -128,7 +128,7 @@ static void every_changed_byte_is_refused_or_harmless(void)
 	struct list files = files_of(root, &a);
 	struct outcome all = {0};
 
-	LIST_EACH (&files, char *, path) {
+	LIST_EACH(&files, char *, path) {
 		AUTO(buf) struct buf was = {0};
 		AUTO(fd) int fd = open(*path, O_WRONLY);
 		struct outcome here = {0};
@@ -165,7 +165,7 @@ static void every_cut_or_grown_file_is_refused(void)
 	struct list files = files_of(root, &a);
 	struct outcome all = {0};
 
-	LIST_EACH (&files, char *, path) {
+	LIST_EACH(&files, char *, path) {
 		AUTO(buf) struct buf was = {0};
 		struct outcome here = {0};
 
@@ -201,14 +201,14 @@ static void every_exchanged_or_missing_file_is_refused(void)
 	struct list files = files_of(root, &a);
 	struct outcome all = {0};
 
-	LIST_EACH (&files, char *, x) {
+	LIST_EACH(&files, char *, x) {
 		AUTO(buf) struct buf was = {0}, other = {0};
 		struct outcome here = {0};
 
 		if (text_ends(*x, "/lock"))
 			continue;
 		slurp(*x, &was);
-		LIST_EACH (&files, char *, y) {
+		LIST_EACH(&files, char *, y) {
 			if (x == y)
 				continue;
 			slurp(*y, &other);

@@ -114,7 +114,7 @@ static inline void fingerprint(const char *root, uint8_t out[DIGEST_BYTES])
 
 	find_files(root, &a, &files);
 	qsort(files.items, files.count, sizeof(char *), by_text);
-	LIST_EACH (&files, char *, path) {
+	LIST_EACH(&files, char *, path) {
 		AUTO(buf) struct buf content = {0};
 
 		slurp(*path, &content);

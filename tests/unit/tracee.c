@@ -36,7 +36,7 @@ static struct shared {
 	volatile uint32_t futex;
 	volatile uint32_t handled; /* runs of the SIGUSR1 handler */
 	volatile uint32_t cell;
-} *shared;
+} * shared;
 
 static uint8_t work_area[REMOTE_PAGE_BYTES] __attribute__((aligned(4096)));
 
@@ -131,7 +131,10 @@ static void force(const char *how)
 }
 
 static const char *const ways[] = {NULL, "no-batch"};
-#define EACH_WAY(i) size_t i = 0; i < ARRAY_LEN(ways) && (force(ways[i]), true); i++
+#define EACH_WAY(i)                                                                                \
+	size_t i = 0;                                                                              \
+	i < ARRAY_LEN(ways) && (force(ways[i]), true);                                             \
+	i++
 
 /* A scope that asks for a few things and gets the right answers. */
 static void ask(struct subject *s)
@@ -147,7 +150,8 @@ static void ask(struct subject *s)
 	where = REMOTE_QUEUE(&r, SYS_getcwd, remote_out(&r, cwd, sizeof(cwd)), U(sizeof(cwd)));
 	ok(!remote_run(&r, &e), "%s", e.text);
 	ok(remote_result(&r, parent) == getpid(), "%lld", (long long)remote_result(&r, parent));
-	ok(remote_result(&r, where) > 1 && !strcmp(cwd, getcwd(own_cwd, sizeof(own_cwd))), "%s", cwd);
+	ok(remote_result(&r, where) > 1 && !strcmp(cwd, getcwd(own_cwd, sizeof(own_cwd))), "%s",
+	   cwd);
 	ok(!REMOTE_CALL(&r, &pid, &e, SYS_getpid) && pid == s->pid, "%s", e.text);
 	ok(!remote_end(&r, &e), "%s", e.text);
 }
@@ -168,16 +172,18 @@ static int64_t live_spinning(int in)
 
 	if (__builtin_cpu_supports("avx"))
 		__asm__ volatile("vmovdqu %0, %%ymm0\n\tvmovdqu %0, %%ymm7\n\tvmovdqu %0, %%ymm15"
-				 : : "m"(pattern));
+		                 :
+		                 : "m"(pattern));
 	__asm__ volatile("fldpi\n\tfldl2e\n\t"
-			 "movups %0, %%xmm1\n\t"
-			 "mov $0x1111, %%rax\n\tmov $0x2222, %%rcx\n\tmov $0x3333, %%rdx\n\t"
-			 "mov $0x4444, %%rsi\n\tmov $0x5555, %%rdi\n\tmov $0x6666, %%r8\n\t"
-			 "mov $0x7777, %%r10\n\tmov $0x8888, %%r11\n\tmov $0x9999, %%rbx\n\t"
-			 "std\n\t"
-			 "1: jmp 1b"
-			 : : "m"(pattern)
-			 : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r10", "r11", "rbx");
+	                 "movups %0, %%xmm1\n\t"
+	                 "mov $0x1111, %%rax\n\tmov $0x2222, %%rcx\n\tmov $0x3333, %%rdx\n\t"
+	                 "mov $0x4444, %%rsi\n\tmov $0x5555, %%rdi\n\tmov $0x6666, %%r8\n\t"
+	                 "mov $0x7777, %%r10\n\tmov $0x8888, %%r11\n\tmov $0x9999, %%rbx\n\t"
+	                 "std\n\t"
+	                 "1: jmp 1b"
+	                 :
+	                 : "m"(pattern)
+	                 : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r10", "r11", "rbx");
 	__builtin_unreachable();
 }
 
@@ -233,7 +239,7 @@ static void a_full_batch_keeps_order_and_results(void)
 			int64_t number = (int64_t)n;
 
 			REMOTE_QUEUE(&r, SYS_write, U(pair[1]),
-				     remote_in(&r, &number, sizeof(number)), U(sizeof(number)));
+			             remote_in(&r, &number, sizeof(number)), U(sizeof(number)));
 			n++;
 		}
 		ok(n > 500, "%zu", n);
@@ -581,7 +587,8 @@ static void a_stop_within_a_scope_comes_after_it(void)
 		ok(!remote_end(&r, &e), "%s", e.text);
 		tracee_release(&s.t);
 		ok(waitpid(s.pid, &status, WUNTRACED) == s.pid && WIFSTOPPED(status) &&
-		   WSTOPSIG(status) == SIGSTOP, "%x", status);
+		           WSTOPSIG(status) == SIGSTOP,
+		   "%x", status);
 		ok(!kill(s.pid, SIGCONT));
 		ok(write(s.to, "x", 1) == 1 && hear(&s) == 1);
 	}
@@ -730,8 +737,7 @@ static const struct waiter {
 static bool at_its_call(const struct subject *s, const struct waiter *w)
 {
 	/* After an interruption a time-out goes on under restart_syscall's number or its own. */
-	return (long)s->t.regs.orig_rax == w->nr ||
-	       (long)s->t.regs.orig_rax == SYS_restart_syscall;
+	return (long)s->t.regs.orig_rax == w->nr || (long)s->t.regs.orig_rax == SYS_restart_syscall;
 }
 
 static void wait_through_scopes(const struct waiter *w)
@@ -793,7 +799,7 @@ int main(void)
 	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &chld, NULL);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
+	              0);
 	if (shared == MAP_FAILED)
 		return 1;
 	RUN(calls_are_made_and_answered);

@@ -49,16 +49,16 @@
 #define NX (1ull << 63)
 
 extern const uint8_t guest_start[], guest_end[], guest_vectors[];
+/* It would nest what stands side by side. */
+/* clang-format off */
 #define SNIPPETS(M)                                                                                \
-	M(load)                                                                                    \
-	M(store) M(rmw) M(load_twice_invlpg) M(cr3_flush) M(pge_flush) M(pcid) M(ud) M(load_ds) M( \
-		load_ss) M(int80) M(int3) M(iret_to_user) M(user_hlt) M(user_syscall)              \
-		M(syscall_entry) M(syscall_entry_hlt) M(user32) M(user32_sysenter) M(user32_limit) \
-			M(kernel_hlt) M(smc_self) M(smc_call) M(call_rdi) M(sti_shadow) M(sti_cli) \
-				M(popf) M(sti_hlt) M(mov_ss_shadow) M(single_step) M(loop_forever) \
-					M(rep_movs) M(rdmsr) M(wrmsr) M(cmpxchg16b) M(push)        \
-						M(stac) M(div) M(xgetbv) M(mov_cr8) M(work)        \
-							M(lretq)
+	M(load) M(store) M(rmw) M(load_twice_invlpg) M(cr3_flush) M(pge_flush) M(pcid) M(ud)       \
+	M(load_ds) M(load_ss) M(int80) M(int3) M(iret_to_user) M(user_hlt) M(user_syscall)         \
+	M(syscall_entry) M(syscall_entry_hlt) M(user32) M(user32_sysenter) M(user32_limit)         \
+	M(kernel_hlt) M(smc_self) M(smc_call) M(call_rdi) M(sti_shadow) M(sti_cli) M(popf)         \
+	M(sti_hlt) M(mov_ss_shadow) M(single_step) M(loop_forever) M(rep_movs) M(rdmsr) M(wrmsr)   \
+	M(cmpxchg16b) M(push) M(stac) M(div) M(xgetbv) M(mov_cr8) M(work) M(lretq)
+/* clang-format on */
 #define DECLARE(name) extern const uint8_t s_##name[];
 SNIPPETS(DECLARE)
 

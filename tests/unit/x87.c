@@ -3,13 +3,13 @@
  * x87 arithmetic with integers against the host's own: equal where it is exact, within one unit
  * in the last place where it is not.
  */
-#include "x86/simd.h"
-#include "x86/x87-soft.h"
+#include "simd/simd.h"
+#include "x87/x87-soft.h"
 
 #include "tap.h"
 
 #if X86_HOST_FP
-#include "x86/x87-host.h"
+#include "x87/x87-host.h"
 
 static uint64_t state = 0x9e3779b97f4a7c15u;
 

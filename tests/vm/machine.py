@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,9 +14,12 @@ import time
 import traceback
 import tty
 
-KERNELS = os.environ.get("WSLX_KERNELS", "")
-WSLX = os.environ.get("WSLX", "wslx")
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+KERNELS = os.environ.get("WSLX_KERNELS", f"{TOP}/build/kernels")
+WSLX = os.environ.get("WSLX", f"{TOP}/build/wslx")
 BUSYBOX = "/bin/busybox"
+# How many times slower than usual a machine may be, with a sanitizer for instance.
+SLOWER = float(os.environ.get("WSLX_SLOWER", "1"))
 
 
 class Skip(Exception):
@@ -50,7 +54,7 @@ class Machine:
     """A verb of wslx on a pseudo-terminal; every wait is for something the machine says."""
 
     def __init__(self, args, patience=240, raw=True):
-        self.patience = patience
+        self.patience = patience * SLOWER
         self.seen = b""
         self.started = time.monotonic()
         self.fd, terminal = pty.openpty()
@@ -61,6 +65,7 @@ class Machine:
             os.login_tty(terminal)
             os.execvp(WSLX, [WSLX, *args])
         os.close(terminal)
+        Work.machines.append(self.pid)
 
     def _read(self, seconds):
         if not select.select([self.fd], [], [], seconds)[0]:
@@ -72,7 +77,7 @@ class Machine:
 
     def expect(self, what, patience=None):
         """All output up to and including @what."""
-        end = time.monotonic() + (patience or self.patience)
+        end = time.monotonic() + (patience * SLOWER if patience else self.patience)
         what = what.encode()
         while what not in self.seen:
             data = self._read(max(0, end - time.monotonic()))
@@ -118,6 +123,8 @@ def remove_what_the_dead_left():
 class Work:
     """A directory for sockets, disks and a store of its own; one in memory for images of RAM."""
 
+    machines = []  # process groups that tests have started
+
     def __enter__(self):
         remove_what_the_dead_left()
         self.path = tempfile.mkdtemp(prefix="wslx-vm-")
@@ -127,6 +134,14 @@ class Work:
         return self
 
     def __exit__(self, *unused):
+        for pid in self.machines:
+            try:
+                if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                    os.killpg(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+            except ChildProcessError:
+                pass  # it has ended, and the test has seen that
+        self.machines.clear()
         shutil.rmtree(self.path)
         shutil.rmtree(self.memory)
 
@@ -135,7 +150,7 @@ class Work:
 
 
 def wslx(*args):
-    return subprocess.run([WSLX, *args], capture_output=True, text=True, timeout=600,
+    return subprocess.run([WSLX, *args], capture_output=True, text=True, timeout=600 * SLOWER,
                           stdin=subprocess.DEVNULL)
 
 
@@ -151,7 +166,8 @@ def restore(name, *more, patience=240, raw=True):
 
 
 def run(tests):
-    """TAP for functions that are named by their promise."""
+    """TAP for functions that are named by their promise; arguments choose some of them."""
+    tests = [t for t in tests if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
     print(f"1..{len(tests)}")
     failed = 0
     for n, test in enumerate(tests, 1):

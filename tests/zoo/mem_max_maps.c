@@ -11,11 +11,11 @@ int main(int argc, char **argv)
 
 	zoo_init(argc, argv);
 	/* The one that a snapshot could borrow, were it not for the obstacle. */
-	data = must(mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-	                 0));
+	data = must(
+		mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	zoo_fill(data, 64 * PAGE, 3);
-	all = must(mmap(NULL, room * PAGE, PROT_NONE,
-	                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+	all = must(mmap(NULL, room * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+	                -1, 0));
 	while (!mprotect(all + 2 * n * PAGE, PAGE, PROT_READ))
 		if (2 * ++n == room)
 			zoo_skip("vm.max_map_count is very high");

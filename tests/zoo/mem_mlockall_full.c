@@ -24,8 +24,7 @@ int main(int argc, char **argv)
 	must(setrlimit(RLIMIT_AS, &was));
 	must(getrlimit(RLIMIT_MEMLOCK, &full));
 	check_eq(full.rlim_cur, locked.rlim_cur);
-	later = must(
-		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	later = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	check(zoo_vma_has(later, "lo"), "MCL_FUTURE was lost");
 	zoo_pass();
 }

@@ -18,8 +18,8 @@ static void on_sys(int sig, siginfo_t *info, void *context)
 int main(int argc, char **argv)
 {
 	zoo_init(argc, argv);
-	must(sigaction(SIGSYS,
-	               &(struct sigaction){.sa_sigaction = on_sys, .sa_flags = SA_SIGINFO}, NULL));
+	must(sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = on_sys, .sa_flags = SA_SIGINFO},
+	               NULL));
 	if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &selector))
 		zoo_skip("PR_SET_SYSCALL_USER_DISPATCH: %s", strerror(errno));
 

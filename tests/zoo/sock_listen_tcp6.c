@@ -9,5 +9,9 @@
 		.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT                             \
 	}
 #define CONNECT_TO(a) (a).sin6_addr = in6addr_loopback
-#define OWN_OPTIONS {IPPROTO_IPV6, IPV6_V6ONLY, 1}, {IPPROTO_IPV6, IPV6_TCLASS, 0x20}
+#define OWN_OPTIONS                                                                                \
+	{IPPROTO_IPV6, IPV6_V6ONLY, 1},                                                            \
+	{                                                                                          \
+		IPPROTO_IPV6, IPV6_TCLASS, 0x20                                                    \
+	}
 #include "listen_tcp.h"

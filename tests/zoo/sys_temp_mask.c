@@ -5,9 +5,8 @@
  * the thread's own again when it returns, and a signal that only the temporary mask lets in is
  * delivered once and ends the call with EINTR.
  */
-#include "zoo.h"
+#include "waiters.h"
 
-#include <pthread.h>
 #include <sys/epoll.h>
 
 /* All but SIGUSR2, as the kernel has it: libc would leave two out of its own. */
@@ -16,7 +15,6 @@
 enum { PPOLL, PSELECT, EPOLL, SUSPEND, COUNT };
 
 static const long number[COUNT] = {SYS_ppoll, SYS_pselect6, SYS_epoll_pwait, SYS_rt_sigsuspend};
-static volatile pid_t tids[COUNT];
 static volatile int delivered;
 static int quiet[2], epoll;
 
@@ -26,21 +24,19 @@ static void count(int sig)
 	__atomic_add_fetch(&delivered, 1, __ATOMIC_SEQ_CST);
 }
 
-static void *waiter(void *arg)
+static long wait_in(long which)
 {
 	struct pollfd p = {.fd = quiet[0], .events = POLLIN};
 	sigset_t own, now;
 	uint64_t temporary = TEMPORARY;
 	struct epoll_event e;
-	long which = (long)arg, r;
+	long r;
 
 	sigemptyset(&own);
 	sigaddset(&own, SIGUSR1);
 	sigaddset(&own, SIGUSR2);
 	sigaddset(&own, SIGRTMIN + (int)which);
 	must_zero(pthread_sigmask(SIG_SETMASK, &own, NULL));
-	tids[which] = zoo_tid();
-	errno = 0;
 	switch (which) {
 	case PPOLL:
 		r = syscall(SYS_ppoll, &p, 1, NULL, &temporary, 8);
@@ -61,13 +57,12 @@ static void *waiter(void *arg)
 	for (int sig = 1; sig < 65; sig++)
 		check(sigismember(&now, sig) == sigismember(&own, sig), "case %ld: signal %d",
 		      which, sig);
-	return NULL;
+	return r;
 }
 
 int main(int argc, char **argv)
 {
 	sigset_t set;
-	pthread_t t[COUNT];
 
 	zoo_init(argc, argv);
 	sigemptyset(&set);
@@ -76,26 +71,20 @@ int main(int argc, char **argv)
 	must(sigaction(SIGUSR2, &(struct sigaction){.sa_handler = count}, NULL));
 	must(pipe(quiet));
 	epoll = must(epoll_create1(0));
-	for (long i = 0; i < COUNT; i++)
-		must_zero(pthread_create(&t[i], NULL, waiter, (void *)i));
-	for (int i = 0; i < COUNT; i++) {
-		while (!tids[i])
-			sched_yield();
-		zoo_await_syscall(tids[i], number[i]);
-	}
+	waiters_start(COUNT, number, wait_in);
 
 	zoo_snapshot_here();
 	for (int i = 0; i < COUNT; i++) {
 		char want[20];
 
-		zoo_await_syscall(tids[i], number[i]);
+		zoo_await_syscall(waiters[i].tid, number[i]);
 		snprintf(want, sizeof(want), "%016llx", TEMPORARY);
-		check_text(zoo_status(tids[i], "SigBlk"), want);
+		check_text(zoo_status(waiters[i].tid, "SigBlk"), want);
 	}
 	zoo_spoil(raise(SIGUSR2); sigsuspend(&(sigset_t){{0}}));
 	for (int i = 0; i < COUNT; i++) {
-		must_zero(pthread_kill(t[i], SIGUSR2));
-		must_zero(pthread_join(t[i], NULL));
+		must_zero(pthread_kill(waiters[i].thread, SIGUSR2));
+		must_zero(pthread_join(waiters[i].thread, NULL));
 		check_eq(delivered, i + 1);
 	}
 	zoo_pass();

@@ -4,10 +4,9 @@
  * Waits with a timeout that a stop falls into, one thread each: they end by their timeout, not
  * before it, with "timed out" and never with EINTR.
  */
-#include "zoo.h"
+#include "waiters.h"
 
 #include <linux/futex.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -17,10 +16,7 @@ enum { POLL, PPOLL, SELECT, PSELECT, EPOLL, FUTEX, FUTEX_ABS, SIGWAIT, RECV, COU
 static const long number[COUNT] = {SYS_poll,     SYS_ppoll,           SYS_select,
                                    SYS_pselect6, SYS_epoll_pwait,     SYS_futex,
                                    SYS_futex,    SYS_rt_sigtimedwait, SYS_recvfrom};
-static volatile pid_t tids[COUNT];
-static long result[COUNT];
-static int error[COUNT], quiet[2], sockets[2], epoll;
-static double took[COUNT];
+static int quiet[2], sockets[2], epoll;
 static uint32_t word;
 
 static long wait_in(long which)
@@ -64,24 +60,10 @@ static long wait_in(long which)
 	}
 }
 
-static void *waiter(void *arg)
-{
-	long which = (long)arg;
-	double from = zoo_now(CLOCK_MONOTONIC);
-
-	tids[which] = zoo_tid();
-	errno = 0;
-	result[which] = wait_in(which);
-	error[which] = errno;
-	took[which] = zoo_now(CLOCK_MONOTONIC) - from;
-	return NULL;
-}
-
 int main(int argc, char **argv)
 {
 	struct epoll_event e = {.events = EPOLLIN};
 	struct timeval limit = {1, 200000};
-	pthread_t t[COUNT];
 	sigset_t set;
 
 	zoo_init(argc, argv);
@@ -93,29 +75,23 @@ int main(int argc, char **argv)
 	must(setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)));
 	epoll = must(epoll_create1(0));
 	must(epoll_ctl(epoll, EPOLL_CTL_ADD, quiet[0], &e));
-	for (long i = 0; i < COUNT; i++)
-		must_zero(pthread_create(&t[i], NULL, waiter, (void *)i));
-	for (int i = 0; i < COUNT; i++) {
-		while (!tids[i])
-			sched_yield();
-		zoo_await_syscall(tids[i], number[i]);
-	}
+	waiters_start(COUNT, number, wait_in);
 
 	zoo_snapshot_here();
 	zoo_spoil(must(write(quiet[1], "x", 1)));
 	zoo_spoil(word = 1; must(syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 2, NULL, NULL, 0)));
-	for (int i = 0; i < COUNT; i++)
-		must_zero(pthread_join(t[i], NULL));
-	zoo_spoil(took[EPOLL] = 1.1);
+	waiters_join();
+	zoo_spoil(waiters[EPOLL].took = 1.1);
 	for (int i = 0; i < COUNT; i++) {
+		const struct waiter *w = &waiters[i];
 		bool zero = i <= EPOLL;
 
-		check(result[i] == (zero ? 0 : -1), "case %d: %ld (%s)", i, result[i],
-		      strerror(error[i]));
-		check(zero || error[i] == (i == FUTEX || i == FUTEX_ABS ? ETIMEDOUT : EAGAIN),
-		      "case %d: %s", i, strerror(error[i]));
-		check(took[i] > 1.198, "case %d took only %f s", i, took[i]);
-		check(took[i] < 60, "case %d took %f s", i, took[i]);
+		check(w->result == (zero ? 0 : -1), "case %d: %ld (%s)", i, w->result,
+		      strerror(w->error));
+		check(zero || w->error == (i == FUTEX || i == FUTEX_ABS ? ETIMEDOUT : EAGAIN),
+		      "case %d: %s", i, strerror(w->error));
+		check(w->took > 1.198, "case %d took only %f s", i, w->took);
+		check(w->took < 60, "case %d took %f s", i, w->took);
 	}
 	zoo_pass();
 }

@@ -4,10 +4,9 @@
  * Threads that wait in system calls without a timeout, one kind each. A stop is not seen by any of
  * them: each returns once its own event comes, and with that event's result.
  */
-#include "zoo.h"
+#include "waiters.h"
 
 #include <linux/futex.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/select.h>
@@ -49,9 +48,6 @@ static const long number[COUNT] = {
 	[OPEN] = SYS_openat,
 };
 
-static volatile pid_t tids[COUNT];
-static volatile long result[COUNT];
-static volatile int error[COUNT];
 static int pipes[COUNT][2], sockets[2], listener, event, held, wanted, posix_held, posix_wanted;
 static uint32_t word;
 static pid_t child;
@@ -109,23 +105,11 @@ static long wait_in(long which)
 	}
 }
 
-static void *waiter(void *arg)
-{
-	long which = (long)arg;
-
-	tids[which] = zoo_tid();
-	errno = 0;
-	result[which] = wait_in(which);
-	error[which] = errno;
-	return NULL;
-}
-
 int main(int argc, char **argv)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = ""};
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	static char data[65536];
-	pthread_t t[COUNT];
 	uint64_t one = 1;
 	sigset_t usr2;
 	int caller;
@@ -162,19 +146,10 @@ int main(int argc, char **argv)
 		zoo_await_go();
 		_exit(0);
 	}
-	for (long i = 0; i < COUNT; i++)
-		must_zero(pthread_create(&t[i], NULL, waiter, (void *)i));
-	for (int i = 0; i < COUNT; i++) {
-		while (!tids[i])
-			sched_yield();
-		zoo_await_syscall(tids[i], number[i]);
-	}
+	waiters_start(COUNT, number, wait_in);
 
 	zoo_snapshot_here();
-	for (int i = 0; i < COUNT; i++)
-		if (tids[i])
-			zoo_await_syscall(tids[i],
-			                  number[i]); /* waiting again, none came back early */
+	waiters_await();
 	must(write(pipes[READ][1], "x", 1));
 	must(read(pipes[WRITE][0], data, 65536));
 	must(write(pipes[POLL][1], "x", 1));
@@ -182,7 +157,7 @@ int main(int argc, char **argv)
 	must(write(pipes[SELECT][1], "x", 1));
 	word = 1;
 	must(syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
-	must_zero(pthread_kill(t[SUSPEND], SIGUSR2));
+	must_zero(pthread_kill(waiters[SUSPEND].thread, SIGUSR2));
 	caller = must(socket(AF_UNIX, SOCK_STREAM, 0));
 	must(connect(caller, (void *)&address, sizeof(address)));
 	must(flock(held, LOCK_UN));
@@ -192,23 +167,23 @@ int main(int argc, char **argv)
 	must(send(sockets[1], "x", 1, 0));
 	must(kill(child, SIGUSR1));
 	close(must(open(fifo, O_WRONLY)));
-	for (int i = 0; i < COUNT; i++)
-		must_zero(pthread_join(t[i], NULL));
-	zoo_spoil(result[WRITE]--);
-	zoo_spoil(result[ACCEPT] = -1);
+	waiters_join();
+	zoo_spoil(waiters[WRITE].result--);
+	zoo_spoil(waiters[ACCEPT].result = -1);
 	for (int i = 0; i < COUNT; i++) {
+		const struct waiter *w = &waiters[i];
 		long want = i == WRITE                                    ? (long)PAGE
 		            : i == FUTEX || i == FLOCK || i == FCNTL_LOCK ? 0
 		            : i == SUSPEND                                ? -1
 		            : i == EVENTFD                                ? 8
 		            : i == WAIT                                   ? child
-		            : i == ACCEPT || i == OPEN                    ? result[i]
+		            : i == ACCEPT || i == OPEN                    ? w->result
 		                                                          : 1;
 
-		check(result[i] == want && (result[i] >= 0 || error[i] == EINTR),
-		      "case %d: result %ld (%s), want %ld", i, result[i], strerror(error[i]), want);
+		check(w->result == want && (w->result >= 0 || w->error == EINTR),
+		      "case %d: result %ld (%s), want %ld", i, w->result, strerror(w->error), want);
 	}
-	check(result[ACCEPT] > 2 && result[OPEN] > 2, "accept %ld, open %ld", result[ACCEPT],
-	      result[OPEN]);
+	check(waiters[ACCEPT].result > 2 && waiters[OPEN].result > 2, "accept %ld, open %ld",
+	      waiters[ACCEPT].result, waiters[OPEN].result);
 	zoo_pass();
 }

@@ -5,18 +5,15 @@
  * handler. A snapshot is not such a stop: each goes on until its own event comes. (Only a wslx that
  * is killed in the middle cannot see to that.)
  */
-#include "zoo.h"
+#include "waiters.h"
 
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 
 enum { EPOLL, EPOLL_MASKED, SIGWAIT, INOTIFY, COUNT };
 
 static const long number[COUNT] = {SYS_epoll_wait, SYS_epoll_pwait, SYS_rt_sigtimedwait, SYS_read};
-static volatile pid_t tids[COUNT];
-static long result[COUNT];
-static int error[COUNT], epolls[2], pipes[2][2], watcher;
+static int epolls[2], pipes[2][2], watcher;
 
 static long wait_in(long which)
 {
@@ -39,22 +36,10 @@ static long wait_in(long which)
 	}
 }
 
-static void *waiter(void *arg)
-{
-	long which = (long)arg;
-
-	tids[which] = zoo_tid();
-	errno = 0;
-	result[which] = wait_in(which);
-	error[which] = errno;
-	return NULL;
-}
-
 int main(int argc, char **argv)
 {
 	static const long want[COUNT] = {1, 1, 0, sizeof(struct inotify_event)};
 	struct epoll_event e = {.events = EPOLLIN};
-	pthread_t t[COUNT];
 	sigset_t set;
 
 	zoo_init(argc, argv);
@@ -69,24 +54,17 @@ int main(int argc, char **argv)
 	close(must(creat(zoo_beside("file"), 0600)));
 	watcher = must(inotify_init1(0));
 	must(inotify_add_watch(watcher, zoo_beside("file"), IN_ATTRIB));
-	for (long i = 0; i < COUNT; i++)
-		must_zero(pthread_create(&t[i], NULL, waiter, (void *)i));
-	for (int i = 0; i < COUNT; i++) {
-		while (!tids[i])
-			sched_yield();
-		zoo_await_syscall(tids[i], number[i]);
-	}
+	waiters_start(COUNT, number, wait_in);
 
 	zoo_snapshot_here();
 	for (int i = 0; i < 2; i++)
 		must(write(pipes[i][1], "x", 1));
-	must_zero(pthread_kill(t[SIGWAIT], SIGRTMIN + 2));
+	must_zero(pthread_kill(waiters[SIGWAIT].thread, SIGRTMIN + 2));
 	must(chmod(zoo_beside("file"), 0640));
+	waiters_join();
+	zoo_spoil(waiters[EPOLL].result = -1);
 	for (int i = 0; i < COUNT; i++)
-		must_zero(pthread_join(t[i], NULL));
-	zoo_spoil(result[EPOLL] = -1);
-	for (int i = 0; i < COUNT; i++)
-		check(result[i] == (i == SIGWAIT ? SIGRTMIN + 2 : want[i]), "case %d: %ld (%s)", i,
-		      result[i], strerror(error[i]));
+		check(waiters[i].result == (i == SIGWAIT ? SIGRTMIN + 2 : want[i]),
+		      "case %d: %ld (%s)", i, waiters[i].result, strerror(waiters[i].error));
 	zoo_pass();
 }

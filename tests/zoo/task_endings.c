@@ -22,7 +22,7 @@ static void make_and_wait(struct shared *s, int n)
 
 		if (!child) {
 			memset(must(mmap(NULL, CHILD_BYTES, PROT_READ | PROT_WRITE,
-					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)),
+			                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)),
 			       1, CHILD_BYTES);
 			_exit(7);
 		}
@@ -35,7 +35,8 @@ static void make_and_wait(struct shared *s, int n)
 
 int main(int argc, char **argv)
 {
-	struct shared *s = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shared *s =
+		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t parents[PARENTS];
 
 	zoo_init(argc, argv);

@@ -105,7 +105,8 @@ static void integers(void)
 		int64_t v = (int64_t)(any() * 1e9);
 
 		wide = wide * 0x9e3779b97f4a7c15ull + (uint64_t)v;
-		h ^= (uint64_t)(v / i) ^ (uint64_t)(v % (i | 1)) << 7 ^ (uint64_t)(wide / (uint64_t)i);
+		h ^= (uint64_t)(v / i) ^ (uint64_t)(v % (i | 1)) << 7 ^
+		     (uint64_t)(wide / (uint64_t)i);
 		h = (h << 13 | h >> 51) * 5 + (uint32_t)__builtin_popcountll(h) +
 		    (uint32_t)__builtin_ctzll(h | 1ull << 63);
 	}

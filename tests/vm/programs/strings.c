@@ -37,8 +37,8 @@ static void note(const char *what, int64_t got, int64_t want)
 /* Readable and writable bytes that end where nothing is. */
 static char *area(void)
 {
-	char *p = mmap(NULL, AREA + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-	               0);
+	char *p =
+		mmap(NULL, AREA + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED || mprotect(p + AREA, PAGE, PROT_NONE))
 		abort();
@@ -125,8 +125,7 @@ static void search(void)
 	note("strlen", (int64_t)strlen(s), (int64_t)n);
 	note("strnlen", (int64_t)strnlen(s, n / 2), (int64_t)(n / 2));
 	note("strchr", at(strchr(s, c), s), find(s, n, c));
-	note("strchrnul", at(strchrnul(s, c), s),
-	     find(s, n, c) < 0 ? (int64_t)n : find(s, n, c));
+	note("strchrnul", at(strchrnul(s, c), s), find(s, n, c) < 0 ? (int64_t)n : find(s, n, c));
 	note("strrchr", at(strrchr(s, c), s), find_last(s, n, c));
 	note("memchr", at(memchr(s, c, n), s), find(s, n, c));
 	note("memrchr", at(memrchr(s, c, n), s), find_last(s, n, c));

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* What a run starts from, and runs that start from nothing else than what was kept. */
+#ifndef WSLX_CMD_RUN_H
+#define WSLX_CMD_RUN_H
+
+#include "cmd/bake.h"
+
+/**
+ * run_find_snapshot() - have in the store what a user names
+ * @how:   an image would be baked
+ * @store: may be closed and opened again
+ * @out:   name of the snapshot; the caller frees it
+ *
+ * What is named is a snapshot; or an image of this host (by one of bake's prefixes, or a path with
+ * a slash in it); or, with a slash, a reference to a snapshot or an image. What is not here is
+ * fetched; an image is baked unless it was before, with these options and this kernel.
+ */
+MUST_CHECK int run_find_snapshot(const char *what, const struct bake *how, struct store **store,
+                                 char **out, struct err *e);
+
+/*
+ * Go on with the distro that the first operand names, which was kept, on this terminal. Takes the
+ * options "share" and "stats". Return: the exit status.
+ */
+int run_kept(struct args *args);
+
+#endif
