@@ -123,8 +123,9 @@ static int open_shares(const struct args *args, struct session *s, struct vm_con
 
 static int add_modules(const struct args *args, struct initramfs *i, struct err *e)
 {
-	static const char *const always[] = {"virtio_mmio", "virtio_console", "virtio_rng",
-	                                     "virtio_balloon", "button"};
+	static const char *const always[] = {"virtio_mmio",    "virtio_console", "virtio_rng",
+	                                     "virtio_balloon", "button",         "evdev",
+	                                     "pvpanic_mmio"};
 	static const char *const for_disks[] = {"virtio_blk", "crc32c_generic", "ext4"};
 	static const char *const for_shares[] = {"9pnet_virtio", "9p"};
 	const char *modules[ARRAY_LEN(always) + ARRAY_LEN(for_disks) + ARRAY_LEN(for_shares)];

@@ -244,9 +244,11 @@ static int say_outcome(struct session *s, enum vm_outcome outcome)
 	case VM_STOPPED:
 		return EXIT_DONE;
 	case VM_RESET:
-		fprintf(stderr,
-		        "wslx: the guest wants to be started again; it panicked, or it was told "
-		        "to\n");
+		fprintf(stderr, "wslx: the guest wants to be started again: it was told to, or its "
+		                "kernel panicked before it had a driver to say so\n");
+		return EXIT_FAILED;
+	case VM_PANICKED:
+		fprintf(stderr, "wslx: the guest's kernel has panicked\n");
 		return EXIT_FAILED;
 	case VM_HALTED:
 		fprintf(stderr, "wslx: the guest has halted for good\n");

@@ -153,6 +153,10 @@ static void power_request(void *arg, enum power_request r)
 {
 	struct vm *vm = arg;
 
+	if (r == POWER_PANICKED) {
+		vm->panicked = true;
+		return;
+	}
 	vm->request = r;
 	run_kick(vm);
 }

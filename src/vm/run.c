@@ -274,7 +274,7 @@ void vm_barrier(struct vm *vm)
 	settle_barrier(&vm->settle, vm_clock_now(&vm->clock));
 }
 
-unsigned vm_halted_permille(const struct vm *vm)
+unsigned vm_halted_permille(struct vm *vm)
 {
 	return settle_share(&vm->settle, vm_clock_now(&vm->clock));
 }
@@ -315,15 +315,28 @@ static void sleep_until_deadline(struct vm *vm)
 	if (vm->armed != DEV_NEVER)
 		arm(vm, DEV_NEVER);
 	look(vm, next == DEV_NEVER ? DEV_NEVER : next > now ? next - now : 0);
+	vm_clock_slept(&vm->clock, next);
 	vm->idle_ns += vm_clock_now(&vm->clock) - now;
 	if (vm->settled)
 		look_for_settling(vm, now);
+}
+
+/* Time of day went on when the machine's clock did not. */
+static void tell_time(struct vm *vm)
+{
+	AUTO(buf) struct buf line = {0};
+
+	vm->clock.was_stopped = false;
+	buf_printf(&line, "time %lld", (long long)host_wall_ns());
+	vm_agent_say(vm, buf_text(&line));
 }
 
 static enum vm_outcome loop(struct vm *vm)
 {
 	for (;;) {
 		expire(vm);
+		if (vm->clock.was_stopped)
+			tell_time(vm);
 		feed(vm);
 		switch (run_cpu(vm)) {
 		case X86_EXIT_KICKED:
@@ -342,8 +355,10 @@ static enum vm_outcome loop(struct vm *vm)
 		case X86_EXIT_ERROR:
 			return VM_CRASHED;
 		}
-		if (vm->request != POWER_NONE)
-			return vm->request == POWER_OFF ? VM_POWER_OFF : VM_RESET;
+		if (vm->request == POWER_OFF)
+			return VM_POWER_OFF;
+		if (vm->request == POWER_RESET)
+			return vm->panicked ? VM_PANICKED : VM_RESET;
 		if (vm->stop) {
 			vm->stop = false;
 			return VM_STOPPED;

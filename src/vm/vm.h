@@ -72,6 +72,7 @@ enum vm_outcome {
 	VM_STOPPED,   /* vm_stop() was called; vm_run() may be called again */
 	VM_POWER_OFF, /* the guest has switched itself off */
 	VM_RESET,     /* the guest wants to be started again */
+	VM_PANICKED,  /* it does because its kernel has panicked */
 	VM_HALTED,    /* halted with interrupts off: nothing can wake it */
 	VM_CRASHED,   /* triple fault, or the CPU cannot go on: vm_error() */
 };
@@ -125,7 +126,7 @@ void vm_power_button(struct vm *vm);
 void vm_watch_settling(struct vm *vm, const struct settle_rule *rule, void (*settled)(void *arg),
                        void *arg);
 void vm_barrier(struct vm *vm);
-unsigned vm_halted_permille(const struct vm *vm);
+unsigned vm_halted_permille(struct vm *vm);
 
 struct vm_stats {
 	uint64_t instructions;
