@@ -184,6 +184,8 @@ static const char *why(struct machine *m, enum vm_outcome outcome)
 		return "the guest has switched itself off";
 	case VM_RESET:
 		return "the guest's kernel has panicked, or wants to be started again";
+	case VM_PANICKED:
+		return "the guest's kernel has panicked";
 	case VM_HALTED:
 		return "the guest has halted for good";
 	case VM_CRASHED:

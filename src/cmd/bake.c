@@ -236,9 +236,9 @@ static void write_image(struct work *b, struct buf *out)
 static int gather(struct work *b, struct err *e)
 {
 	static const char *const modules[] = {
-		"virtio_mmio",    "virtio_console", "virtio_rng",   "virtio_balloon",
-		"button",         "virtio_blk",     "9pnet_virtio", "9p",
-		"crc32c_generic", "erofs",          "overlay"};
+		"virtio_mmio", "virtio_console", "virtio_rng", "virtio_balloon", "button",
+		"virtio_blk",  "9pnet_virtio",   "9p",         "crc32c_generic", "erofs",
+		"overlay",     "pvpanic_mmio",   "evdev"};
 	const char *given = b->what->kernel;
 	AUTO(text) char *dir = NULL;
 	AUTO(buf) struct buf image = {0};

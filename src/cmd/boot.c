@@ -84,7 +84,8 @@ static struct disk *open_disk(const struct disk_option *o, struct err *e)
 	return disk_open_overlay(base, overlay, false, e);
 }
 
-static int open_disks(const struct args *args, struct control *c, struct err *e)
+/* @a: gets the names of the files */
+static int open_disks(const struct args *args, struct control *c, struct arena *a, struct err *e)
 {
 	const char *text;
 	int at = 0;
@@ -99,7 +100,9 @@ static int open_disks(const struct args *args, struct control *c, struct err *e)
 			               VM_DISKS_MAX);
 		r = parse_disk(text, &o, e);
 		if (!r) {
-			d->base = realpath(o.path, NULL);
+			AUTO(text) char *path = realpath(o.path, NULL);
+
+			d->base = path ? arena_text(a, path) : NULL;
 			d->disk = open_disk(&o, e);
 			r = d->disk ? 0 : e->code;
 		}
@@ -123,8 +126,9 @@ static int open_shares(const struct args *args, struct session *s, struct vm_con
 
 static int add_modules(const struct args *args, struct initramfs *i, struct err *e)
 {
-	static const char *const always[] = {"virtio_mmio", "virtio_console", "virtio_rng",
-	                                     "virtio_balloon", "button"};
+	static const char *const always[] = {"virtio_mmio",    "virtio_console", "virtio_rng",
+	                                     "virtio_balloon", "button",         "evdev",
+	                                     "pvpanic_mmio"};
 	static const char *const for_disks[] = {"virtio_blk", "crc32c_generic", "ext4"};
 	static const char *const for_shares[] = {"9pnet_virtio", "9p"};
 	const char *modules[ARRAY_LEN(always) + ARRAY_LEN(for_disks) + ARRAY_LEN(for_shares)];
@@ -253,6 +257,7 @@ static int name_session(const struct args *args, struct session *s, struct err *
 static int run(struct args *args)
 {
 	AUTO(initramfs) struct initramfs made = {0};
+	AUTO(arena) struct arena names = {0};
 	AUTO(buf) struct buf line = {0};
 	const char *memory = arg_value(args, "memory"), *write_to = arg_value(args, "write-initrd");
 	struct vm_config config = {.ram_bytes = DEFAULT_MEMORY, .ram_fd = -1};
@@ -275,7 +280,7 @@ static int run(struct args *args)
 	if (!r)
 		r = open_shares(args, &s, &config, &e);
 	if (!r)
-		r = open_disks(args, &s.control, &e);
+		r = open_disks(args, &s.control, &names, &e);
 	for (unsigned i = 0; i < s.control.n_disks; i++)
 		config.disk[config.n_disks++] = s.control.disk[i].disk;
 	if (!r) {

@@ -70,7 +70,7 @@ MUST_CHECK int cmd_open_store(struct store **out, struct err *e);
 
 extern const struct verb verb_snap_proc, verb_restore_proc, verb_diff_proc, verb_list, verb_show,
 	verb_rm, verb_verify, verb_gc, verb_formats, verb_diag_ready, verb_boot, verb_snap_vm,
-	verb_restore_vm, verb_bake, verb_run, verb_stop, verb_exec, verb_shell, verb_copy, verb_push, verb_pull,
-	verb_login, verb_logout;
+	verb_restore_vm, verb_bake, verb_run, verb_stop, verb_exec, verb_shell, verb_copy,
+	verb_push, verb_pull, verb_login, verb_logout;
 
 #endif

@@ -6,7 +6,7 @@
 #include "cmd/cmd.h"
 #include "vm/initramfs.h"
 
-#define KERNEL_COMMAND_LINE "console=ttyS0 pci=off tsc=reliable panic=-1 rdinit=/init"
+#define KERNEL_COMMAND_LINE "console=ttyS0 pci=off tsc=reliable panic=-1 reboot=acpi rdinit=/init"
 
 /* Map a file for the rest of the program's life. */
 MUST_CHECK int cmd_map_file(const char *path, struct span *out, struct err *e);

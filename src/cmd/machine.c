@@ -196,6 +196,8 @@ int session_restore(struct session *s, struct vm_config *config, const struct op
 {
 	config->ram_bytes = from->ram_bytes;
 	config->ram_fd = from->ram_fd;
+	config->code = from->code;
+	config->code_log = from->code_log;
 	for (unsigned i = 0; i < from->n_disks; i++) {
 		s->control.disk[i] = from->disk[i];
 		config->disk[i] = from->disk[i].disk;
@@ -242,9 +244,11 @@ static int say_outcome(struct session *s, enum vm_outcome outcome)
 	case VM_STOPPED:
 		return EXIT_DONE;
 	case VM_RESET:
-		fprintf(stderr,
-		        "wslx: the guest wants to be started again; it panicked, or it was told "
-		        "to\n");
+		fprintf(stderr, "wslx: the guest wants to be started again: it was told to, or its "
+		                "kernel panicked before it had a driver to say so\n");
+		return EXIT_FAILED;
+	case VM_PANICKED:
+		fprintf(stderr, "wslx: the guest's kernel has panicked\n");
 		return EXIT_FAILED;
 	case VM_HALTED:
 		fprintf(stderr, "wslx: the guest has halted for good\n");

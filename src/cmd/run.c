@@ -143,9 +143,12 @@ static int be_machine(struct launch *l)
 
 	if (session_restore(&l->session, &l->config, &l->distro.vm, &e))
 		return say_error(&e);
-	if (!l->distro.resumes)
+	if (!l->distro.resumes) {
+		/* Behind the barrier PID 1 does itself what the agent is for. */
+		vm_agent_last(l->session.vm);
 		vm_console_input(l->session.vm, (const uint8_t *)OPEN_BARRIER,
 		                 strlen(OPEN_BARRIER));
+	}
 	return session_run(&l->session, arg_is_set(l->args, "stats"));
 }
 

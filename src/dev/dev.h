@@ -288,21 +288,25 @@ extern const struct rec_type rtc_state_type;
 void rtc_init(struct rtc *r, const char *name, const struct dev_clock *clock, struct irq_line irq);
 
 /*
- * Hardware-reduced ACPI: sleep control and status, reset, and the register that a generic
- * event device's method reads to learn what happened.
+ * Hardware-reduced ACPI: sleep control and status, reset, the register that a generic
+ * event device's method reads to learn what happened, and the one to which the driver pvpanic
+ * writes that the kernel has panicked: it prints what it knows after that, and then asks for a
+ * reset.
  */
-enum power_request { POWER_NONE, POWER_OFF, POWER_RESET };
+enum power_request { POWER_NONE, POWER_OFF, POWER_RESET, POWER_PANICKED };
 enum power_event { POWER_EVENT_BUTTON = 1, POWER_EVENT_GENERATION = 2 };
 /* Offsets in the port window. */
 enum power_port {
 	POWER_SLEEP_CONTROL,
 	POWER_SLEEP_STATUS,
 	POWER_RESET_REG,
+	POWER_PANIC,
 	POWER_EVENTS = 4,
 	POWER_PORTS = 8
 };
 #define POWER_RESET_VALUE 0x5a
 #define POWER_S5_TYPE 5
+#define POWER_PANIC_EVENT 1 /* of pvpanic's events the one we take */
 
 struct power_state {
 	uint32_t events; /* pending enum power_event */

@@ -3,7 +3,8 @@
  * The registers of a hardware-reduced ACPI machine (ACPI 6.5, 4.8.3.7 "Sleep Control and Status
  * Registers", 4.8.3.6 "Reset Register", 5.6.9 "Interrupt-signaled ACPI events"): power-off,
  * reset, and the events for which the generic event device's method asks. A guest that writes an
- * event to their register has a driver for it; those of the button it need not ask for.
+ * event to their register has a driver for it; those of the button it need not ask for. One port
+ * is the interface of pvpanic (QEMU, docs/specs/pvpanic).
  */
 #include "dev/dev.h"
 
@@ -22,6 +23,8 @@ static uint64_t power_read(struct dev *d, unsigned window, uint64_t offset, unsi
 	struct power *p = (struct power *)d;
 	uint32_t events = p->state.events;
 
+	if (offset == POWER_PANIC)
+		return POWER_PANIC_EVENT;
 	if (offset != POWER_EVENTS)
 		return 0;
 	p->state.events = 0;
@@ -39,6 +42,8 @@ static void power_write(struct dev *d, unsigned window, uint64_t offset, unsigne
 		p->request(p->arg, POWER_OFF);
 	else if (offset == POWER_RESET_REG && value == POWER_RESET_VALUE)
 		p->request(p->arg, POWER_RESET);
+	else if (offset == POWER_PANIC && value == POWER_PANIC_EVENT)
+		p->request(p->arg, POWER_PANICKED);
 	else if (offset == POWER_EVENTS)
 		p->state.wanted |= (uint32_t)value & POWER_EVENT_GENERATION;
 }

@@ -7,6 +7,7 @@
  *	  DEVICE-INODE/					one for each store, named by its folder
  *	    store					symbolic link to that folder
  *	    DIGEST.ram					0400; DIGEST is the manifest's
+ *	    DIGEST.BUILD.code, .log			what code-image.c keeps
  *
  * The manifest's digest covers all that the snapshot is. A file appears under it when every page
  * was opened and authenticated; from then on the directory's mode protects it, as it protects
@@ -33,6 +34,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
+#include "flow/code-image.h"
 #include "flow/vm.h"
 #include "os/os.h"
 
@@ -189,13 +191,24 @@ static int make_unnamed(struct store_reader *reader, struct span machine, uint64
 	return r < 0 ? err_set(e, -errno, "image of RAM") : r;
 }
 
+int ram_image_dir(struct store *store)
+{
+	return fallback_forced("no-ram-image") ? -1 : open_images_of(store, true);
+}
+
+const char *ram_image_digest(struct store_reader *reader)
+{
+	const char *digest = store_reader_meta(reader)->digest, *colon = strchr(digest, ':');
+
+	return colon ? colon + 1 : digest;
+}
+
 /* The image that all share. Return: -1 if there can be none. */
 static int open_shared(struct store *store, struct store_reader *reader, struct span machine,
                        uint64_t bytes, bool leave_half)
 {
-	const char *digest = store_reader_meta(reader)->digest, *colon = strchr(digest, ':');
-	AUTO(text) char *name = xprintf("%s" SUFFIX, colon ? colon + 1 : digest);
-	AUTO(fd) int dir = fallback_forced("no-ram-image") ? -1 : open_images_of(store, true);
+	AUTO(text) char *name = xprintf("%s" SUFFIX, ram_image_digest(reader));
+	AUTO(fd) int dir = ram_image_dir(store);
 	int fd;
 
 	if (dir < 0)
@@ -225,13 +238,18 @@ void ram_image_prepare(struct store *store, struct store_reader *reader, struct 
 
 /* ---- sweeping ----------------------------------------------------------------------------- */
 
-static bool is_digest_of(const char *name, const struct list *snapshots)
+static bool is_image(const char *name)
+{
+	return text_ends(name, SUFFIX) || text_ends(name, CODE_IMAGE_SUFFIX) ||
+	       text_ends(name, CODE_LOG_SUFFIX);
+}
+
+static bool is_of_one(const char *name, const struct list *snapshots)
 {
 	LIST_EACH(snapshots, const struct store_meta, m) {
 		const char *colon = m->damage ? NULL : strchr(m->digest, ':');
 
-		if (colon && text_starts(name, colon + 1) &&
-		    !strcmp(name + strlen(colon + 1), SUFFIX))
+		if (colon && text_starts(name, colon + 1) && name[strlen(colon + 1)] == '.')
 			return true;
 	}
 	return false;
@@ -250,7 +268,7 @@ static void sweep_images(int dir, const struct list *snapshots, uint64_t *freed)
 	while ((it = readdir(d))) {
 		struct stat st;
 
-		if (!text_ends(it->d_name, SUFFIX) || is_digest_of(it->d_name, snapshots))
+		if (!is_image(it->d_name) || is_of_one(it->d_name, snapshots))
 			continue;
 		if (!fstatat(dir, it->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
 		    !unlinkat(dir, it->d_name, 0))

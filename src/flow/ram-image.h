@@ -18,6 +18,11 @@
 MUST_CHECK int ram_image_open(struct store *store, struct store_reader *reader, struct span machine,
                               uint64_t bytes, struct err *e);
 
+/* The directory of a store's images, made if it is not there. Return: a descriptor or -errno. */
+int ram_image_dir(struct store *store);
+/* Of a snapshot's manifest, in hexadecimal: what names of images begin with. */
+const char *ram_image_digest(struct store_reader *reader);
+
 /**
  * ram_image_prepare() - make the image of a snapshot that may be restored soon
  *

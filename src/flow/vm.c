@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "flow/flow.h"
+#include "flow/code-image.h"
 #include "flow/own-disk.h"
 #include "flow/ram-image.h"
 #include "os/os.h"
@@ -467,6 +468,7 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 	const char *base = store_meta_label(meta, "machine.base");
 	const char *from = store_meta_label(meta, "machine.from");
 	struct vm_snapshot snapshot;
+	AUTO(fd) int dir = -1;
 	int r;
 
 	o->at_barrier = at && !strcmp(at, "barrier");
@@ -489,7 +491,12 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 			return r;
 	}
 	o->ram_fd = ram_image_open(store, reader, o->state, o->ram_bytes, e);
-	return o->ram_fd < 0 ? o->ram_fd : 0;
+	if (o->ram_fd < 0)
+		return o->ram_fd;
+	dir = ram_image_dir(store);
+	if (dir >= 0)
+		code_image_open(dir, ram_image_digest(reader), o);
+	return 0;
 }
 
 int flow_open_vm(struct store *store, const char *name, struct opened_vm *out, struct err *e)
@@ -515,5 +522,6 @@ void opened_vm_finish(struct opened_vm *o)
 	if (o->ram_fd >= 0)
 		close(o->ram_fd);
 	o->ram_fd = -1;
+	code_image_close(o);
 	arena_finish(&o->arena);
 }

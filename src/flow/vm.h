@@ -45,7 +45,10 @@ struct opened_vm {
 	struct arena arena;
 	struct span state; /* the machine's record */
 	uint64_t ram_bytes;
-	int ram_fd; /* flat image of RAM, open for reading */
+	int ram_fd;                    /* flat image of RAM, open for reading */
+	struct x86_code_image code;    /* decoded code, if any is known: code-image.c */
+	struct x86_code_log *code_log; /* of what is not; or NULL */
+	int code_lock;                 /* the log's, if there is one */
 	struct control_disk disk[VM_DISKS_MAX];
 	unsigned n_disks;
 	bool at_barrier;   /* it was baked, and waits there */

@@ -7,6 +7,7 @@
  * | ready           | guest | the agent listens                                             |
  * | wake NS SEED    | host  | this machine was restored: the wall clock is NS nanoseconds   |
  * |                 |       | since 1970, SEED is entropy in hexadecimal, used once         |
+ * | time NS         | host  | it was stopped for a while: the wall clock is that now        |
  * | failed WHAT     | guest | clock or random numbers could not be put right; else: silence |
  * | failed shell N  | guest | the image's shell ended with status N before the barrier      |
  * | exit N          | guest | what PID 1 ran has ended with status N                        |
@@ -140,6 +141,8 @@ static void obey(int fd, int random, const char *line)
 		session_line(fd, line + 2);
 	if (!strcmp(line, "busy?"))
 		say_busy(fd);
+	if (!strncmp(line, "time ", 5) && !fresh_clock(strtoll(line + 5, NULL, 10)))
+		agent_say(fd, "failed clock");
 	if (strncmp(line, "wake ", 5) != 0)
 		return;
 	session_end_all();

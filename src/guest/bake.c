@@ -10,10 +10,16 @@
  * The barrier and the two files are container2wasm's. The cut is a deeper one: there the container
  * starts after the barrier, here its shell has started before, and has only its prompt to print.
  *
- * The gate is the last line of the file that an interactive shell reads when it starts: reading
- *from a named pipe. What is known at run time only, such as TERM, it reads from a file after that;
- *a shell's own generator ($RANDOM) is seeded there too. Anything but a shell is started after the
- * barrier, because only a shell is known to have done nothing by then that must not be done twice.
+ * The gate is reading from a named pipe: the last line of the file that an interactive shell reads
+ * when it starts; in bash, what it does before its first prompt, when its line editor, history and job
+ * control are ready as well. What is known at run time only, such as TERM, it reads from a file
+ * after that; a shell's own generator ($RANDOM) is seeded there too. Anything but a shell is started
+ * after the barrier, because only a shell is known to have done nothing by then that must not be done
+ * twice.
+ *
+ * Whatever can be done beforehand is: an interpreted CPU takes longer for the way to the prompt than
+ * all the rest of a restore. So identities are made once before the snapshot, after which only
+ * the contents of files change, and `ls` has run.
  */
 #include "guest.h"
 
@@ -38,15 +44,28 @@
 #define DIR_OF_OURS "/run/wslx"
 #define GATE DIR_OF_OURS "/gate"
 #define RC DIR_OF_OURS "/rc"
+#define BASH_GATE DIR_OF_OURS "/bash-gate"
 #define GO DIR_OF_OURS "/go"
+#define USUAL_TERM "TERM=xterm-256color"
 
 static const char rc[] = "if [ -n \"${BASH_VERSION-}\" ]; then\n"
 			 "\t[ -r /etc/bash.bashrc ] && . /etc/bash.bashrc\n"
 			 "\t[ -r ~/.bashrc ] && . ~/.bashrc\n"
-			 "fi\n"
-			 "read -r wslx_go < " GATE "\n"
-			 "unset wslx_go ENV\n"
-			 ". " GO "\n";
+			 "\tbind -q self-insert > /dev/null 2>&1\n"
+			 "\twslx_prompt=${PROMPT_COMMAND-}\n"
+			 "\tPROMPT_COMMAND='. " BASH_GATE "'\n"
+			 "else\n"
+			 "\tread -r wslx_go < " GATE "\n"
+			 "\tunset wslx_go ENV\n"
+			 "\t. " GO "\n"
+			 "fi\n";
+
+static const char bash_gate[] = "PROMPT_COMMAND=$wslx_prompt\n"
+				"[ -n \"$wslx_prompt\" ] || unset 'PROMPT_COMMAND[0]'\n"
+				"read -r wslx_prompt < " GATE "\n"
+				"unset wslx_prompt ENV\n"
+				". " GO "\n"
+				"eval \"${PROMPT_COMMAND-}\"\n";
 
 /* ---- before the barrier ------------------------------------------------------------------- */
 
@@ -162,7 +181,8 @@ static int start_shell(struct plan *p, const char *path, pid_t *child, int agent
 	int gate;
 
 	mkdir(DIR_OF_OURS, 0755);
-	if (!write_whole(RC, rc, sizeof(rc) - 1, 0644) || mkfifo(GATE, 0600))
+	if (!write_whole(RC, rc, sizeof(rc) - 1, 0644) ||
+	    !write_whole(BASH_GATE, bash_gate, sizeof(bash_gate) - 1, 0644) || mkfifo(GATE, 0600))
 		return -1;
 	chmod(GATE, 0644);
 	sigaction(SIGCHLD, &interrupt, NULL);
@@ -187,6 +207,25 @@ static int start_shell(struct plan *p, const char *path, pid_t *child, int agent
 		*child = -1;
 	}
 	return gate;
+}
+
+/* What a first command needs is in the page cache, and looked up: it needs no disk then. */
+static void warm_up(const struct plan *p)
+{
+	char *const ls[] = {"ls", "/", NULL};
+	pid_t child = fork();
+
+	if (!child) {
+		int null = open("/dev/null", O_RDWR);
+		struct launch l = p->launch;
+
+		for (int fd = 0; null >= 0 && fd < 3; fd++)
+			dup2(null, fd);
+		launch_exec(&l, ls);
+		_exit(127);
+	}
+	if (child > 0)
+		waitpid(child, NULL, 0);
 }
 
 /* ---- the barrier -------------------------------------------------------------------------- */
@@ -227,8 +266,10 @@ static long long ns_of(const char *seconds)
 	return ns;
 }
 
-static void make_fresh(const struct plan *p, int random, int agent)
+static void make_fresh(const struct plan *p, const struct plan *before, int random, int agent)
 {
+	const char *name = p->hostname;
+
 	size_t len = 0;
 	char *seed = read_whole(TOLD_DIR "/entropy", &len);
 
@@ -239,7 +280,10 @@ static void make_fresh(const struct plan *p, int random, int agent)
 	if (seed)
 		explicit_bzero(seed, len);
 	free(seed);
-	fresh_identity(p->hostname);
+	if (name && before->hostname && !strcmp(name, before->hostname))
+		name = NULL;
+	fresh_identity(name);
+	fresh_ssh_keys();
 }
 
 /* What the waiting shell reads: its environment, and a seed for its own generator. */
@@ -307,10 +351,13 @@ int bake_run(char *image, int agent)
 
 	raise_loopback();
 	take_lines(&before, image);
+	if (!launch_get(&before.launch, "TERM"))
+		launch_env(&before.launch, USUAL_TERM);
 	/* A shell notes the name for its prompt when it starts. */
-	if (before.hostname && sethostname(before.hostname, strlen(before.hostname)))
-		complain("set", "hostname");
+	fresh_identity(before.hostname);
 	shell = shell_of(&before);
+	if (shell)
+		warm_up(&before);
 	if (shell)
 		gate = start_shell(&before, shell, &child, agent);
 	/* What cannot start now would not later either. */
@@ -332,7 +379,7 @@ int bake_run(char *image, int agent)
 
 		take_lines(&after, copy);
 	}
-	make_fresh(&after, random, agent);
+	make_fresh(&after, &before, random, agent);
 	if (info)
 		shares_bind(info, "");
 	free(info);

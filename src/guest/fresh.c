@@ -98,14 +98,16 @@ static void fresh_machine_id(void)
 /* The kernel's own stays for the life of a boot; a file before it is what programs read. */
 static void fresh_boot_id(void)
 {
+	static bool is_shown;
 	char hex[33], id[40];
 
 	random_hex(hex, 32);
 	snprintf(id, sizeof(id), "%.8s-%.4s-4%.3s-%c%.3s-%.12s\n", hex, hex + 8, hex + 13,
 	         "89ab"[hex[16] & 3], hex + 17, hex + 20);
-	umount2(BOOT_ID, MNT_DETACH);
-	if (write_whole("/run/wslx/boot_id", id, strlen(id), 0444) &&
-	    mount("/run/wslx/boot_id", BOOT_ID, NULL, MS_BIND, NULL))
+	if (!write_whole("/run/wslx/boot_id", id, strlen(id), 0444) || is_shown)
+		return;
+	is_shown = true;
+	if (mount("/run/wslx/boot_id", BOOT_ID, NULL, MS_BIND, NULL))
 		complain("mount", BOOT_ID);
 }
 
@@ -118,7 +120,7 @@ static void fresh_seed_file(void)
 }
 
 /* Keys that every holder of the image knows are none. New ones are made beside, as that takes. */
-static void fresh_ssh_keys(void)
+void fresh_ssh_keys(void)
 {
 	struct dirent *entry;
 	DIR *d = opendir("/etc/ssh");
@@ -156,7 +158,6 @@ void fresh_identity(const char *hostname)
 	fresh_machine_id();
 	fresh_boot_id();
 	fresh_seed_file();
-	fresh_ssh_keys();
 }
 
 /* ---- hooks -------------------------------------------------------------------------------- */

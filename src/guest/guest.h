@@ -94,8 +94,9 @@ void shares_bind(const char *info, const char *root);
  */
 bool fresh_entropy(int random, const char *hex);
 bool fresh_clock(long long ns); /* since 1970 */
-/* Names and keys that no two machines may share. @hostname: NULL leaves it. */
+/* Names that no two machines may share. @hostname: NULL leaves it. May be called again. */
 void fresh_identity(const char *hostname);
+void fresh_ssh_keys(void);
 /* The programs in HOOKS_DIR, for generators that the kernel does not know of. */
 void fresh_hooks(void);
 

@@ -14,28 +14,35 @@
 #define WHOLE_MAX (4u << 20)
 #define MAGIC_9P 0x01021997
 
+/*
+ * One read for a small file: what is shorter than was asked for has ended, as files do that are
+ * neither pipes nor of /proc.
+ */
 char *read_whole(const char *path, size_t *len)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t room = 4096, n = 0;
 	char *text = NULL;
-	ssize_t got = 1;
+	ssize_t got = -1;
 
 	if (fd < 0)
 		return NULL;
-	while (got > 0 && room <= WHOLE_MAX) {
+	for (; room <= WHOLE_MAX; room *= 2) {
 		char *more = realloc(text, room + 1);
 
+		got = -1;
 		if (!more)
 			break;
 		text = more;
 		got = read(fd, text + n, room - n);
-		n += got > 0 ? (size_t)got : 0;
-		if (n == room)
-			room *= 2;
+		if (got < 0)
+			break;
+		n += (size_t)got;
+		if (n < room)
+			break;
 	}
 	close(fd);
-	if (got) {
+	if (got < 0 || n == room) {
 		free(text);
 		return NULL;
 	}

@@ -166,8 +166,6 @@ void launch_exec(struct launch *l, char *const *argv)
 	ioctl(0, TIOCSCTTY, 1);
 	if (!launch_get(l, "PATH"))
 		launch_env(l, "PATH=" PATH_DEFAULT);
-	if (!launch_get(l, "TERM"))
-		launch_env(l, "TERM=xterm-256color");
 	if (!become(l)) {
 		dprintf(2, "wslx: user %s: %s\n", l->user, strerror(errno));
 		return;

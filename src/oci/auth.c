@@ -173,7 +173,7 @@ static int answer(struct oci_client *c, struct endpoint *ep, const struct list *
 		return r;
 	if (bearer && bearer->realm[0]) {
 		r = get_token(c, ep, bearer, &a, &token, e);
-		if (r < 0)
+		if (r)
 			return r;
 		free(ep->authorization);
 		ep->authorization = xprintf("Bearer %s", token.text);

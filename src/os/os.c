@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -234,4 +235,41 @@ uint64_t os_quick_hash(const void *data, size_t len)
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ p[i]) * 0x100000001b3;
 	return h;
+}
+
+/* ---- this program ------------------------------------------------------------------------ */
+
+/* Only of the first object, which is the program. */
+static int find_build_id(struct dl_phdr_info *object, size_t size, void *out)
+{
+	for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &object->dlpi_phdr[i];
+		const char *at = (const char *)(object->dlpi_addr + p->p_vaddr);
+		const char *end = at + p->p_memsz;
+
+		while (p->p_type == PT_NOTE && at + sizeof(ElfW(Nhdr)) <= end) {
+			const ElfW(Nhdr) *note = (const void *)at;
+			const char *name = at + sizeof(*note);
+			const char *id = name + ((note->n_namesz + 3u) & ~3u);
+
+			if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 &&
+			    !memcmp(name, "GNU", 4)) {
+				char *text = xalloc(2 * note->n_descsz + 1);
+
+				text_hex(text, (const uint8_t *)id, note->n_descsz);
+				*(char **)out = text;
+				return 1;
+			}
+			at = id + ((note->n_descsz + 3u) & ~3u);
+		}
+	}
+	return 1;
+}
+
+char *os_build_id(void)
+{
+	char *id = NULL;
+
+	dl_iterate_phdr(find_build_id, &id);
+	return id;
 }

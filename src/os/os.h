@@ -55,6 +55,8 @@ MUST_CHECK int os_read_status_at(int dir, const char *path, struct arena *a,
 MUST_CHECK int os_read_stat_at(int dir, const char *path, struct proc_stat *out, struct err *e);
 /* Numbers that name entries of a directory, ascending, as uint64_t: /proc/PID/task, fd. */
 MUST_CHECK int os_list_numbers_at(int dir, const char *path, struct arena *a, struct list *out);
+/* What tells this build of this program from others, in hexadecimal; NULL if nothing does. */
+char *os_build_id(void);
 /* mkdir -p; existing directories are fine. */
 MUST_CHECK int os_make_dirs(const char *path, mode_t mode);
 

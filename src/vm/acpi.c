@@ -222,6 +222,19 @@ static void add_power_button(struct buf *b)
 	aml_close(b, at);
 }
 
+/* As QEMU's is found: the driver knows no other name. */
+static void add_panic(struct buf *b)
+{
+	struct buf crs = {0};
+	size_t at = aml_device(b, "PEVT");
+
+	aml_name(b, "_HID");
+	aml_string(b, "QEMU0001");
+	crs_port(&crs, PORT_POWER + POWER_PANIC, 1);
+	aml_crs(b, &crs);
+	aml_close(b, at);
+}
+
 static void add_generation(struct buf *b)
 {
 	size_t at = aml_device(b, "VGEN"), package, body;
@@ -320,6 +333,7 @@ static void build_dsdt(struct buf *b, unsigned n_virtio)
 	for (unsigned i = 0; i < n_virtio; i++)
 		add_virtio(b, i);
 	add_power_button(b);
+	add_panic(b);
 	add_generation(b);
 	add_event_device(b);
 	aml_close(b, at);

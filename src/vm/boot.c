@@ -107,23 +107,6 @@ static int load_initrd(struct vm *vm, struct span initrd, uint64_t kernel_end, u
 	return 0;
 }
 
-/* What a truncated or foreign initramfs looks like is the guest's riddle; say it here. */
-static int check_initrd(struct span in, struct err *e)
-{
-	/* That of xz in octal: a hexadecimal escape would take the 7. */
-	static const char *const magics[] = {
-		"070701",           "070702",   "\x1f\x8b", "\3757zXZ", "\x28\xb5\x2f\xfd",
-		"\x02\x21\x4c\x18", "\x5d\0\0", "BZh",      "\x89LZO"};
-	static const size_t lens[] = {6, 6, 2, 5, 4, 4, 3, 3, 4};
-
-	if (!in.len)
-		return 0;
-	for (size_t i = 0; i < ARRAY_LEN(magics); i++)
-		if (in.len >= lens[i] && !memcmp(in.data, magics[i], lens[i]))
-			return 0;
-	return err_say(e, -ENOEXEC, "initrd: this is neither a cpio archive nor a compressed one");
-}
-
 int vm_boot(struct vm *vm, const struct vm_boot *boot, struct err *e)
 {
 	uint8_t *ram = vm->ram.host, *bp = ram + BOOT_PARAMS_GPA;
@@ -136,7 +119,7 @@ int vm_boot(struct vm *vm, const struct vm_boot *boot, struct err *e)
 	if (len >= BOOT_COMMAND_MAX)
 		return err_say(e, -EINVAL, "the command line is longer than %u bytes",
 		               BOOT_COMMAND_MAX - 1);
-	r = check_initrd(boot->initrd, e);
+	r = initrd_check(boot->initrd, vm->ram.bytes, e);
 	if (r)
 		return r;
 	r = kernel_open(&k, boot->kernel, vm->ram.bytes, e);

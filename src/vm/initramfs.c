@@ -224,7 +224,7 @@ static int add_module(struct modules *m, const char *name, unsigned depth, struc
 		return r;
 	data = buf_span(&file);
 	if (!text_ends(found->path, ".ko")) {
-		r = unpack(data, MODULE_MAX, &unpacked, e);
+		r = unpack(data, MODULE_MAX, &unpacked, NULL, e);
 		if (r)
 			return err_wrap(e, r, "module %s", name);
 		data = buf_span(&unpacked);

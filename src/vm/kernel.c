@@ -53,7 +53,7 @@ static int open_bzimage(struct kernel *k, struct span file, uint64_t limit, stru
 		return err_say(e, -ENOEXEC,
 		               "kernel: the file ends before its payload does; was "
 		               "it cut short?");
-	r = unpack(SPAN(file.data + offset, length), limit, &k->unpacked, e);
+	r = unpack(SPAN(file.data + offset, length), limit, &k->unpacked, NULL, e);
 	if (r == -EFBIG)
 		return err_say(e, r, "kernel: it does not fit into %llu MiB of RAM",
 		               (unsigned long long)(limit >> 20));
@@ -94,7 +94,7 @@ static int load_segment(struct span elf, const Elf64_Phdr *p, const struct dev_r
 		return err_say(e, -ENOEXEC, "kernel: one of its segments is not in the file");
 	if (p->p_paddr < ACPI_END)
 		return err_say(e, -ENOEXEC, "kernel: it wants to be loaded below 1 MiB");
-	at = p->p_memsz ? ram_at(ram, p->p_paddr, p->p_memsz) : ram->host;
+	at = ram_at(ram, p->p_paddr, p->p_memsz);
 	if (!at)
 		return err_say(e, -EFBIG, "kernel: it does not fit into %llu MiB of RAM",
 		               (unsigned long long)(ram->bytes >> 20));
@@ -123,7 +123,7 @@ int kernel_load(const struct kernel *k, const struct dev_ram *ram, uint64_t *ent
 		int r;
 
 		memcpy(&p, k->elf.data + h.e_phoff + i * sizeof(p), sizeof(p));
-		if (p.p_type != PT_LOAD)
+		if (p.p_type != PT_LOAD || !p.p_memsz)
 			continue;
 		r = load_segment(k->elf, &p, ram, e);
 		if (r)

@@ -131,6 +131,8 @@ static int create_cpu(struct vm *vm, struct err *e)
 	if (!config.memory)
 		return e->code;
 	config.code = vm->code_memory = code_memory_create();
+	config.image = vm->config.code;
+	config.log = vm->config.code_log;
 	vm->cpu = x86_create(&config, &platform, e);
 	return vm->cpu ? 0 : e->code;
 }
@@ -151,6 +153,10 @@ static void power_request(void *arg, enum power_request r)
 {
 	struct vm *vm = arg;
 
+	if (r == POWER_PANICKED) {
+		vm->panicked = true;
+		return;
+	}
 	vm->request = r;
 	run_kick(vm);
 }

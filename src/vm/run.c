@@ -172,7 +172,7 @@ static bool feed(struct vm *vm)
 	size_t typed = 0, said = 0;
 
 	/* What the agent is told comes first: fresh entropy is for what is typed next, too. */
-	if (vm->agent_input.len) {
+	if (vm->agent_input.len && !vm->agent_waits) {
 		said = vconsole_input(&vm->agent, vm->agent_input.data, vm->agent_input.len);
 		consume(&vm->agent_input, said);
 	}
@@ -212,6 +212,11 @@ void vm_watch_sessions(struct vm *vm, void (*line)(void *arg, const char *line),
 {
 	vm->session_line = line;
 	vm->session_arg = arg;
+}
+
+void vm_agent_last(struct vm *vm)
+{
+	vm->agent_waits = true;
 }
 
 void vm_power_button(struct vm *vm)
@@ -269,7 +274,7 @@ void vm_barrier(struct vm *vm)
 	settle_barrier(&vm->settle, vm_clock_now(&vm->clock));
 }
 
-unsigned vm_halted_permille(const struct vm *vm)
+unsigned vm_halted_permille(struct vm *vm)
 {
 	return settle_share(&vm->settle, vm_clock_now(&vm->clock));
 }
@@ -310,22 +315,36 @@ static void sleep_until_deadline(struct vm *vm)
 	if (vm->armed != DEV_NEVER)
 		arm(vm, DEV_NEVER);
 	look(vm, next == DEV_NEVER ? DEV_NEVER : next > now ? next - now : 0);
+	vm_clock_slept(&vm->clock, next);
 	vm->idle_ns += vm_clock_now(&vm->clock) - now;
 	if (vm->settled)
 		look_for_settling(vm, now);
+}
+
+/* Time of day went on when the machine's clock did not. */
+static void tell_time(struct vm *vm)
+{
+	AUTO(buf) struct buf line = {0};
+
+	vm->clock.was_stopped = false;
+	buf_printf(&line, "time %lld", (long long)host_wall_ns());
+	vm_agent_say(vm, buf_text(&line));
 }
 
 static enum vm_outcome loop(struct vm *vm)
 {
 	for (;;) {
 		expire(vm);
+		if (vm->clock.was_stopped)
+			tell_time(vm);
 		feed(vm);
 		switch (run_cpu(vm)) {
 		case X86_EXIT_KICKED:
 			look(vm, 0);
 			break;
 		case X86_EXIT_HLT:
-			/* Input that waited for room is an event itself: no sleep before it. */
+			/* Input that waited is an event itself: no sleep before it. */
+			vm->agent_waits = false;
 			if (feed(vm))
 				break;
 			if (!can_wake(vm))
@@ -336,8 +355,10 @@ static enum vm_outcome loop(struct vm *vm)
 		case X86_EXIT_ERROR:
 			return VM_CRASHED;
 		}
-		if (vm->request != POWER_NONE)
-			return vm->request == POWER_OFF ? VM_POWER_OFF : VM_RESET;
+		if (vm->request == POWER_OFF)
+			return VM_POWER_OFF;
+		if (vm->request == POWER_RESET)
+			return vm->panicked ? VM_PANICKED : VM_RESET;
 		if (vm->stop) {
 			vm->stop = false;
 			return VM_STOPPED;

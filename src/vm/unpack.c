@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Decompression of kernels. The input is untrusted: a damaged stream, one that ends early and
- * one that never ends are refused with a sentence. What follows a complete stream is ignored,
- * because a bzImage's payload carries its unpacked size behind it.
+ * Decompression of kernels, their modules and initramfs. The input is untrusted: a damaged stream,
+ * one that ends early and one that never ends are refused with a sentence. What follows a complete
+ * stream is not looked at: behind a bzImage's payload is its unpacked size, and an initramfs may
+ * go on.
  */
 #include "vm/vm-int.h"
 
@@ -25,7 +26,7 @@ static int too_large(struct err *e, size_t limit)
 	return err_say(e, -EFBIG, "it unpacks to more than %zu MiB", limit >> 20);
 }
 
-static int unpack_gzip(struct span in, size_t limit, struct buf *out, struct err *e)
+static int unpack_gzip(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e)
 {
 	z_stream z = {.next_in = (uint8_t *)(uintptr_t)in.data, .avail_in = (uInt)in.len};
 	int r;
@@ -40,13 +41,14 @@ static int unpack_gzip(struct span in, size_t limit, struct buf *out, struct err
 		r = inflate(&z, Z_NO_FLUSH);
 		out->len = before + STEP - z.avail_out;
 	} while (r == Z_OK && out->len <= limit);
+	*used = z.total_in;
 	inflateEnd(&z);
 	if (out->len > limit)
 		return too_large(e, limit);
 	return r == Z_STREAM_END ? 0 : damaged(e, "gzip");
 }
 
-static int unpack_xz(struct span in, size_t limit, struct buf *out, struct err *e)
+static int unpack_xz(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e)
 {
 	lzma_stream z = LZMA_STREAM_INIT;
 	lzma_ret r;
@@ -63,13 +65,14 @@ static int unpack_xz(struct span in, size_t limit, struct buf *out, struct err *
 		r = lzma_code(&z, LZMA_RUN);
 		out->len = before + STEP - z.avail_out;
 	} while (r == LZMA_OK && out->len <= limit && (z.avail_in || !z.avail_out));
+	*used = in.len - z.avail_in;
 	lzma_end(&z);
 	if (out->len > limit)
 		return too_large(e, limit);
 	return r == LZMA_STREAM_END ? 0 : damaged(e, "xz");
 }
 
-static int unpack_zstd(struct span in, size_t limit, struct buf *out, struct err *e)
+static int unpack_zstd(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e)
 {
 	ZSTD_DStream *z = ZSTD_createDStream();
 	ZSTD_inBuffer from = {in.data, in.len, 0};
@@ -88,6 +91,7 @@ static int unpack_zstd(struct span in, size_t limit, struct buf *out, struct err
 		if (!ZSTD_isError(left) && left && from.pos == from.size && to.pos < STEP)
 			break;
 	} while (!ZSTD_isError(left) && left && out->len <= limit);
+	*used = from.pos;
 	ZSTD_freeDStream(z);
 	if (out->len > limit)
 		return too_large(e, limit);
@@ -95,7 +99,7 @@ static int unpack_zstd(struct span in, size_t limit, struct buf *out, struct err
 }
 
 /* The legacy frame: a magic, then blocks with their packed size before them. */
-static int unpack_lz4(struct span in, size_t limit, struct buf *out, struct err *e)
+static int unpack_lz4(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e)
 {
 	size_t at = 4;
 
@@ -106,8 +110,8 @@ static int unpack_lz4(struct span in, size_t limit, struct buf *out, struct err 
 		int n;
 
 		at += 4;
-		/* The unpacked size behind the last block looks like a block's. */
-		if (in.len == at && before)
+		/* The unpacked size behind the last block looks like a block's; padding is zero. */
+		if (!packed || (in.len == at && before))
 			break;
 		if (packed > in.len - at || packed > LZ4_COMPRESSBOUND(LZ4_BLOCK))
 			return damaged(e, "lz4");
@@ -120,15 +124,16 @@ static int unpack_lz4(struct span in, size_t limit, struct buf *out, struct err 
 			return too_large(e, limit);
 		at += packed;
 	}
+	*used = at;
 	return out->len ? 0 : damaged(e, "lz4");
 }
 
-int unpack(struct span in, size_t limit, struct buf *out, struct err *e)
+int unpack(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e)
 {
 	static const struct {
 		const char *magic;
 		size_t len;
-		int (*fn)(struct span, size_t, struct buf *, struct err *);
+		int (*fn)(struct span, size_t, struct buf *, size_t *, struct err *);
 	} kinds[] = {
 		{"\x1f\x8b", 2, unpack_gzip},
 		{"\xfd"
@@ -138,8 +143,10 @@ int unpack(struct span in, size_t limit, struct buf *out, struct err *e)
 		{"\x28\xb5\x2f\xfd", 4, unpack_zstd},
 	};
 
+	size_t ignored;
+
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		if (in.len >= kinds[i].len && !memcmp(in.data, kinds[i].magic, kinds[i].len))
-			return kinds[i].fn(in, limit, out, e);
+			return kinds[i].fn(in, limit, out, used ? used : &ignored, e);
 	return err_say(e, -ENOTSUP, "its compression is not one of gzip, xz, lz4 and zstd");
 }

@@ -61,7 +61,9 @@ struct vm_watch {
 /* The machine's clock: CLOCK_MONOTONIC plus an offset while it runs, frozen while it does not. */
 struct vm_clock {
 	bool running;
+	bool was_stopped; /* without our doing; somebody has to tell the guest the time of day */
 	uint64_t offset, frozen;
+	uint64_t seen; /* when somebody looked last, in the host's time */
 };
 
 struct vm {
@@ -97,6 +99,7 @@ struct vm {
 	unsigned n_watches;
 	struct buf input;                                  /* typed, not yet taken by the guest */
 	struct buf agent_input;                            /* said to the agent, not yet taken */
+	bool agent_waits;                                  /* until the guest is idle */
 	void (*session_line)(void *arg, const char *line); /* those of sessions; or NULL */
 	void *session_arg;
 	char agent_line[AGENT_LINE_MAX];
@@ -112,15 +115,19 @@ struct vm {
 	void *settled_arg;
 
 	bool stop;
+	bool panicked; /* the guest has said so */
 	enum power_request request;
 	uint64_t idle_ns;
 };
 
 /* clock.c */
-uint64_t vm_clock_now(const struct vm_clock *c);
+uint64_t vm_clock_now(struct vm_clock *c);
+/* Nobody has looked at the clock because the machine slept, which was to end at @until. */
+void vm_clock_slept(struct vm_clock *c, uint64_t until);
 void vm_clock_start(struct vm_clock *c);
 void vm_clock_stop(struct vm_clock *c);
 int64_t host_wall_ns(void);
+uint64_t host_monotonic_ns(void);
 
 /* ram.c */
 int ram_create(struct vm *vm, int fd, struct err *e);
@@ -147,9 +154,18 @@ int save_machine(struct vm *vm, struct buf *state, const struct vm_page_writer *
 /**
  * unpack() - decompress what the kernel's build has compressed: gzip, xz, lz4 (legacy), zstd
  * @limit: refuse to produce more
+ * @used: how much of @in that was; may be NULL
  * Return: 0; -EBADMSG for damaged data; -EFBIG; -ENOTSUP for another compression.
  */
-int unpack(struct span in, size_t limit, struct buf *out, struct err *e);
+int unpack(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e);
+
+/* initrd.c */
+/**
+ * initrd_check() - whether a kernel would find all of an initramfs
+ * @limit: refuse one that unpacks to more
+ * Return: 0; or -EBADMSG, -ENOEXEC, -EFBIG with a sentence.
+ */
+int initrd_check(struct span in, size_t limit, struct err *e);
 
 /* kernel.c */
 struct kernel {

@@ -15,6 +15,7 @@
 #include "dev/virtio.h"
 #include "image/image.h"
 #include "vm/settle.h"
+#include "x86/x86.h"
 
 #define VM_DISKS_MAX 8
 #define VM_SHARES_MAX 2
@@ -38,6 +39,8 @@ struct vm_config {
 	/* One line, without its newline, that the guest's agent has written. */
 	void (*agent)(void *arg, const char *line);
 	void *agent_arg;
+	struct x86_code_image code;    /* decoded code, or empty; borrowed */
+	struct x86_code_log *code_log; /* NULL, or where what it has not is noted; borrowed */
 };
 
 /**
@@ -69,6 +72,7 @@ enum vm_outcome {
 	VM_STOPPED,   /* vm_stop() was called; vm_run() may be called again */
 	VM_POWER_OFF, /* the guest has switched itself off */
 	VM_RESET,     /* the guest wants to be started again */
+	VM_PANICKED,  /* it does because its kernel has panicked */
 	VM_HALTED,    /* halted with interrupts off: nothing can wake it */
 	VM_CRASHED,   /* triple fault, or the CPU cannot go on: vm_error() */
 };
@@ -107,6 +111,8 @@ size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len);
 void vm_console_resize(struct vm *vm, uint16_t cols, uint16_t rows);
 /* Return: false if the agent does not read, and what it was told is lost. */
 bool vm_agent_say(struct vm *vm, const char *line);
+/* What was said to the agent so far can wait until the guest is idle: nobody needs it before. */
+void vm_agent_last(struct vm *vm);
 /* Have a function called with the agent's lines that are of sessions (control.h), without "x ". */
 void vm_watch_sessions(struct vm *vm, void (*line)(void *arg, const char *line), void *arg);
 void vm_power_button(struct vm *vm);
@@ -120,7 +126,7 @@ void vm_power_button(struct vm *vm);
 void vm_watch_settling(struct vm *vm, const struct settle_rule *rule, void (*settled)(void *arg),
                        void *arg);
 void vm_barrier(struct vm *vm);
-unsigned vm_halted_permille(const struct vm *vm);
+unsigned vm_halted_permille(struct vm *vm);
 
 struct vm_stats {
 	uint64_t instructions;

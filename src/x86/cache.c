@@ -260,6 +260,21 @@ OP(x86_op_hot)
 	GO(op);
 }
 
+/* A trace that no image had: the next image will. */
+static void note_place(const struct x86_cpu *cpu, uint32_t page, unsigned off)
+{
+	struct x86_code_log *log = cpu->config.log;
+	uint32_t n;
+
+	if (!log || cpu->code_mode & CODE_STEP)
+		return;
+	n = atomic_load_explicit(&log->n, memory_order_relaxed);
+	if (n >= X86_CODE_LOG_MAX)
+		return;
+	log->place[n] = (struct x86_code_place){page, (uint16_t)off, cpu->code_mode, 0};
+	atomic_store_explicit(&log->n, n + 1, memory_order_release);
+}
+
 static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t page, unsigned off,
                           uint64_t linear)
 {
@@ -268,7 +283,11 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 	uint32_t second = NO_PAGE;
 	struct trace *t;
 
-	x86_decode_trace(cpu, &info, host, PAGE_BYTES - off, off, cpu->code_mode);
+	bool is_found = cpu->config.image.at &&
+	                x86_image_find(&cpu->config.image, page, off, cpu->code_mode, host, &info);
+
+	if (!is_found)
+		x86_decode_trace(cpu, &info, host, PAGE_BYTES - off, off, cpu->code_mode);
 	if (!info.n_ops) {
 		uint8_t bytes[16];
 		unsigned have = PAGE_BYTES - off;
@@ -292,7 +311,10 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 	t->bytes = (uint16_t)info.bytes;
 	t->mode = cpu->code_mode;
 	t->n_ops = (uint16_t)info.n_ops;
-	memcpy(t->ops, ops, info.n_ops * sizeof(*ops));
+	if (is_found)
+		x86_image_copy(t->ops, &info);
+	else
+		memcpy(t->ops, ops, info.n_ops * sizeof(*ops));
 	for (unsigned i = 0; i < info.n_ops; i++)
 		if (!t->ops[i].len && t->ops[i].off) {
 			struct op *stub = &t->ops[i];
@@ -307,6 +329,8 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 	add_to_page(cpu, t, 0, off, MIN(info.bytes, PAGE_BYTES - off));
 	if (second != NO_PAGE)
 		add_to_page(cpu, t, 1, 0, off + info.bytes - PAGE_BYTES);
+	if (!is_found && second == NO_PAGE)
+		note_place(cpu, page, off);
 	t->hash_next = *bucket(cpu->cache, page, off);
 	*bucket(cpu->cache, page, off) = t;
 	return t;

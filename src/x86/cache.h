@@ -34,12 +34,23 @@ struct trace_info {
 	struct op *ops;
 	unsigned n_ops;
 	unsigned bytes; /* of code, from its start */
+	uint64_t rows;  /* bit i: the data of op i points to a row of a table */
 	bool crosses;   /* its only instruction goes over the page's end */
 	bool single;    /* one instruction only */
 };
 #define TRACE_OPS_MAX (TRACE_INSNS * 2 + 8)
 void x86_decode_trace(struct x86_cpu *cpu, struct trace_info *t, const uint8_t *bytes,
                       unsigned avail, unsigned page_off, uint8_t mode);
+
+/* Whether an image is one, as far as its header tells. */
+bool x86_image_is_usable(const struct x86_code_image *image);
+/*
+ * Find the trace of a place if @code, which goes to the end of its page, is what it was made from.
+ * @out has ops that are the image's: x86_image_copy() makes ops of ours from them.
+ */
+bool x86_image_find(const struct x86_code_image *image, uint32_t page, unsigned off, uint8_t mode,
+                    const uint8_t *code, struct trace_info *out);
+void x86_image_copy(struct op *to, const struct trace_info *from);
 
 /* Handlers that cache.c gives to stubs and to ops whose code was overwritten. */
 OP(x86_op_stub);

@@ -331,6 +331,8 @@ void x86_decode_trace(struct x86_cpu *cpu, struct trace_info *t, const uint8_t *
 		op->n = (uint8_t)insns;
 		if (n_ops == 0)
 			op->flags |= OP_FIRST;
+		if (o.d.has_row)
+			t->rows |= UINT64_C(1) << n_ops;
 		effects[n_ops] =
 			(struct effect){o.d.no_flags, o.d.pure, o.d.sets_flags, o.reads_flags};
 		if (o.jumps) {

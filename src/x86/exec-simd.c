@@ -658,6 +658,7 @@ bool x86_decode_simd(struct decoder *d, struct op *op)
 	if (wide)
 		op->flags |= OP_REX_W;
 	op->data = row;
+	d->has_row = true;
 
 	if (operands[row->form].rm_is_dst) {
 		op->src = operand_field(operands[row->form].reg, d->reg);

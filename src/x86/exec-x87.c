@@ -279,6 +279,7 @@ bool x86_decode_x87(struct decoder *d, struct op *op)
 		return d->mode & CODE_NO_FPU;
 	}
 	op->data = row;
+	d->has_row = true;
 	op->src = modrm;
 	op->dst = d->opcode & 7;
 	op->aux = modrm >= 0xc0 ? modrm & 7 : d->opsize66 ? 0 : 1;

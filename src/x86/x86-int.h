@@ -399,6 +399,7 @@ struct decoder {
 	uint8_t size;                /* operand size as 0..3 for 1, 2, 4, 8 bytes */
 	uint16_t page_off;           /* of bytes[0] */
 	bool ends;                   /* this instruction ends the trace */
+	bool has_row;                /* the op's data points to a row of a table */
 	bool pure;                   /* cannot fault, reads no arithmetic flags */
 	bool sets_flags; /* overwrites all arithmetic flags (those left undefined too) */
 	op_fn *no_flags; /* handler to use if nobody reads those flags */

@@ -218,6 +218,28 @@ struct x86_code_memory {
 	unsigned after; /* code is generated for what was run so often; 0: as experience tells */
 };
 
+/* Decoded code, which many CPUs may share; see x86_code_image_make(). It is only read. */
+struct x86_code_image {
+	const void *at; /* at a multiple of 16 */
+	size_t bytes;
+};
+
+/* Where code was run, and in which mode; @page is of RAM, that is, of x86_platform.ram. */
+struct x86_code_place {
+	uint32_t page;
+	uint16_t off;
+	uint8_t mode;
+	uint8_t zero;
+};
+
+/* Places in the order in which they were first run. One CPU writes; others may look at it. */
+#define X86_CODE_LOG_MAX 24576u
+struct x86_code_log {
+	_Atomic uint32_t n;
+	uint32_t zero;
+	struct x86_code_place place[X86_CODE_LOG_MAX];
+};
+
 struct x86_config {
 	enum x86_level level;
 	uint64_t tsc_hz; /* told to the guest by CPUID 0x15, 0x16 and 0x40000010 */
@@ -233,6 +255,8 @@ struct x86_config {
 	 * interpreted. Two CPUs cannot share it: after a fork() only one may run.
 	 */
 	struct x86_code_memory code;
+	struct x86_code_image image; /* made by x86_code_image_make(), or empty */
+	struct x86_code_log *log;    /* NULL, or what gains the places that the image has not */
 };
 
 #define X86_MEMORY_BYTES ((size_t)48 << 20)
@@ -290,6 +314,21 @@ MUST_CHECK int x86_set_state(struct x86_cpu *cpu, const struct x86_state *in, st
  * call while there is no CPU yet (loading a kernel or a snapshot).
  */
 void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes);
+
+/**
+ * x86_code_image_make() - decode the code at @places for CPUs that are yet to be made
+ * @out: the image, appended to an empty buffer
+ *
+ * Places may come from somebody who is not trusted: what is no code, or not in RAM, does no harm.
+ * The image is for this build of this program; a CPU uses of it what its RAM still holds.
+ */
+void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes,
+                         const struct x86_code_place *places, size_t n, struct buf *out);
+
+/* What an image was made from, but for places that gave nothing: how many, and up to @max. */
+size_t x86_code_image_count(const struct x86_code_image *image);
+size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code_place *out,
+                             size_t max);
 
 /* Instructions executed since creation; exact between two calls of x86_run(). */
 uint64_t x86_instructions(const struct x86_cpu *cpu);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kernels, compressed data, machine records and machine streams on any bytes. The first byte
- * chooses the parser.
+ * Kernels, initramfs, compressed data, machine records and machine streams on any bytes. The first
+ * byte chooses the parser.
  */
 #include "vm/vm-int.h"
 
@@ -36,8 +36,18 @@ static void fuzz_unpack(struct span in)
 {
 	AUTO(buf) struct buf out = {0};
 
-	if (!unpack(in, UNPACK_MAX, &out, NULL))
-		assert(out.len <= UNPACK_MAX);
+	size_t used;
+
+	if (!unpack(in, UNPACK_MAX, &out, &used, NULL))
+		assert(out.len <= UNPACK_MAX && used && used <= in.len);
+}
+
+static void fuzz_initrd(struct span in)
+{
+	struct err e = {0};
+
+	if (initrd_check(in, UNPACK_MAX, &e))
+		assert(text_starts(e.text, "initrd: "));
 }
 
 static void fuzz_record(struct span in)
@@ -75,12 +85,12 @@ static void fuzz_stream(struct span in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(struct span) = {fuzz_kernel, fuzz_unpack, fuzz_record,
-	                                               fuzz_stream};
+	                                               fuzz_stream, fuzz_initrd};
 
 	if (!size)
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(parsers); i++) {
-		if (data[0] == "kurs"[i])
+		if (data[0] == "kursi"[i])
 			parsers[i](SPAN(data + 1, size - 1));
 	}
 	return 0;

@@ -231,9 +231,8 @@ static void make_fp_block(const struct form *f, struct vector *v)
 	unsigned n;
 
 	maker_init(&m, v);
-	m.block = true;
-	m.reserved = 1u << RSP | 1u << 14;
-	set_gpr(&m, 14, DATA_BASE + DATA_BYTES / 2);
+	v->code32 = one_in(&m, 4);
+	begin_block(&m);
 	n = 2 + random_below(&m, 20);
 	for (unsigned k = 0; k < n && v->code_bytes < CODE_MAX - 64; k++) {
 		if (with_x87) {
@@ -248,7 +247,8 @@ static void make_fp_block(const struct form *f, struct vector *v)
 			const struct simd_row *row =
 				&simd_rows[random_below(&m, (uint32_t)simd_row_count)];
 
-			if (row->form == SIMD_MASK_VW || row->form == SIMD_MASK_PQ)
+			if (row->form == SIMD_MASK_VW || row->form == SIMD_MASK_PQ ||
+			    (v->code32 && row->w == 1))
 				continue;
 			make_row(&m, row);
 		}

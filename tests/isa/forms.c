@@ -906,13 +906,13 @@ void forms_integer_each(void (*visit)(const struct form *form, void *ctx), void 
 
 /*
  * Several instructions one after the other, with conditional jumps forward over some of them.
- * RSP and R14 keep their values, so that operands can be addressed; flags that one
+ * RSP and the base keep their values, so that operands can be addressed; flags that one
  * instruction leaves undefined are set by a CMP before the next can see them.
  */
 static void emit_block(struct maker *m, unsigned n, unsigned bytes_max)
 {
-	const uint8_t cmp_r14_rdx[] = {0x49, 0x39, 0xd6};
 	struct vector *v = m->v;
+	const unsigned other_mode = v->code32 ? FORM_64 : FORM_32;
 
 	for (unsigned k = 0; k < n && v->code_bytes < bytes_max; k++) {
 		const struct form *one;
@@ -920,7 +920,7 @@ static void emit_block(struct maker *m, unsigned n, unsigned bytes_max)
 
 		do {
 			one = &forms[random_below(m, ARRAY_LEN(forms))];
-		} while (one->flags & (FORM_NO_BLOCK | FORM_32));
+		} while (one->flags & (FORM_NO_BLOCK | other_mode));
 		if (one_in(m, 5)) {
 			emit(m, (uint8_t)(0x70 + random_below(m, 16)));
 			emit(m, 0);
@@ -928,9 +928,12 @@ static void emit_block(struct maker *m, unsigned n, unsigned bytes_max)
 		}
 		v->undefined_flags = 0;
 		make_one(m, one);
-		if (v->undefined_flags)
-			for (unsigned i = 0; i < sizeof(cmp_r14_rdx); i++)
-				emit(m, cmp_r14_rdx[i]);
+		if (v->undefined_flags) {
+			if (!v->code32)
+				emit(m, 0x49);
+			emit(m, 0x39); /* CMP base, RDX */
+			emit(m, 0xc0 | RDX << 3 | (v->code32 ? BLOCK_BASE_32 : BLOCK_BASE & 7));
+		}
 		v->undefined_flags = 0;
 		if (jump_at)
 			v->code[jump_at - 1] = (uint8_t)(v->code_bytes - jump_at);
@@ -943,9 +946,8 @@ static void make_block(const struct form *f, struct vector *v)
 	struct maker m;
 
 	maker_init(&m, v);
-	m.block = true;
-	m.reserved = 1u << RSP | 1u << 14;
-	set_gpr(&m, 14, DATA_BASE + DATA_BYTES / 2);
+	v->code32 = f->flags & FORM_32;
+	begin_block(&m);
 	emit_block(&m, n, CODE_MAX - 64);
 }
 
@@ -957,10 +959,9 @@ static void make_loop(const struct form *f, struct vector *v)
 	unsigned cond;
 
 	maker_init(&m, v);
-	m.block = true;
-	m.reserved = 1u << RSP | 1u << 13 | 1u << 14;
+	begin_block(&m);
+	m.reserved |= 1u << 13;
 	set_gpr(&m, 13, 1 + random_below(&m, 6));
-	set_gpr(&m, 14, DATA_BASE + DATA_BYTES / 2);
 	emit_block(&m, n, CODE_MAX - 64);
 	if (one_in(&m, 2))
 		emit_bytes(&m, 0xcdff49, 3); /* dec r13 */
@@ -1109,6 +1110,7 @@ static void make_common_block(const struct form *f, struct vector *v)
 static const struct form block_forms[] = {
 	{.name = "block", .group = "block", .make = make_block},
 	{.name = "loop_block", .group = "block", .make = make_loop},
+	{.name = "block32", .group = "block", .make = make_block, .flags = FORM_32},
 	{.name = "common_block", .group = "block", .make = make_common_block},
 };
 

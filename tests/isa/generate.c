@@ -302,6 +302,23 @@ void patch(struct maker *m, uint32_t at, const void *data, unsigned bytes)
 	memcpy(m->v->patch, data, bytes);
 }
 
+void begin_block(struct maker *m)
+{
+	m->block = true;
+	m->reserved = 1u << RSP;
+	if (!m->v->code32) {
+		m->reserved |= 1u << BLOCK_BASE;
+		set_gpr(m, BLOCK_BASE, BLOCK_MIDDLE);
+		return;
+	}
+	for (unsigned i = 0; i < 8; i++)
+		m->v->in.gpr[i] = (uint32_t)m->v->in.gpr[i];
+	m->reserved |= 1u << BLOCK_BASE_32 | 1u << BLOCK_INDEX_32;
+	m->index = (uint8_t)random64(m);
+	set_gpr(m, BLOCK_BASE_32, BLOCK_MIDDLE);
+	set_gpr(m, BLOCK_INDEX_32, m->index);
+}
+
 void set_gpr(struct maker *m, unsigned reg, uint64_t value)
 {
 	m->v->in.gpr[reg] = m->v->code32 ? (uint32_t)value : value;
@@ -349,15 +366,32 @@ struct address {
 	uint8_t rex; /* X and B */
 };
 
+/* Through the base; in 32 bits also with a scaled index, with that alone, and without either. */
+static void block_address_32(struct maker *m, struct insn *i, struct address *a)
+{
+	const bool base = !one_in(m, 3), index = one_in(m, 2);
+	const unsigned scale = random_below(m, 4);
+
+	a->disp = i->at - (base ? BLOCK_MIDDLE : 0) - (index ? (uint32_t)m->index << scale : 0);
+	a->disp_bytes = 4;
+	if (base && a->disp + 128 < 256)
+		a->disp_bytes = 1;
+	a->modrm = (uint8_t)(!base ? 0 : a->disp_bytes == 1 ? 0x40 : 0x80);
+	a->modrm |= index ? 4 : BLOCK_BASE_32; /* which, without a base, is none */
+	a->has_sib = index;
+	a->sib = (uint8_t)(scale << 6 | BLOCK_INDEX_32 << 3 | BLOCK_BASE_32);
+}
+
 static void block_address(struct maker *m, struct insn *i, struct address *a)
 {
-	/* In a block only R14 is known: it points to the middle of the data. */
-	const uint32_t middle = DATA_BASE + DATA_BYTES / 2;
-
-	a->modrm = 0x86;
+	if (m->v->code32) {
+		block_address_32(m, i, a);
+		return;
+	}
+	a->modrm = 0x80 | (BLOCK_BASE & 7);
 	a->rex = 1;
 	a->disp_bytes = 4;
-	a->disp = i->at - middle;
+	a->disp = i->at - BLOCK_MIDDLE;
 }
 
 static void with_registers(struct maker *m, struct insn *i, struct address *a)

@@ -12,11 +12,21 @@ struct maker {
 	uint64_t random;
 	uint16_t reserved; /* general registers that code must not change */
 	bool block;        /* one instruction of several: register contents are unknown */
+	uint8_t index;     /* in a 32-bit block, what BLOCK_INDEX_32 has all the time */
 	uint16_t written;  /* registers whose value at the start is fixed already */
 	uint32_t data_end; /* operands are put below this */
 };
 
+/*
+ * In a block only one register is known: it points to the middle of the data. In 32-bit code there
+ * is also one to be multiplied with.
+ */
+enum { BLOCK_BASE = 14, BLOCK_BASE_32 = 5, BLOCK_INDEX_32 = 7 };
+#define BLOCK_MIDDLE (DATA_BASE + DATA_BYTES / 2)
+
 void maker_init(struct maker *m, struct vector *v);
+/* Vectors are blocks from here on. */
+void begin_block(struct maker *m);
 uint64_t random64(struct maker *m);
 /* 0 .. n - 1 */
 uint32_t random_below(struct maker *m, uint32_t n);

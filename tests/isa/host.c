@@ -105,7 +105,7 @@ static void next(int sig, siginfo_t *info, void *context)
 	ucontext_t *uc = context;
 	static bool started;
 
-	if (sig == SIGALRM)
+	if (sig == SIGPROF)
 		_exit(2);
 	if (started) {
 		const struct vector *v = &current->vectors[current->done];
@@ -122,7 +122,7 @@ static void next(int sig, siginfo_t *info, void *context)
 
 static _Noreturn void child(void)
 {
-	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGALRM};
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF};
 	const struct itimerval limit = {.it_value = {.tv_sec = 20}};
 	struct sigaction action = {.sa_sigaction = next, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 	const size_t stack_bytes = 256 << 10;
@@ -134,7 +134,7 @@ static _Noreturn void child(void)
 	sigaltstack(&stack, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		sigaction(signals[i], &action, NULL);
-	setitimer(ITIMER_REAL, &limit, NULL);
+	setitimer(ITIMER_PROF, &limit, NULL);
 	syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)GS_BASE);
 	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(USER_DS));
 	__asm__ volatile("int3");

@@ -217,6 +217,11 @@ static void power_off_and_reset_are_asked_for(void)
 	ok(requested == POWER_OFF);
 	wr(&power.dev, POWER_RESET_REG, POWER_RESET_VALUE);
 	ok(requested == POWER_RESET);
+	ok(rd(&power.dev, POWER_PANIC) == POWER_PANIC_EVENT);
+	wr(&power.dev, POWER_PANIC, 2); /* a crash kernel takes over: not offered */
+	ok(requested == POWER_RESET);
+	wr(&power.dev, POWER_PANIC, POWER_PANIC_EVENT);
+	ok(requested == POWER_PANICKED);
 }
 
 static void power_events_are_read_once(void)

@@ -259,7 +259,7 @@ static void an_unpacked_size_has_a_limit(void)
 		struct err e = {0};
 
 		pack(&packed, how, zeros.data, zeros.len);
-		ok(unpack(buf_span(&packed), 2u << 20, &out, &e) == -EFBIG, "%s: %s",
+		ok(unpack(buf_span(&packed), 2u << 20, &out, NULL, &e) == -EFBIG, "%s: %s",
 		   packing_names[how], e.text);
 	}
 }
@@ -280,6 +280,102 @@ static void an_archive_has_what_was_put_in(void)
 	ok(!memcmp(s.data + 240 + 110, "TRAILER!!!", 11));
 }
 
+/* Two files: an archive, as it is or packed. */
+static void add_archive(struct buf *out, int how, const char *text)
+{
+	AUTO(initramfs) struct initramfs i = {0};
+	struct span s;
+
+	initramfs_add_dir(&i, "bin");
+	initramfs_add_file(&i, "bin/x", 0755, SPAN(text, strlen(text)));
+	s = initramfs_end(&i);
+	if (how < 0)
+		buf_add(out, s.data, s.len);
+	else
+		pack(out, (enum packing)how, s.data, s.len);
+	if (how >= 0)
+		out->len -= 4; /* no unpacked size behind it */
+	while (out->len % 4 || out->len < 512)
+		buf_add_byte(out, 0);
+}
+
+static int check_copy(const uint8_t *data, size_t len, struct err *e)
+{
+	uint8_t *copy = malloc(len ? len : 1);
+	int r;
+
+	*e = (struct err){0};
+	memcpy(copy, data, len);
+	r = initrd_check(SPAN(copy, len), 1u << 20, e);
+	free(copy);
+	return r;
+}
+
+static void whole_archives_are_taken(void)
+{
+	for (int how = -1; how < PACKINGS; how++) {
+		AUTO(buf) struct buf b = {0};
+		struct err e;
+
+		add_archive(&b, how, "hello");
+		ok(!check_copy(b.data, b.len, &e), "%d: %s", how, e.text);
+		/* As Debian's, whose first archive is for the processor. */
+		add_archive(&b, -1, "more");
+		add_archive(&b, GZIP, "more");
+		ok(!check_copy(b.data, b.len, &e), "%d, and more: %s", how, e.text);
+		buf_add(&b, "junk", 4);
+		ok(check_copy(b.data, b.len, &e) == -ENOEXEC, "%d and junk: %s", how, e.text);
+		buf_add(&b, "#BOOTCONFIG\n", 12);
+		ok(!check_copy(b.data, b.len, &e), "boot configuration: %s", e.text);
+	}
+}
+
+static void an_archive_cut_short_is_refused_with_a_sentence(void)
+{
+	for (int how = -1; how < PACKINGS; how++) {
+		AUTO(buf) struct buf b = {0};
+		size_t end;
+		struct err e;
+
+		add_archive(&b, how, "a text that takes some room in the archive");
+		for (end = b.len; !b.data[end - 1]; end--)
+			;
+		for (size_t len = 1; len < end; len++) {
+			int r = check_copy(b.data, len, &e);
+
+			/* Between two files an archive may end, and padding is no loss. */
+			if (how < 0 && (len == 116 || (len >= 274 && len <= 276)))
+				ok(!r, "cut to %zu: %s", len, e.text);
+			else
+				ok(r < 0 && text_starts(e.text, "initrd: "), "%d cut to %zu: %s",
+				   how, len, e.text);
+		}
+	}
+}
+
+static void a_damaged_archive_is_refused_or_taken(void)
+{
+	for (int how = -1; how < PACKINGS; how++) {
+		AUTO(buf) struct buf b = {0};
+		unsigned refused = 0;
+
+		add_archive(&b, how, "hello");
+		for (size_t at = 0; at < b.len; at++) {
+			struct err e;
+
+			for (unsigned bit = 0; bit < 8; bit++) {
+				b.data[at] ^= (uint8_t)(1u << bit);
+				if (check_copy(b.data, b.len, &e)) {
+					refused++;
+					ok(text_starts(e.text, "initrd: "), "%s", e.text);
+				}
+				b.data[at] ^= (uint8_t)(1u << bit);
+			}
+		}
+		ok(refused > 100, "%d: %u", how, refused);
+	}
+}
+
 int main(void)
 {
 	RUN(an_elf_kernel_is_loaded_where_it_says);
@@ -289,5 +385,8 @@ int main(void)
 	RUN(headers_that_lie_are_refused);
 	RUN(an_unpacked_size_has_a_limit);
 	RUN(an_archive_has_what_was_put_in);
+	RUN(whole_archives_are_taken);
+	RUN(an_archive_cut_short_is_refused_with_a_sentence);
+	RUN(a_damaged_archive_is_refused_or_taken);
 	return tap_done();
 }

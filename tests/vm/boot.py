@@ -3,6 +3,7 @@
 """Stock kernels boot, run a command, and hand its status over; what cannot boot says why."""
 import fcntl
 import hashlib
+import os
 import struct
 import tempfile
 import termios
@@ -66,14 +67,26 @@ def the_console_follows_the_terminal():
 
 
 def the_power_button_switches_it_off():
-    m = Machine(boot_args(tools=("cat", "dd")))
+    m = Machine(boot_args(tools=("dd", "od")))
     m.expect("/ # ")
-    # The event's first byte is enough: somebody pressed something.
-    m.send("dd if=/dev/input/event0 bs=24 count=1 of=/dev/null; echo pre''ssed; exit 3\n")
+    m.send("exec 3</dev/input/event0; echo op''en\n")
+    m.expect("open")
+    m.send("dd bs=24 count=1 <&3 2>/dev/null | od -An -tu2 -j16 -N6; exit 3\n")
     m.send("\x01p")
-    m.expect("pressed")
-    m.rest()
+    out = m.rest()
+    assert "1   116     1" in out, out  # EV_KEY, KEY_POWER, down
     assert m.status == 3
+
+
+def a_restart_and_a_panic_are_told_apart():
+    ends = {"reboot -f": "started again", "echo c >/proc/sysrq-trigger": "kernel has panicked"}
+    for flavour in ("cloud-amd64", "amd64"):
+        for command, sentence in ends.items():
+            m = Machine(boot_args(flavour, tools=("reboot",)))
+            m.expect("/ # ")
+            m.send(f"{command}\n")
+            assert "\nwslx: the guest" in (out := m.rest()) and sentence in out, out
+            assert m.status == 1, m.status
 
 
 def a_disk_keeps_what_was_flushed_and_its_base_does_not_change():
@@ -107,7 +120,7 @@ def debian_with_systemd_comes_up_and_goes_down():
     m.expect("# ")
     m.send("systemctl is-system-running --wait; systemctl --failed --no-legend | cat; echo d''one\n")
     out = m.expect("done")
-    m.send("poweroff\n")
+    m.send("\x01p")  # systemd-logind has the button
     m.rest()
     assert "\nrunning\n" in out.replace("\x1b[?2004l", "\n"), out
     assert m.status == 0
@@ -130,6 +143,11 @@ def what_cannot_boot_says_why_in_one_sentence():
         with open(junk, "wb") as f:
             f.write(b"junk" * 1000)
         refused(["--kernel", cut, "--initrd", junk], "neither a cpio archive")
+        initrd = f"{tmp}/initrd"
+        assert wslx("boot", "--kernel", kernel(), "--write-initrd", initrd).returncode == 0
+        with open(initrd, "r+b") as f:
+            f.truncate(os.path.getsize(initrd) * 2 // 3)
+        refused(["--kernel", kernel(), "--initrd", initrd], "was it cut short?")
         refused(["--kernel", cut], "was it cut short?")
         refused(["--kernel", junk], "neither a bzImage nor an ELF")
         refused(["--kernel", f"{tmp}/none"], "No such file")
@@ -145,6 +163,7 @@ if __name__ == "__main__":
         an_idle_machine_uses_no_cpu,
         the_console_follows_the_terminal,
         the_power_button_switches_it_off,
+        a_restart_and_a_panic_are_told_apart,
         a_disk_keeps_what_was_flushed_and_its_base_does_not_change,
         debian_with_systemd_comes_up_and_goes_down,
     ])

@@ -151,7 +151,7 @@ def once_it_listens(*args):
     end = time.monotonic() + 60
     while True:
         done = wslx(*args)
-        if time.monotonic() > end or not re.search("no machine named|wslx: machine at .*run/",
+        if time.monotonic() > end or not re.search("no machine named|does not listen",
                                                    done.stderr):
             return done
 

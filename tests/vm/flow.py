@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -147,6 +148,51 @@ def a_snapshot_brings_its_image_and_takes_that_of_the_one_it_replaces():
         m.leave()
 
 
+def restores_learn_what_others_have_run():
+    with Stored() as w:
+        def kept(kind):
+            return glob.glob(f"{w.memory}/wslx/*/*.{kind}")
+
+        def one(word):
+            r = restore("s")
+            answers(r, word)
+            r.leave()
+
+        for n in range(3):
+            one(f"word{n}")
+            assert len(kept("code")) == (n > 0) and len(kept("log")) == 1, n
+        (image,), (log,) = kept("code"), kept("log")
+        assert stat.S_IMODE(os.stat(image).st_mode) == 0o400
+        made = os.stat(image)
+        one("again")
+        assert os.stat(image).st_ino == made.st_ino  # there was nothing more to learn
+        # One machine at a time has the log; both have the image.
+        first, second = restore("s"), restore("s")
+        answers(first, "first")
+        answers(second, "second")
+        for r in (first, second):
+            with open(f"/proc/{r.pid}/maps") as f:
+                assert image in f.read()
+            r.leave()
+        # What a machine has left there is believed as far as it does no harm.
+        for lies in (b"\xff" * os.path.getsize(log), struct.pack("<II", 20000, 0) + os.urandom(160000)):
+            with open(log, "r+b") as f:
+                f.write(lies)
+            one("lied")
+            one("still")
+        with open(image, "rb") as f:
+            whole = f.read()
+        os.unlink(image)
+        with open(image, "wb") as f:
+            f.write(whole[:len(whole) // 2])
+        one("cut")
+        os.environ["WSLX_FORCE"] = "no-code-image"
+        one("forced")
+        del os.environ["WSLX_FORCE"]
+        done("rm", "s")
+        assert not kept("code") and not kept("log") and not w.images()
+
+
 def what_is_typed_before_the_machine_has_the_terminal_arrives():
     with Stored():
         for _ in range(5):
@@ -234,6 +280,7 @@ if __name__ == "__main__":
         a_machine_is_found_by_its_name_as_long_as_it_runs,
         an_image_of_ram_is_private_and_goes_with_its_snapshot,
         a_snapshot_brings_its_image_and_takes_that_of_the_one_it_replaces,
+        restores_learn_what_others_have_run,
         what_is_typed_before_the_machine_has_the_terminal_arrives,
         a_machine_answers_its_owner_only,
         without_a_safe_place_in_memory_a_restore_unpacks_for_itself,

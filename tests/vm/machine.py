@@ -53,7 +53,7 @@ def boot_args(flavour="cloud-amd64", tools=(), scripts=None, append="quiet"):
 class Machine:
     """A verb of wslx on a pseudo-terminal; every wait is for something the machine says."""
 
-    def __init__(self, args, patience=240, raw=True):
+    def __init__(self, args, patience=240, raw=True, born=None):
         self.patience = patience * SLOWER
         self.seen = b""
         self.started = time.monotonic()
@@ -63,6 +63,8 @@ class Machine:
         self.pid = os.fork()
         if not self.pid:
             os.login_tty(terminal)
+            if born:
+                born()
             os.execvp(WSLX, [WSLX, *args])
         os.close(terminal)
         Work.machines.append(self.pid)

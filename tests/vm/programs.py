@@ -46,7 +46,8 @@ def parts(out, name):
 
 
 def on_host(name):
-    done = subprocess.run(["unshare", "--mount", "--pid", "--fork", "--propagation", "private",
+    # What a shell starts in the background ignores SIGINT, which Python's tests send themselves.
+    done = subprocess.run(["env", "--default-signal=INT,QUIT", "unshare", "--mount", "--pid", "--fork", "--propagation", "private",
                            "sh", "-eu", "-c", ON_HOST, "sh", f"{KERNELS}/programs",
                            f"{HERE}/programs", name],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True,

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Snapshots: live, restored many times, side by side, under load, tampered with."""
 import glob
+import os
 import random
 import shutil
+import signal
 import time
 
 from machine import Machine, Work, boot_args, disk, restore, run, snap, wslx
@@ -84,18 +86,18 @@ def lines_arrive_whenever_the_snapshot_was_taken(rounds=200):
     return f"{rounds} snapshots"
 
 
-def a_restored_machine_can_be_snapped_again():
+def a_restored_machine_can_be_snapped_again(generations=20):
     with Work() as w:
         m, socket = echoing(w)
         m.send("N=0; while read l; do N=$((N+1)); echo \"<$N>\"; done\n")
-        for generation in range(1, 4):
+        for generation in range(1, generations + 1):
             m.send("again\n")
             m.expect(f"<{generation}>")
             snap(socket, f"s{generation}")
             m.leave()
             m = restore(f"s{generation}", "--control", socket)
         m.send("again\n")
-        m.expect("<4>")
+        m.expect(f"<{generations + 1}>")
         m.leave()
 
 
@@ -120,6 +122,41 @@ def clones_have_the_right_time_and_different_random_numbers():
             assert "\n0\n" in r.expect("done")
             r.leave()
         assert len(seen) == 3, seen
+
+
+def a_gap_of_days_is_no_lockup():
+    """For the guest: it has put its clock back, and another machine's restore steps it."""
+    with Work() as w:
+        m, socket = echoing(w, tools=("sleep", "date", "dmesg", "grep", "cut"))
+        m.send("while :; do :; done &\n")
+        m.send("date -s @$(($(date +%s) - 864000)) >/dev/null; echo p''ast\n")
+        m.expect("past")
+        snap(socket, "s", "--fast")
+        m.leave()
+        r = restore("s")
+        r.send("sleep 25; date +t%s; dmesg | grep -iE 'lockup|stall|hung'; echo d''one\n")
+        told = r.expect("done").split("\nt")[-1].split("\n")
+        r.leave()
+    assert abs(int(told[0]) - time.time()) <= 2 and told[1:] == ["done"], told
+
+
+def a_stopped_process_is_a_stopped_machine():
+    with Work() as w:
+        m, socket = echoing(w, tools=("sleep", "date", "dmesg", "grep", "cut"))
+        for work in ("", "while :; do :; done & "):
+            m.send(f"{work}cut -d. -f1 /proc/uptime; echo n''ow\n")
+            before = int(m.expect("now").split()[-2])
+            os.kill(m.pid, signal.SIGSTOP)
+            time.sleep(30)  # longer than the kernel's watchdogs wait
+            os.kill(m.pid, signal.SIGCONT)
+            m.send("sleep 5; dmesg | grep -iE 'lockup|stall|hung'; date +t%s; "
+                   "cut -d. -f1 /proc/uptime; echo d''one\n")
+            out = m.expect("done")
+            assert "lockup" not in out.split("\nt")[0].split("d''one")[-1], out
+            now, uptime = out.split("\nt")[-1].split()[:2]
+            assert abs(int(now) - time.time()) <= 2, out
+            assert int(uptime) - before < 25, out
+        m.leave()
 
 
 def a_kernel_that_knows_generations_reseeds_itself():
@@ -260,6 +297,8 @@ if __name__ == "__main__":
         lines_arrive_whenever_the_snapshot_was_taken,
         a_restored_machine_can_be_snapped_again,
         clones_have_the_right_time_and_different_random_numbers,
+        a_gap_of_days_is_no_lockup,
+        a_stopped_process_is_a_stopped_machine,
         a_kernel_that_knows_generations_reseeds_itself,
         a_tampered_snapshot_is_refused_in_one_sentence,
         a_disk_that_is_written_in_place_is_an_obstacle,

@@ -26,22 +26,31 @@ class Lines(unittest.TestResult):
     def addFailure(self, test, err):
         super().addFailure(test, err)
         self.tell(test, "FAILED")
-        print(self.failures[-1][1], flush=True)
 
     def addError(self, test, err):
         super().addError(test, err)
         self.tell(test, "ERROR")
-        print(self.errors[-1][1], flush=True)
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
         if err:
             self.tell(subtest, "FAILED")
-            print((self.failures + self.errors)[-1][1], flush=True)
+
+
+def run_tests(module, result):
+    loader = unittest.defaultTestLoader
+    if not hasattr(module, "test_main"):
+        loader.loadTestsFromModule(module).run(result)
+        return
+    # One that chooses its tests itself, and makes some of them out of files: test_decimal.
+    module.run_unittest = lambda *classes: [loader.loadTestsFromTestCase(c).run(result) for c in classes]
+    module.run_doctest = lambda *args, **options: None
+    module.test_main()
 
 
 result = Lines()
 for name in sys.argv[1:]:
-    tests = unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(f"test.{name}"))
-    tests.run(result)
+    run_tests(importlib.import_module(f"test.{name}"), result)
+for test, why in result.failures + result.errors:
+    print(test.id(), why, sep="\n")
 sys.exit(0 if result.wasSuccessful() else 1)
