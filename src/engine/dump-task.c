@@ -118,42 +118,24 @@ static bool ends_with_any_stop(long nr)
 	return false;
 }
 
-/*
- * A call that was interrupted is made again after a restore by going back to its instruction.
- * The kernel keeps what is left of a relative time-out to itself (its restart block): for
- * nanosleep it has written the rest where the program asked for it, and that is used; other
- * calls (poll, futex) wait for their whole time-out again.
- */
-static void rewind_syscall(struct regs_rec *regs)
-{
-	enum {
-		ERESTARTSYS = 512,
-		ERESTARTNOINTR = 513,
-		ERESTARTNOHAND = 514,
-		ERESTART_RESTARTBLOCK = 516,
-	};
-	int64_t result = (int64_t)regs->rax;
+enum { ERESTARTNOHAND = 514, ERESTART_RESTARTBLOCK = 516 }; /* include/linux/errno.h */
 
-	if ((int64_t)regs->orig_rax < 0)
+/*
+ * A call that was interrupted stays so in the snapshot: the kernel makes it again after a
+ * restore, or ends it with EINTR if a handler is to run before, as it would have.
+ * What is left of a relative time-out it keeps to itself, in a restart block that nobody can
+ * set: for nanosleep it has written the rest where the program asked for it, and that is used;
+ * other calls (poll, futex) wait for their whole time-out again.
+ */
+static void leave_to_kernel(struct regs_rec *regs)
+{
+	if ((int64_t)regs->orig_rax < 0 || (int64_t)regs->rax != -ERESTART_RESTARTBLOCK)
 		return;
-	switch (-result) {
-	case ERESTART_RESTARTBLOCK:
-		if (regs->orig_rax == SYS_nanosleep && regs->rsi)
-			regs->rdi = regs->rsi;
-		else if (regs->orig_rax == SYS_clock_nanosleep && regs->r10)
-			regs->rdx = regs->r10;
-		/* fall through */
-	case ERESTARTSYS:
-	case ERESTARTNOINTR:
-	case ERESTARTNOHAND:
-		regs->rax = regs->orig_rax;
-		regs->rip -= 2;
-		regs->orig_rax = UINT64_MAX;
-		break;
-	default:
-		/* The call is over; nothing may take its number for one in progress. */
-		regs->orig_rax = UINT64_MAX;
-	}
+	if (regs->orig_rax == SYS_nanosleep && regs->rsi)
+		regs->rdi = regs->rsi;
+	else if (regs->orig_rax == SYS_clock_nanosleep && regs->r10)
+		regs->rdx = regs->r10;
+	regs->rax = (uint64_t)-ERESTARTNOHAND;
 }
 
 int dump_call_again(struct dump *d, struct dtask *t, struct tracee *th, struct err *e)
@@ -171,9 +153,7 @@ int dump_call_again(struct dump *d, struct dtask *t, struct tracee *th, struct e
 	/* A handler is about to run, and the call ends because of that. */
 	if ((st.sig_pending | st.shared_pending) & ~st.sig_blocked)
 		return 0;
-	regs->rax = regs->orig_rax;
-	regs->rip -= 2;
-	regs->orig_rax = UINT64_MAX;
+	regs->rax = (unsigned long)-ERESTARTNOHAND;
 	return tracee_set_regs(th, e);
 }
 
@@ -219,7 +199,7 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 		              th->tid);
 		return 0;
 	}
-	rewind_syscall(&rec->regs);
+	leave_to_kernel(&rec->regs);
 	r = tracee_get_regset(th, NT_X86_XSTATE, &xstate, e);
 	if (!r)
 		r = tracee_get_sigmask(th, &rec->sigmask, e);
