@@ -93,11 +93,23 @@ static void many(const char *what, int n)
 		char *page;
 
 		if (!strcmp(what, "tree")) {
+			int filled[2];
+			char none;
+
+			if (pipe(filled))
+				exit(1);
 			if (!fork()) {
+				close(filled[0]);
 				memory(1);
+				close(filled[1]);
 				for (;;)
 					pause();
 			}
+			/* "ready" is said of all of them; nothing of the pipe stays. */
+			close(filled[1]);
+			if (read(filled[0], &none, 1) != 0)
+				exit(1);
+			close(filled[0]);
 		} else if (!strcmp(what, "threads")) {
 			if (pthread_create(&t, NULL, wait_thread, NULL))
 				exit(1);

@@ -170,28 +170,31 @@ static void measure_file(const char *dir, const uint8_t *from, size_t bytes, boo
 
 /* ---- the store ------------------------------------------------------------------------- */
 
-static int hand_over(struct page_sink *sink, uint8_t *pages, size_t n, bool process, struct err *e)
+static int read_own(const struct page_reader *from, const struct stretch *what, size_t n,
+                    uint8_t *to, struct err *e)
 {
-	if (!process)
-		return sink->write(sink, pages, n, e);
-	while (n) {
-		size_t room = n;
-		uint8_t *to = sink->reserve(sink, &room, e);
-		struct iovec local = {.iov_base = to, .iov_len = room * PAGE_BYTES};
-		struct iovec remote = {.iov_base = pages, .iov_len = room * PAGE_BYTES};
-		int r;
+	(void)from;
+	for (size_t i = 0; i < n; i++) {
+		size_t bytes = what[i].pages * PAGE_BYTES;
+		struct iovec local = {.iov_base = to, .iov_len = bytes};
+		struct iovec remote = {.iov_base = (void *)(uintptr_t)what[i].at, .iov_len = bytes};
 
-		if (!to)
-			return -EIO;
-		if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != (ssize_t)local.iov_len)
+		if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != (ssize_t)bytes)
 			return err_set(e, -errno, "process_vm_readv");
-		r = sink->commit(sink, room, e);
-		if (r < 0)
-			return r;
-		pages += room * PAGE_BYTES;
-		n -= room;
+		to += bytes;
 	}
 	return 0;
+}
+
+static int hand_over(struct page_sink *sink, uint8_t *pages, size_t n, bool process, struct err *e)
+{
+	static const struct page_reader own = {read_own};
+	int r;
+
+	if (!process)
+		return sink->write(sink, pages, n, e);
+	r = sink->fetch(sink, &own, (struct stretch){(uint64_t)(uintptr_t)pages, n}, e);
+	return r < 0 ? r : sink->drain(sink, e);
 }
 
 static void write_once(struct store *s, uint8_t *pages, size_t bytes, bool process)

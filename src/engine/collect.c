@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -16,6 +17,7 @@
 #include "os/wsl.h"
 
 #define STOP_TIMEOUT_MS 5000
+#define LARGE_KB (16 << 10)
 
 static struct dtask *add_task(struct dump *d, pid_t pid, struct dtask *parent)
 {
@@ -250,6 +252,13 @@ void collect_thaw(struct dump *d)
 	d->frozen_ns = os_clock_ns(CLOCK_MONOTONIC) - d->frozen_at_ns;
 }
 
+/* Giving back the memory of a large process takes it a while: with us, on another CPU, half of it. */
+static void help_to_die(const struct dtask *t)
+{
+	if (t->mm_owner && t->status.rss_anon_kb > LARGE_KB)
+		syscall(SYS_process_mrelease, t->pidfd, 0);
+}
+
 void collect_kill(struct dump *d)
 {
 	/* Children first: no parent then sees the death of a child that others do not. */
@@ -260,6 +269,8 @@ void collect_kill(struct dump *d)
 			continue;
 		kill(t->pid, SIGKILL);
 	}
+	for (size_t i = d->n_tasks; i--;)
+		help_to_die(d->tasks[i]);
 	for (size_t i = d->n_tasks; i--;) {
 		struct dtask *t = d->tasks[i];
 

@@ -134,9 +134,15 @@ static bool one_user(const struct proc_status *st)
 	       st->gid[0] == st->gid[1] && st->gid[0] == st->gid[2] && st->gid[0] == st->gid[3];
 }
 
-static int check_landlock(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+/* Where the answers to the questions stand. */
+struct questions {
+	bool landlock;
+	size_t i_landlock, i_mapping, i_ports, i_session, i_process;
+};
+
+static int queue_landlock(struct questions *q, struct dump *d, struct dtask *t, struct remote *r,
+                          struct err *e)
 {
-	size_t call;
 	int ret;
 
 	/* With mixed ids no witness is in the task's reach; such a task has capabilities, mostly.
@@ -144,16 +150,21 @@ static int check_landlock(struct dump *d, struct dtask *t, struct remote *r, str
 	if (!landlock_exists() || !one_user(&t->status))
 		return 0;
 	ret = start_witness(d, t, e);
-	if (ret < 0 || !d->witness)
-		return ret;
-	call = REMOTE_QUEUE(r, SYS_kcmp, U(t->pid), U(d->witness), U(KCMP_VM), U(0), U(0));
-	ret = remote_run(r, e);
-	if (!ret && remote_result(r, call) == -EPERM)
+	q->landlock = !ret && d->witness;
+	if (q->landlock)
+		q->i_landlock =
+			REMOTE_QUEUE(r, SYS_kcmp, U(t->pid), U(d->witness), U(KCMP_VM), U(0), U(0));
+	return ret;
+}
+
+static void hear_landlock(const struct questions *q, struct dump *d, struct dtask *t,
+                          const struct remote *r)
+{
+	if (q->landlock && remote_result(r, q->i_landlock) == -EPERM)
 		dump_obstacle(
 			d, t->pid,
 			"is in a Landlock domain, which cannot be carried over: run the program "
 			"without its sandbox");
-	return ret;
 }
 
 /* ---- keyrings ------------------------------------------------------------------------------ */
@@ -193,23 +204,26 @@ static int own_session_keys(struct remote *r, bool *found, struct err *e)
 	return ret;
 }
 
-static int check_keyrings(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+static void queue_keyrings(struct questions *q, struct remote *r)
+{
+	q->i_session = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
+	                            U((int64_t)KEY_SPEC_SESSION_KEYRING), U(0));
+	q->i_process = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
+	                            U((int64_t)KEY_SPEC_PROCESS_KEYRING), U(0));
+}
+
+/* Last of all, because there may be more to ask. */
+static int hear_keyrings(const struct questions *q, struct dump *d, struct dtask *t,
+                         struct remote *r, struct err *e)
 {
 	long own = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
+	int64_t id = remote_result(r, q->i_session);
 	bool found = false;
-	size_t id, process;
-	int ret;
+	int ret = 0;
 
-	id = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
-	                  U((int64_t)KEY_SPEC_SESSION_KEYRING), U(0));
-	process = REMOTE_QUEUE(r, SYS_keyctl, U(KEYCTL_GET_KEYRING_ID),
-	                       U((int64_t)KEY_SPEC_PROCESS_KEYRING), U(0));
-	ret = remote_run(r, e);
-	if (ret < 0)
-		return ret;
-	if (remote_result(r, process) > 0)
+	if (remote_result(r, q->i_process) > 0)
 		dump_obstacle(d, t->pid, "has a process keyring with keys of its own");
-	if (remote_result(r, id) > 0 && remote_result(r, id) != own)
+	if (id > 0 && id != own)
 		ret = own_session_keys(r, &found, e);
 	if (!ret && found)
 		dump_obstacle(d, t->pid,
@@ -295,37 +309,37 @@ static void queue_locked_limit(struct remote *r, uint64_t soft, uint64_t hard)
  * Two things are asked while the task is without the rights that would change the answer. The
  * mapping has no type, and so is refused too (EINVAL) when nothing would be locked: none is made.
  */
-static int ask_without_rights(struct dump *d, struct dtask *t, const struct task_rec *rec,
-                              struct remote *r, struct err *e)
+static void queue_without_rights(struct questions *q, const struct dtask *t,
+                                 const struct task_rec *rec, struct remote *r)
 {
 	const struct limit_rec *limit = LIST_AT(&rec->limits, struct limit_rec, RLIMIT_MEMLOCK);
-	struct mm_rec *mm = LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1);
 	const uint64_t rights = t->status.cap_eff & (1ull << CAP_IPC_LOCK | 1ull << CAP_SYS_RAWIO);
-	bool on_fault = false;
-	size_t mapping, ports;
-	int ret;
 
 	if (rights)
 		queue_capset(r, &t->status, rights);
 	queue_locked_limit(r, 0, limit->hard);
-	mapping = REMOTE_QUEUE(r, SYS_mmap, U(0), U(PAGE_BYTES), U(PROT_NONE), U(MAP_ANONYMOUS),
-	                       U(-1), U(0));
+	q->i_mapping = REMOTE_QUEUE(r, SYS_mmap, U(0), U(PAGE_BYTES), U(PROT_NONE),
+	                            U(MAP_ANONYMOUS), U(-1), U(0));
 	queue_locked_limit(r, limit->soft, limit->hard);
-	ports = REMOTE_QUEUE(r, SYS_iopl, U(3));
+	q->i_ports = REMOTE_QUEUE(r, SYS_iopl, U(3));
 	if (rights)
 		queue_capset(r, &t->status, 0);
-	ret = remote_run(r, e);
-	if (ret < 0)
-		return ret;
-	if (remote_result(r, ports) == 0)
+}
+
+static void hear_without_rights(const struct questions *q, struct dump *d, struct dtask *t,
+                                const struct remote *r)
+{
+	struct mm_rec *mm = LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1);
+	bool on_fault = false;
+
+	if (remote_result(r, q->i_ports) == 0)
 		dump_obstacle(d, t->pid, "may use all I/O ports (iopl)");
-	if (remote_result(r, mapping) != -EAGAIN)
-		return 0;
+	if (remote_result(r, q->i_mapping) != -EAGAIN)
+		return;
 	LIST_EACH(&t->vmas, struct proc_vma, v)
 		on_fault |= (v->flags & PROC_VM_LOCKONFAULT) != 0;
 	if (t->mm_owner)
 		mm->mlock_future = MCL_FUTURE | (on_fault ? MCL_ONFAULT : 0u);
-	return 0;
 }
 
 /* A restore has some mappings of its own in every task. */
@@ -345,13 +359,20 @@ static void check_room(struct dump *d, struct dtask *t)
 int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec, struct remote *r,
                 struct err *e)
 {
-	int ret = check_landlock(d, t, r, e);
+	struct questions q = {0};
+	int ret = queue_landlock(&q, d, t, r, e);
 
+	if (ret < 0)
+		return ret;
+	queue_without_rights(&q, t, rec, r);
+	queue_keyrings(&q, r);
+	ret = remote_run(r, e);
+	if (ret < 0)
+		return ret;
 	check_room(d, t);
-	if (!ret)
-		ret = ask_without_rights(d, t, rec, r, e);
-	if (!ret)
-		ret = check_keyrings(d, t, r, e);
+	hear_landlock(&q, d, t, r);
+	hear_without_rights(&q, d, t, r);
+	ret = hear_keyrings(&q, d, t, r, e);
 	if (!ret && has_undo(t))
 		dump_obstacle(d, t->pid,
 		              "holds System V semaphores with SEM_UNDO, which its end would undo: "

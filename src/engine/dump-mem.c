@@ -19,7 +19,6 @@
 #include "engine/engine-int.h"
 #include "os/abi.h"
 
-#define CHUNK_PAGES 256u
 #define REGIONS 512
 
 /* Flags that a restore brings back; others are consequences, or obstacles. */
@@ -84,16 +83,29 @@ static int open_mapped(struct dtask *t, const struct proc_vma *v)
 	return fd;
 }
 
+/* A mapped file that was looked up. */
+struct mapped_file {
+	const struct proc_vma *v;
+	int inode; /* id */
+};
+
 static int mapped_inode(struct dump *d, struct dtask *t, const struct proc_vma *v,
                         const struct proc_vma *before, const struct vma_rec *rec_before,
                         struct err *e)
 {
 	AUTO(fd) int fd = -1;
+	int r;
 
 	/* A program's segments stand side by side: most mappings are of the file before. */
 	if (before && rec_before->inode && !v->deleted && before->inode == v->inode &&
 	    before->dev_major == v->dev_major && before->dev_minor == v->dev_minor)
 		return (int)rec_before->inode;
+	/* And most tasks of a tree map the same files, under the same names. */
+	LIST_EACH(&d->mapped_files, struct mapped_file, known)
+		if (!v->deleted && known->v->inode == v->inode &&
+		    known->v->dev_major == v->dev_major && known->v->dev_minor == v->dev_minor &&
+		    !strcmp(known->v->name, v->name))
+			return known->inode;
 	fd = open_mapped(t, v);
 	if (fd < 0) {
 		if (v->deleted && v->shared)
@@ -109,7 +121,11 @@ static int mapped_inode(struct dump *d, struct dtask *t, const struct proc_vma *
 			              v->start, v->name);
 		return 0;
 	}
-	return dump_inode(d, t->pid, fd, v->name, e);
+	r = dump_inode(d, t->pid, fd, v->name, e);
+	if (r > 0 && !v->deleted)
+		*LIST_ADD(&d->mapped_files, &d->arena, struct mapped_file) =
+			(struct mapped_file){v, r};
+	return r;
 }
 
 static int dump_mapping(struct dump *d, struct dtask *t, const struct proc_vma *v,
@@ -216,69 +232,65 @@ int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err
 
 /* ---- pages ----------------------------------------------------------------------------- */
 
+/* The memory of a task, for the sink's threads. */
+struct memory {
+	struct page_reader reader; /* first, so that the reader is the memory */
+	const struct dtask *t;
+};
+
+/* Through /proc/PID/mem, which reads what the task itself may not, too. */
+static int read_forbidden(const struct dtask *t, const struct stretch *what, size_t n, uint8_t *to,
+                          struct err *e)
+{
+	AUTO(fd) int mem = openat(t->proc, "mem", O_RDONLY | O_CLOEXEC);
+
+	if (mem < 0)
+		return err_set(e, -errno, "process %d (%s): memory", t->pid, t->stat.comm);
+	for (size_t i = 0; i < n; i++) {
+		int r = os_pread_all(mem, to, what[i].pages * PAGE_BYTES, what[i].at);
+
+		if (r < 0)
+			return err_set(e, r, "process %d (%s): memory at %" PRIx64, t->pid,
+			               t->stat.comm, what[i].at);
+		to += what[i].pages * PAGE_BYTES;
+	}
+	return 0;
+}
+
+static int read_memory(const struct page_reader *from, const struct stretch *what, size_t n,
+                       uint8_t *to, struct err *e)
+{
+	const struct dtask *t = ((const struct memory *)from)->t;
+	struct iovec there[STRETCHES_MAX], here = {.iov_base = to};
+
+	assert(n <= STRETCHES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		there[i] =
+			(struct iovec){(void *)(uintptr_t)what[i].at, what[i].pages * PAGE_BYTES};
+		here.iov_len += there[i].iov_len;
+	}
+	if (process_vm_readv(t->pid, &here, 1, there, n, 0) == (ssize_t)here.iov_len)
+		return 0;
+	return read_forbidden(t, what, n, to, e);
+}
+
 struct reader {
 	struct dump *d;
-	struct dtask *t;
+	const struct memory *memory;
 	struct page_sink *sink;
-	int mem; /* /proc/PID/mem: reads what the task itself may not */
 	int pagemap;
-	uint8_t *chunk;
 	uint64_t *entries; /* of pagemap */
 };
 
-static int read_memory(struct reader *rd, uint8_t *to, uint64_t at, size_t pages, struct err *e)
-{
-	struct iovec here = {to, pages * PAGE_BYTES},
-		     there = {(void *)(uintptr_t)at, pages * PAGE_BYTES};
-	int r;
-
-	if (process_vm_readv(rd->t->pid, &here, 1, &there, 1, 0) == (ssize_t)(pages * PAGE_BYTES))
-		return 0;
-	r = os_pread_all(rd->mem, to, pages * PAGE_BYTES, at);
-	if (r < 0)
-		return err_set(e, r, "memory at %" PRIx64, at);
-	return 0;
-}
-
-static bool is_zero(const uint8_t *data, size_t pages)
-{
-	const uint64_t *p = (const uint64_t *)(const void *)data;
-
-	/* Memory that is not zero shows it at once, mostly. */
-	for (size_t i = 0; i < pages * PAGE_BYTES / 8; i += 8)
-		if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] |
-		    p[i + 7])
-			return false;
-	return true;
-}
-
-/* Straight into the sink's own memory where it lends some. */
 static int add_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint64_t end,
                       struct err *e)
 {
-	struct page_sink *sink = rd->sink;
+	const struct stretch what = {start, (end - start) / PAGE_BYTES};
+	int r = rd->sink->fetch(rd->sink, &rd->memory->reader, what, e);
 
-	while (start < end) {
-		size_t pages = MIN((size_t)((end - start) / PAGE_BYTES), (size_t)CHUNK_PAGES);
-		uint8_t *to = sink->reserve ? sink->reserve(sink, &pages, e) : rd->chunk;
-		int r;
-
-		if (!to)
-			return e->code;
-		r = read_memory(rd, to, start, pages, e);
-		if (r < 0)
-			return r;
-		/* What is zero needs no page, but in a file's mapping it hides the file. */
-		if (v->kind != VMA_ANON || !is_zero(to, pages)) {
-			r = sink->reserve ? sink->commit(sink, pages, e)
-			                  : sink->write(sink, to, pages, e);
-			if (r < 0)
-				return r;
-			dump_note_pages(rd->d, &v->runs, start, pages);
-		}
-		start += pages * PAGE_BYTES;
-	}
-	return 0;
+	if (!r)
+		dump_note_pages(rd->d, &v->runs, start, what.pages);
+	return r;
 }
 
 /* Guards are told in ascending order; a run that a chunk's border cut is one again. */
@@ -294,13 +306,26 @@ static void note_guard(struct reader *rd, struct vma_rec *v, uint64_t start, uin
 			(struct range_rec){start, end - start};
 }
 
-static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
+static int note_region(struct reader *rd, struct vma_rec *v, uint64_t start, uint64_t end,
+                       uint64_t categories, struct err *e)
+{
+	if (categories & PAGE_IS_GUARD) {
+		note_guard(rd, v, start, end);
+		return 0;
+	}
+	if (categories & PAGE_IS_FILE || (categories & PAGE_IS_PFNZERO && v->kind == VMA_ANON))
+		return 0;
+	return add_region(rd, v, start, end, e);
+}
+
+/* Mappings that follow each other, from @v up to @end, in as few calls as there is room for. */
+static int scan_new(struct reader *rd, struct vma_rec *v, const struct vma_rec *end, struct err *e)
 {
 	struct page_region regions[REGIONS];
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
 		.start = v->start,
-		.end = v->end,
+		.end = end[-1].end,
 		.vec = (uint64_t)(uintptr_t)regions,
 		.vec_len = REGIONS,
 		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_GUARD,
@@ -308,7 +333,7 @@ static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
 	                       PAGE_IS_GUARD,
 	};
 
-	while (arg.start < v->end) {
+	while (arg.start < end[-1].end) {
 		int n = ioctl(rd->pagemap, PAGEMAP_SCAN, &arg);
 
 		if (n < 0 && errno == EINVAL && arg.return_mask & PAGE_IS_GUARD) {
@@ -320,16 +345,27 @@ static int scan_new(struct reader *rd, struct vma_rec *v, struct err *e)
 		if (n < 0)
 			return -errno;
 		for (int i = 0; i < n; i++) {
-			struct page_region *reg = &regions[i];
-			int r = 0;
+			uint64_t at = regions[i].start;
 
-			if (reg->categories & PAGE_IS_GUARD)
-				note_guard(rd, v, reg->start, reg->end);
-			else if (!(reg->categories & PAGE_IS_FILE) &&
-			         !(reg->categories & PAGE_IS_PFNZERO && v->kind == VMA_ANON))
-				r = add_region(rd, v, reg->start, reg->end, e);
-			if (r < 0)
-				return r;
+			/* One region may go on in the next mapping. */
+			while (at < regions[i].end) {
+				uint64_t stop;
+				int r;
+
+				while (v < end && v->end <= at)
+					v++;
+				/* In none: who shares the memory from outside may map some. */
+				if (v == end)
+					return 0;
+				at = MAX(at, v->start);
+				stop = MIN(regions[i].end, v->end);
+				r = at < stop
+				            ? note_region(rd, v, at, stop, regions[i].categories, e)
+				            : 0;
+				if (r < 0)
+					return r;
+				at = stop;
+			}
 		}
 		arg.start = arg.walk_end;
 	}
@@ -375,19 +411,31 @@ static int scan_old(struct reader *rd, struct vma_rec *v, struct err *e)
 	return 0;
 }
 
+static bool has_own_pages(const struct vma_rec *v)
+{
+	return v->kind == VMA_ANON || (v->kind == VMA_INODE && !v->shared);
+}
+
 static int dump_mm_pages(struct reader *rd, struct mm_rec *mm, struct err *e)
 {
+	struct vma_rec *v = mm->vmas.items, *end = v + mm->vmas.count;
 	bool old = fallback_forced("no-pagemap-scan");
 
-	LIST_EACH(&mm->vmas, struct vma_rec, v) {
+	while (v < end) {
+		struct vma_rec *first = v;
 		int r;
 
-		if (v->kind != VMA_ANON && (v->kind != VMA_INODE || v->shared))
+		while (v < end && has_own_pages(v))
+			v++;
+		if (v == first) {
+			v++;
 			continue;
-		r = old ? -ENOTTY : scan_new(rd, v, e);
+		}
+		r = old ? -ENOTTY : scan_new(rd, first, v, e);
 		if (r == -ENOTTY) {
 			old = true;
-			r = scan_old(rd, v, e);
+			for (r = 0; !r && first < v; first++)
+				r = scan_old(rd, first, e);
 		}
 		if (r < 0)
 			return r;
@@ -395,30 +443,18 @@ static int dump_mm_pages(struct reader *rd, struct mm_rec *mm, struct err *e)
 	return 0;
 }
 
-int dump_memory(struct dump *d, struct page_sink *sink, struct err *e)
+int dump_memory(struct dump *d, struct dtask *t, struct err *e)
 {
-	struct reader rd = {.d = d, .sink = sink, .mem = -1, .pagemap = -1};
-	int r = 0;
+	struct memory *memory = ARENA_NEW(&d->arena, struct memory);
+	struct reader rd = {.d = d, .memory = memory, .sink = d->sink};
+	AUTO(fd) int pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+	int r;
 
-	rd.chunk = xalloc((size_t)CHUNK_PAGES * PAGE_BYTES);
-	for (size_t i = 0; !r && i < d->n_tasks; i++) {
-		struct dtask *t = d->tasks[i];
-
-		if (t->zombie || !t->mm_owner)
-			continue;
-		rd.t = t;
-		rd.mem = openat(t->proc, "mem", O_RDONLY | O_CLOEXEC);
-		rd.pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
-		if (rd.mem < 0 || rd.pagemap < 0)
-			r = err_set(e, -errno, "process %d: memory", t->pid);
-		else
-			r = dump_mm_pages(&rd, LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1), e);
-		if (r < 0)
-			err_wrap(e, r, "process %d (%s)", t->pid, t->stat.comm);
-		os_close(&rd.mem);
-		os_close(&rd.pagemap);
-	}
+	if (pagemap < 0)
+		return err_set(e, -errno, "memory");
+	*memory = (struct memory){{read_memory}, t};
+	rd.pagemap = pagemap;
+	r = dump_mm_pages(&rd, LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1), e);
 	free(rd.entries);
-	free(rd.chunk);
 	return r;
 }

@@ -118,42 +118,24 @@ static bool ends_with_any_stop(long nr)
 	return false;
 }
 
-/*
- * A call that was interrupted is made again after a restore by going back to its instruction.
- * The kernel keeps what is left of a relative time-out to itself (its restart block): for
- * nanosleep it has written the rest where the program asked for it, and that is used; other
- * calls (poll, futex) wait for their whole time-out again.
- */
-static void rewind_syscall(struct regs_rec *regs)
-{
-	enum {
-		ERESTARTSYS = 512,
-		ERESTARTNOINTR = 513,
-		ERESTARTNOHAND = 514,
-		ERESTART_RESTARTBLOCK = 516,
-	};
-	int64_t result = (int64_t)regs->rax;
+enum { ERESTARTNOHAND = 514, ERESTART_RESTARTBLOCK = 516 }; /* include/linux/errno.h */
 
-	if ((int64_t)regs->orig_rax < 0)
+/*
+ * A call that was interrupted stays so in the snapshot: the kernel makes it again after a
+ * restore, or ends it with EINTR if a handler is to run before, as it would have.
+ * What is left of a relative time-out it keeps to itself, in a restart block that nobody can
+ * set: for nanosleep it has written the rest where the program asked for it, and that is used;
+ * other calls (poll, futex) wait for their whole time-out again.
+ */
+static void leave_to_kernel(struct regs_rec *regs)
+{
+	if ((int64_t)regs->orig_rax < 0 || (int64_t)regs->rax != -ERESTART_RESTARTBLOCK)
 		return;
-	switch (-result) {
-	case ERESTART_RESTARTBLOCK:
-		if (regs->orig_rax == SYS_nanosleep && regs->rsi)
-			regs->rdi = regs->rsi;
-		else if (regs->orig_rax == SYS_clock_nanosleep && regs->r10)
-			regs->rdx = regs->r10;
-		/* fall through */
-	case ERESTARTSYS:
-	case ERESTARTNOINTR:
-	case ERESTARTNOHAND:
-		regs->rax = regs->orig_rax;
-		regs->rip -= 2;
-		regs->orig_rax = UINT64_MAX;
-		break;
-	default:
-		/* The call is over; nothing may take its number for one in progress. */
-		regs->orig_rax = UINT64_MAX;
-	}
+	if (regs->orig_rax == SYS_nanosleep && regs->rsi)
+		regs->rdi = regs->rsi;
+	else if (regs->orig_rax == SYS_clock_nanosleep && regs->r10)
+		regs->rdx = regs->r10;
+	regs->rax = (uint64_t)-ERESTARTNOHAND;
 }
 
 int dump_call_again(struct dump *d, struct dtask *t, struct tracee *th, struct err *e)
@@ -171,9 +153,7 @@ int dump_call_again(struct dump *d, struct dtask *t, struct tracee *th, struct e
 	/* A handler is about to run, and the call ends because of that. */
 	if ((st.sig_pending | st.shared_pending) & ~st.sig_blocked)
 		return 0;
-	regs->rax = regs->orig_rax;
-	regs->rip -= 2;
-	regs->orig_rax = UINT64_MAX;
+	regs->rax = (unsigned long)-ERESTARTNOHAND;
 	return tracee_set_regs(th, e);
 }
 
@@ -219,7 +199,7 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 		              th->tid);
 		return 0;
 	}
-	rewind_syscall(&rec->regs);
+	leave_to_kernel(&rec->regs);
 	r = tracee_get_regset(th, NT_X86_XSTATE, &xstate, e);
 	if (!r)
 		r = tracee_get_sigmask(th, &rec->sigmask, e);
@@ -241,78 +221,84 @@ static int dump_by_ptrace(struct dump *d, struct dtask *t, struct tracee *th,
 
 /* ---- remote questions ------------------------------------------------------------------- */
 
-static int dump_thread_remotely(struct dump *d, struct dtask *t, struct remote *r,
-                                struct thread_rec *rec, struct err *e)
-{
-	struct kernel_stack stack = {0};
-	struct sched_answer sched = {0};
+/* What a thread answers; it may not move between queue_thread() and remote_run(). */
+struct thread_answers {
+	struct kernel_stack stack;
+	struct sched_answer sched;
 	uint8_t affinity[AFFINITY_BYTES];
-	struct rare rare = {0};
-	int32_t pdeathsig = 0, tsc = 0;
+	struct rare rare;
+	int32_t pdeathsig, tsc;
 	size_t i_slack, i_sched, i_affinity, i_ioprio, i_personality, i_secure, i_cpuid, i_tid;
 	size_t i_robust, i_nice, i_mce;
-	int64_t n;
-	int ret;
+};
 
-	REMOTE_QUEUE(r, SYS_sigaltstack, U(0), remote_out(r, &stack, sizeof(stack)));
-	i_robust = REMOTE_QUEUE(r, SYS_get_robust_list, U(0), remote_out(r, &rec->robust_list, 8),
-	                        remote_out(r, &rec->robust_bytes, 8));
-	i_tid = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TID_ADDRESS),
-	                     remote_out(r, &rec->clear_child_tid, 8));
-	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_PDEATHSIG), remote_out(r, &pdeathsig, 4));
-	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TSC), remote_out(r, &tsc, 4));
-	i_slack = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TIMERSLACK));
-	i_secure = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_SECUREBITS));
-	i_personality = REMOTE_QUEUE(r, SYS_personality, U(0xffffffff));
-	i_sched = REMOTE_QUEUE(r, SYS_sched_getattr, U(0), remote_out(r, &sched, sizeof(sched)),
-	                       U(sizeof(sched)), U(0));
-	i_affinity = REMOTE_QUEUE(r, SYS_sched_getaffinity, U(0), U(sizeof(affinity)),
-	                          remote_out(r, affinity, sizeof(affinity)));
-	i_mce = REMOTE_QUEUE(r, SYS_prctl, U(PR_MCE_KILL_GET), U(0), U(0), U(0), U(0));
-	i_nice = REMOTE_QUEUE(r, SYS_getpriority, U(PRIO_PROCESS), U(0));
-	i_ioprio = REMOTE_QUEUE(r, SYS_ioprio_get, U(IOPRIO_WHO_PROCESS), U(0));
-	i_cpuid = REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_CPUID), U(0));
+static void queue_thread(struct thread_answers *a, struct remote *r, struct thread_rec *rec)
+{
+	REMOTE_QUEUE(r, SYS_sigaltstack, U(0), remote_out(r, &a->stack, sizeof(a->stack)));
+	a->i_robust =
+		REMOTE_QUEUE(r, SYS_get_robust_list, U(0), remote_out(r, &rec->robust_list, 8),
+	                     remote_out(r, &rec->robust_bytes, 8));
+	a->i_tid = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TID_ADDRESS),
+	                        remote_out(r, &rec->clear_child_tid, 8));
+	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_PDEATHSIG), remote_out(r, &a->pdeathsig, 4));
+	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TSC), remote_out(r, &a->tsc, 4));
+	a->i_slack = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_TIMERSLACK));
+	a->i_secure = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_SECUREBITS));
+	a->i_personality = REMOTE_QUEUE(r, SYS_personality, U(0xffffffff));
+	a->i_sched =
+		REMOTE_QUEUE(r, SYS_sched_getattr, U(0), remote_out(r, &a->sched, sizeof(a->sched)),
+	                     U(sizeof(a->sched)), U(0));
+	a->i_affinity = REMOTE_QUEUE(r, SYS_sched_getaffinity, U(0), U(sizeof(a->affinity)),
+	                             remote_out(r, a->affinity, sizeof(a->affinity)));
+	a->i_mce = REMOTE_QUEUE(r, SYS_prctl, U(PR_MCE_KILL_GET), U(0), U(0), U(0), U(0));
+	a->i_nice = REMOTE_QUEUE(r, SYS_getpriority, U(PRIO_PROCESS), U(0));
+	a->i_ioprio = REMOTE_QUEUE(r, SYS_ioprio_get, U(IOPRIO_WHO_PROCESS), U(0));
+	a->i_cpuid = REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_CPUID), U(0));
 	REMOTE_QUEUE(r, SYS_arch_prctl, U(ARCH_GET_XCOMP_PERM), remote_out(r, &rec->xcomp_perm, 8));
-	rare_queue(&rare, r);
-	ret = remote_run(r, e);
-	if (ret < 0)
-		return ret;
-	if (remote_result(r, i_tid) < 0 || remote_result(r, i_robust) < 0)
+	rare_queue(&a->rare, r);
+}
+
+static int hear_thread(const struct thread_answers *a, struct dump *d, struct dtask *t,
+                       const struct remote *r, struct thread_rec *rec, struct err *e)
+{
+	int64_t n;
+
+	if (remote_result(r, a->i_tid) < 0 || remote_result(r, a->i_robust) < 0)
 		return err_say(e, -EPERM,
 		               "thread %u: it may not make the system calls that tell its state "
 		               "(a seccomp filter?)",
 		               rec->tid);
-	rec->altstack_sp = stack.sp;
-	rec->altstack_flags = (uint32_t)stack.flags;
-	rec->altstack_bytes = stack.bytes;
-	rec->pdeathsig = (uint32_t)pdeathsig;
-	rec->tsc_mode = (uint32_t)tsc;
-	rec->timer_slack_ns = (uint64_t)remote_result(r, i_slack);
-	rec->creds.securebits = (uint32_t)remote_result(r, i_secure);
-	rec->personality = (uint32_t)remote_result(r, i_personality);
-	rec->cpuid_fault = remote_result(r, i_cpuid) == 0;
-	n = remote_result(r, i_sched);
+	rec->altstack_sp = a->stack.sp;
+	rec->altstack_flags = (uint32_t)a->stack.flags;
+	rec->altstack_bytes = a->stack.bytes;
+	rec->pdeathsig = (uint32_t)a->pdeathsig;
+	rec->tsc_mode = (uint32_t)a->tsc;
+	rec->timer_slack_ns = (uint64_t)remote_result(r, a->i_slack);
+	rec->creds.securebits = (uint32_t)remote_result(r, a->i_secure);
+	rec->personality = (uint32_t)remote_result(r, a->i_personality);
+	rec->cpuid_fault = remote_result(r, a->i_cpuid) == 0;
+	n = remote_result(r, a->i_sched);
 	if (n < 0)
 		return err_set(e, (int)n, "thread %u: sched_getattr", rec->tid);
-	rec->sched =
-		(struct sched_rec){.policy = sched.policy,
-	                           /* The kernel counts 40..1 there; 20 is nice 0. */
-	                           .nice = 20 - (int32_t)remote_result(r, i_nice),
-	                           .priority = MIN(sched.priority, 99u),
-	                           .flags = sched.flags & 1, /* reset on fork */
-	                           .runtime = sched.policy == SCHED_DEADLINE ? sched.runtime : 0,
-	                           .deadline = sched.deadline,
-	                           .period = sched.period};
-	n = remote_result(r, i_affinity);
+	rec->sched = (struct sched_rec){
+		.policy = a->sched.policy,
+		/* The kernel counts 40..1 there; 20 is nice 0. */
+		.nice = 20 - (int32_t)remote_result(r, a->i_nice),
+		.priority = MIN(a->sched.priority, 99u),
+		.flags = a->sched.flags & 1, /* reset on fork */
+		.runtime = a->sched.policy == SCHED_DEADLINE ? a->sched.runtime : 0,
+		.deadline = a->sched.deadline,
+		.period = a->sched.period};
+	n = remote_result(r, a->i_affinity);
 	if (n > 0)
-		rec->affinity = SPAN(arena_copy(&d->arena, affinity, (size_t)n), (size_t)n);
-	rec->mce_kill = (uint32_t)MAX(remote_result(r, i_mce), (int64_t)0);
-	n = remote_result(r, i_ioprio);
+		rec->affinity = SPAN(arena_copy(&d->arena, a->affinity, (size_t)n), (size_t)n);
+	rec->mce_kill = (uint32_t)MAX(remote_result(r, a->i_mce), (int64_t)0);
+	n = remote_result(r, a->i_ioprio);
 	rec->ioprio = n < 0 ? 0 : (uint32_t)n;
-	rare_read(&rare, d, t, r, rec);
+	rare_read(&a->rare, d, t, r, rec);
 	/* Real-time threads have a clamp by default. */
-	if ((sched.util_min && sched.policy != SCHED_FIFO && sched.policy != SCHED_RR) ||
-	    (sched.util_max && sched.util_max != UTILISATION_MAX))
+	if ((a->sched.util_min && a->sched.policy != SCHED_FIFO && a->sched.policy != SCHED_RR) ||
+	    (a->sched.util_max && a->sched.util_max != UTILISATION_MAX))
 		dump_obstacle(d, t->pid, "thread %u has utilisation clamps (sched_setattr)",
 		              rec->tid);
 	return 0;
@@ -369,22 +355,31 @@ static void check_namespaces(struct dump *d, struct dtask *t, pid_t tid)
 		{"time_for_children", "time (of its children)"},
 		{"cgroup", "cgroup"},
 	};
+	_Static_assert(ARRAY_LEN(names) == NAMESPACES, "struct dump has one of ours for each");
+	AUTO(fd) int theirs = -1;
+	char path[64];
 
+	if (!d->own_ns[0].st_ino)
+		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+			snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i].file);
+			if (stat(path, &d->own_ns[i]) < 0)
+				d->own_ns[i] = (struct stat){0};
+		}
+	snprintf(path, sizeof(path), "task/%d/ns", tid);
+	theirs = openat(t->proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		char theirs[64], ours[64];
-		struct stat a, b;
+		const struct stat *b = &d->own_ns[i];
+		struct stat a;
 
-		snprintf(theirs, sizeof(theirs), "task/%d/ns/%s", tid, names[i].file);
-		snprintf(ours, sizeof(ours), "/proc/self/ns/%s", names[i].file);
-		if (fstatat(t->proc, theirs, &a, 0) < 0 || stat(ours, &b) < 0)
+		if (fstatat(theirs, names[i].file, &a, 0) < 0 || !b->st_ino)
 			continue;
-		if (a.st_ino != b.st_ino || a.st_dev != b.st_dev)
+		if (a.st_ino != b->st_ino || a.st_dev != b->st_dev)
 			dump_obstacle(d, t->pid,
 			              "%s in another %s namespace than you: run wslx inside of it "
 			              "(nsenter --target %d --all)",
 			              tid == t->pid ? "lives" : "has a thread that lives",
 			              names[i].what, tid);
-		if (a.st_ino != b.st_ino &&
+		if (a.st_ino != b->st_ino &&
 		    (!strcmp(names[i].file, "pid") || !strcmp(names[i].file, "time")))
 			i++; /* and so do its children */
 	}
@@ -392,66 +387,79 @@ static void check_namespaces(struct dump *d, struct dtask *t, pid_t tid)
 
 /* What is known of a thread without its help. */
 static int dump_thread_outside(struct dump *d, struct dtask *t, size_t index,
-                               struct thread_rec *rec, struct err *e)
+                               struct thread_rec *rec, struct proc_status *status, struct err *e)
 {
-	struct proc_status status;
-	int r = read_status(d, t, t->threads[index].tid, &status, e);
+	int r = read_status(d, t, t->threads[index].tid, status, e);
 
 	if (r < 0)
 		return r;
 	rec->tid = (uint32_t)t->threads[index].tid;
-	dump_creds(d, &status, rec);
-	check_seccomp(d, t, &status);
+	dump_creds(d, status, rec);
+	check_seccomp(d, t, status);
 	check_namespaces(d, t, (pid_t)rec->tid);
 	rare_by_ptrace(d, t, (pid_t)rec->tid);
-	if (!index)
-		t->status = status;
 	return dump_by_ptrace(d, t, &t->threads[index], rec, e);
 }
 
 static int dump_other_thread(struct dump *d, struct dtask *t, size_t index,
-                             const struct remote *leader, struct thread_rec *rec, struct err *e)
+                             const struct proc_status *status, const struct remote *leader,
+                             struct thread_rec *rec, struct err *e)
 {
-	const struct remote_place place = {
-		.gate = t->place.gate, .page = leader->page, .no_code = leader->borrowed != NULL};
+	const struct remote_place place = {.gate = t->place.gate,
+	                                   .page = leader->page,
+	                                   .no_code = leader->stepwise,
+	                                   .status = status};
+	struct thread_answers answers = {0};
 	struct remote scope;
 	int r = remote_begin(&scope, &t->threads[index], &place, e);
 
 	if (r < 0)
 		return r;
-	r = dump_thread_remotely(d, t, &scope, rec, e);
-	r = remote_close(&scope, r, e);
-	return r;
+	queue_thread(&answers, &scope, rec);
+	r = remote_run(&scope, e);
+	if (!r)
+		r = hear_thread(&answers, d, t, &scope, rec, e);
+	return remote_close(&scope, r, e);
 }
 
 /* ---- the process ----------------------------------------------------------------------- */
 
-static int dump_actions(struct dump *d, struct remote *r, struct sighand_rec *sh, struct err *e)
-{
+/* What a process answers; it may not move between queue_process() and remote_run(). */
+struct process_answers {
 	struct kernel_sigaction actions[SIGNALS + 1];
-	size_t calls[SIGNALS + 1];
-	int ret;
+	struct rlimit limits[RLIM_NLIMITS];
+	struct itimerval timers[3];
+	int32_t subreaper;
+	bool with_actions;
+	struct news *news;
+	size_t n_news;
+	size_t i_actions[SIGNALS + 1], i_dumpable, i_thp, i_mdwe, i_merge, i_brk, i_io_flusher;
+	size_t i_member, i_keys[16];
+};
 
-	for (int sig = 1; sig <= SIGNALS; sig++)
-		calls[sig] = REMOTE_QUEUE(r, SYS_rt_sigaction, U(sig), U(0),
-		                          remote_out(r, &actions[sig], sizeof(actions[sig])), U(8));
-	ret = remote_run(r, e);
-	if (ret < 0)
-		return ret;
+/* Of a child that is stopped: could the task still learn that by wait(2)? */
+struct news {
+	struct dtask *child;
+	siginfo_t info;
+};
+
+static int hear_actions(const struct process_answers *a, struct dump *d, const struct remote *r,
+                        struct sighand_rec *sh, struct err *e)
+{
 	for (int sig = 1; sig <= SIGNALS; sig++) {
-		struct action_rec *rec;
+		const struct kernel_sigaction *action = &a->actions[sig];
+		int64_t result = remote_result(r, a->i_actions[sig]);
 
-		if (remote_result(r, calls[sig]) < 0)
-			return err_set(e, (int)remote_result(r, calls[sig]), "action of signal %d",
-			               sig);
-		if (!actions[sig].handler && !actions[sig].flags && !actions[sig].mask)
+		if (result < 0)
+			return err_set(e, (int)result, "action of signal %d", sig);
+		if (!action->handler && !action->flags && !action->mask)
 			continue;
-		rec = LIST_ADD(&sh->actions, &d->arena, struct action_rec);
-		*rec = (struct action_rec){.sig = (uint32_t)sig,
-		                           .handler = actions[sig].handler,
-		                           .flags = actions[sig].flags,
-		                           .restorer = actions[sig].restorer,
-		                           .mask = actions[sig].mask};
+		*LIST_ADD(&sh->actions, &d->arena, struct action_rec) =
+			(struct action_rec){.sig = (uint32_t)sig,
+		                            .handler = action->handler,
+		                            .flags = action->flags,
+		                            .restorer = action->restorer,
+		                            .mask = action->mask};
 	}
 	return 0;
 }
@@ -523,91 +531,115 @@ static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct
 	return 0;
 }
 
-/* Which stopped children the task could still learn of by wait(2): asked without taking it. */
-static int dump_stop_news(struct dump *d, struct dtask *t, struct remote *r, struct err *e)
+/* Asked without taking them; as many as there is room for, and the rest on its own. */
+static int queue_news(struct process_answers *a, struct dump *d, struct dtask *t, struct remote *r,
+                      struct err *e)
 {
-	for (size_t i = 0; i < d->n_tasks; i++) {
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < d->n_tasks; i++) {
 		struct dtask *child = d->tasks[i];
-		siginfo_t info = {0};
-		int ret;
+		struct news *news;
 
 		if (child->parent != t || !child->n_threads || !child->threads[0].group_stop)
 			continue;
+		if (!a->news)
+			a->news = arena_array(&d->arena, sizeof(*a->news), d->n_tasks);
+		if (!remote_has_room(r, 1, sizeof(news->info)))
+			ret = remote_run(r, e);
+		news = &a->news[a->n_news++];
+		news->child = child;
 		REMOTE_QUEUE(r, SYS_waitid, U(P_PID), U(child->pid),
-		             remote_out(r, &info, sizeof(info)), U(WSTOPPED | WNOHANG | WNOWAIT),
-		             U(0));
-		ret = remote_run(r, e);
-		if (ret < 0)
-			return ret;
-		child->stop_news = info.si_pid == child->pid;
+		             remote_out(r, &news->info, sizeof(news->info)),
+		             U(WSTOPPED | WNOHANG | WNOWAIT), U(0));
 	}
-	return 0;
+	return ret;
 }
 
-static int dump_process_remotely(struct dump *d, struct dtask *t, struct remote *r,
-                                 struct task_rec *rec, struct err *e)
+static void queue_process(struct process_answers *a, struct remote *r)
+{
+	for (int i = 0; i < RLIM_NLIMITS; i++)
+		REMOTE_QUEUE(r, SYS_getrlimit, U(i),
+		             remote_out(r, &a->limits[i], sizeof(a->limits[i])));
+	for (int i = 0; i < 3; i++)
+		REMOTE_QUEUE(r, SYS_getitimer, U(i),
+		             remote_out(r, &a->timers[i], sizeof(a->timers[i])));
+	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_CHILD_SUBREAPER), remote_out(r, &a->subreaper, 4));
+	a->i_dumpable = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_DUMPABLE));
+	a->i_thp = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_THP_DISABLE), U(0), U(0), U(0), U(0));
+	a->i_mdwe = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_MDWE), U(0), U(0), U(0), U(0));
+	a->i_merge = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_MEMORY_MERGE), U(0), U(0), U(0), U(0));
+	a->i_brk = REMOTE_QUEUE(r, SYS_brk, U(0));
+	a->i_io_flusher = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_IO_FLUSHER), U(0), U(0), U(0), U(0));
+	a->i_member = REMOTE_QUEUE(r, SYS_membarrier, U(MEMBARRIER_GET_REGISTRATIONS), U(0), U(0));
+	/* Refused for another reason when the key is not given out than when nothing is there. */
+	for (unsigned key = 1; key < 16; key++)
+		a->i_keys[key] = REMOTE_QUEUE(r, SYS_pkey_mprotect, U(PAGE_BYTES), U(PAGE_BYTES),
+		                              U(PROT_NONE), U(key));
+	for (int sig = 1; a->with_actions && sig <= SIGNALS; sig++)
+		a->i_actions[sig] = REMOTE_QUEUE(
+			r, SYS_rt_sigaction, U(sig), U(0),
+			remote_out(r, &a->actions[sig], sizeof(a->actions[sig])), U(8));
+}
+
+static int hear_process(const struct process_answers *a, struct dump *d, struct dtask *t,
+                        const struct remote *r, struct task_rec *rec, struct err *e)
 {
 	struct mm_rec *mm = LIST_AT(&d->image.mms, struct mm_rec, rec->mm - 1);
 	struct sighand_rec *sh = LIST_AT(&d->image.sighands, struct sighand_rec, rec->sighand - 1);
-	struct rlimit limits[RLIM_NLIMITS];
-	struct itimerval timers[3];
-	size_t i_dumpable, i_thp, i_mdwe, i_merge, brk, io_flusher, i_member, i_keys[16];
-	int32_t subreaper = 0;
-	int ret;
 
-	for (int i = 0; i < RLIM_NLIMITS; i++)
-		REMOTE_QUEUE(r, SYS_getrlimit, U(i), remote_out(r, &limits[i], sizeof(limits[i])));
-	for (int i = 0; i < 3; i++)
-		REMOTE_QUEUE(r, SYS_getitimer, U(i), remote_out(r, &timers[i], sizeof(timers[i])));
-	REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_CHILD_SUBREAPER), remote_out(r, &subreaper, 4));
-	i_dumpable = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_DUMPABLE));
-	i_thp = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_THP_DISABLE), U(0), U(0), U(0), U(0));
-	i_mdwe = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_MDWE), U(0), U(0), U(0), U(0));
-	i_merge = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_MEMORY_MERGE), U(0), U(0), U(0), U(0));
-	brk = REMOTE_QUEUE(r, SYS_brk, U(0));
-	io_flusher = REMOTE_QUEUE(r, SYS_prctl, U(PR_GET_IO_FLUSHER), U(0), U(0), U(0), U(0));
-	i_member = REMOTE_QUEUE(r, SYS_membarrier, U(MEMBARRIER_GET_REGISTRATIONS), U(0), U(0));
-	/* Refused for another reason when the key is not given out than when nothing is there. */
-	for (unsigned key = 1; key < 16; key++)
-		i_keys[key] = REMOTE_QUEUE(r, SYS_pkey_mprotect, U(PAGE_BYTES), U(PAGE_BYTES),
-		                           U(PROT_NONE), U(key));
-	ret = remote_run(r, e);
-	if (ret < 0)
-		return ret;
-	rec->subreaper = subreaper != 0;
-	ret = dump_stop_news(d, t, r, e);
-	if (ret < 0)
-		return ret;
-	if (remote_result(r, io_flusher) == 1)
+	rec->subreaper = a->subreaper != 0;
+	for (size_t i = 0; i < a->n_news; i++)
+		a->news[i].child->stop_news = a->news[i].info.si_pid == a->news[i].child->pid;
+	if (remote_result(r, a->i_io_flusher) == 1)
 		dump_obstacle(d, t->pid, "is an I/O flusher (PR_SET_IO_FLUSHER)");
 	if (t->mm_owner) {
-		mm->dumpable = (uint32_t)remote_result(r, i_dumpable);
-		mm->thp_disable = (uint32_t)MAX(remote_result(r, i_thp), (int64_t)0);
-		mm->mdwe = (uint32_t)MAX(remote_result(r, i_mdwe), (int64_t)0);
-		mm->memory_merge = remote_result(r, i_merge) > 0;
-		mm->brk = (uint64_t)remote_result(r, brk);
-		mm->membarrier = (uint32_t)MAX(remote_result(r, i_member), (int64_t)0);
+		mm->dumpable = (uint32_t)remote_result(r, a->i_dumpable);
+		mm->thp_disable = (uint32_t)MAX(remote_result(r, a->i_thp), (int64_t)0);
+		mm->mdwe = (uint32_t)MAX(remote_result(r, a->i_mdwe), (int64_t)0);
+		mm->memory_merge = remote_result(r, a->i_merge) > 0;
+		mm->brk = (uint64_t)remote_result(r, a->i_brk);
+		mm->membarrier = (uint32_t)MAX(remote_result(r, a->i_member), (int64_t)0);
 		for (unsigned key = 1; key < 16; key++)
-			if (remote_result(r, i_keys[key]) == -ENOMEM)
+			if (remote_result(r, a->i_keys[key]) == -ENOMEM)
 				mm->pkeys |= 1u << key;
 	}
 	for (uint32_t i = 0; i < RLIM_NLIMITS; i++)
-		*LIST_ADD(&rec->limits, &d->arena, struct limit_rec) = (struct limit_rec){
-			.resource = i, .soft = limits[i].rlim_cur, .hard = limits[i].rlim_max};
+		*LIST_ADD(&rec->limits, &d->arena, struct limit_rec) =
+			(struct limit_rec){.resource = i,
+		                           .soft = a->limits[i].rlim_cur,
+		                           .hard = a->limits[i].rlim_max};
 	for (uint32_t i = 0; i < 3; i++) {
-		if (!us_of(&timers[i].it_value))
+		if (!us_of(&a->timers[i].it_value))
 			continue;
 		*LIST_ADD(&rec->itimers, &d->arena, struct itimer_rec) =
 			(struct itimer_rec){.which = i,
-		                            .value_us = us_of(&timers[i].it_value),
-		                            .interval_us = us_of(&timers[i].it_interval)};
+		                            .value_us = us_of(&a->timers[i].it_value),
+		                            .interval_us = us_of(&a->timers[i].it_interval)};
 	}
-	if (!sh->actions.count) {
-		ret = dump_actions(d, r, sh, e);
-		if (ret < 0)
-			return ret;
-	}
-	return dump_timers(d, t, r, rec, e);
+	return a->with_actions ? hear_actions(a, d, r, sh, e) : 0;
+}
+
+/* The leader is asked for itself and for the process at once: each stop of a task costs. */
+static int ask_leader(struct dump *d, struct dtask *t, struct remote *r, struct task_rec *rec,
+                      struct err *e)
+{
+	struct sighand_rec *sh = LIST_AT(&d->image.sighands, struct sighand_rec, rec->sighand - 1);
+	struct thread_rec *th = LIST_AT(&rec->threads, struct thread_rec, 0);
+	struct process_answers process = {.with_actions = !sh->actions.count};
+	struct thread_answers thread = {0};
+	int ret = queue_news(&process, d, t, r, e);
+
+	if (ret < 0)
+		return ret;
+	queue_thread(&thread, r, th);
+	queue_process(&process, r);
+	ret = remote_run(r, e);
+	if (!ret)
+		ret = hear_thread(&thread, d, t, r, th, e);
+	if (!ret)
+		ret = hear_process(&process, d, t, r, rec, e);
+	return ret ? ret : dump_timers(d, t, r, rec, e);
 }
 
 static int read_number(struct dtask *t, const char *file, int base, int64_t *out)
@@ -624,6 +656,7 @@ static int read_number(struct dtask *t, const char *file, int base, int64_t *out
 int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struct err *e)
 {
 	struct thread_rec *threads = arena_array(&d->arena, sizeof(*threads), t->n_threads);
+	struct proc_status *statuses = arena_array(&d->arena, sizeof(*statuses), t->n_threads);
 	size_t obstacles = d->obstacles.count;
 	struct remote leader;
 	int64_t number;
@@ -631,10 +664,12 @@ int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struc
 
 	rec->threads = (struct list){.items = threads, .count = t->n_threads, .cap = t->n_threads};
 	for (size_t i = 0; i < t->n_threads; i++) {
-		r = dump_thread_outside(d, t, i, &threads[i], e);
+		r = dump_thread_outside(d, t, i, &threads[i], &statuses[i], e);
 		if (r < 0)
 			return r;
 	}
+	t->status = statuses[0];
+	t->place.status = &t->status;
 	if (d->obstacles.count > obstacles)
 		return 0;
 	r = read_mappings(d, t, e);
@@ -652,11 +687,9 @@ int dump_task_state(struct dump *d, struct dtask *t, struct task_rec *rec, struc
 	r = remote_begin(&leader, &t->threads[0], &t->place, e);
 	if (r < 0)
 		return r;
-	r = dump_thread_remotely(d, t, &leader, &threads[0], e);
+	r = ask_leader(d, t, &leader, rec, e);
 	for (size_t i = 1; !r && i < t->n_threads; i++)
-		r = dump_other_thread(d, t, i, &leader, &threads[i], e);
-	if (!r)
-		r = dump_process_remotely(d, t, &leader, rec, e);
+		r = dump_other_thread(d, t, i, &statuses[i], &leader, &threads[i], e);
 	if (!r && t->mm_owner)
 		r = rare_mappings(d, t, e);
 	if (!r)

@@ -128,7 +128,13 @@ static int dump_task(struct dump *d, struct dtask *t, struct task_rec *rec, stru
 		return r;
 	t->mm = rec->mm;
 	t->mm_owner = r > 0;
-	if (r > 0)
+	/* What is being read must not be worked in by another one that has it. */
+	if (!t->mm_owner && d->sink) {
+		r = d->sink->drain(d->sink, e);
+		if (r < 0)
+			return r;
+	}
+	if (t->mm_owner)
 		*LIST_ADD(&d->image.mms, &d->arena, struct mm_rec) = (struct mm_rec){.id = next};
 	next = (uint32_t)d->image.sighands.count + 1;
 	r = kset_find(&d->sighands, t->pid, 0, next, &rec->sighand, e);
@@ -150,7 +156,11 @@ static int dump_task(struct dump *d, struct dtask *t, struct task_rec *rec, stru
 		if (r < 0)
 			return r;
 	}
-	return FAULT(e, "dump-task");
+	r = FAULT(e, "dump-task");
+	/* The sink reads it while the next task is asked, which mostly means to wait. */
+	if (!r && d->sink && t->mm_owner && !d->obstacles.count)
+		r = dump_memory(d, t, e);
+	return r;
 }
 
 /* The kernel maps the same code into every task: ours stands for all. */
@@ -250,12 +260,14 @@ static int dump_all(struct dump *d, pid_t pid, struct err *e)
 	return 0;
 }
 
-int dump_begin(pid_t pid, enum engine_profile profile, struct dump **out, struct err *e)
+int dump_begin(pid_t pid, enum engine_profile profile, struct page_sink *sink, struct dump **out,
+	       struct err *e)
 {
 	struct dump *d = xalloc(sizeof(*d));
 	int r;
 
 	d->profile = profile;
+	d->sink = sink;
 	d->mms.type = KCMP_VM;
 	d->tables.type = KCMP_FILES;
 	d->fss.type = KCMP_FS;
@@ -265,6 +277,8 @@ int dump_begin(pid_t pid, enum engine_profile profile, struct dump **out, struct
 	r = dump_all(d, pid, e);
 	dump_hidden_finish(d);
 	if (r < 0) {
+		if (sink)
+			(void)!sink->drain(sink, &d->ignored);
 		collect_thaw(d);
 		if (r != OBSTACLE) {
 			dump_finish(d);
@@ -285,14 +299,16 @@ const struct list *dump_obstacles(const struct dump *d)
 	return &d->obstacles;
 }
 
-int dump_pages(struct dump *d, struct page_sink *sink, struct err *e)
+int dump_pages(struct dump *d, struct err *e)
 {
-	int r = FAULT(e, "dump-memory");
+	int r = FAULT(e, "dump-memory"), drained;
 
 	if (!r)
-		r = dump_memory(d, sink, e);
+		r = dump_inode_pages(d, d->sink, e);
+	/* Whatever failed: when this returns the tree may go, and nobody reads it. */
+	drained = d->sink->drain(d->sink, r < 0 ? NULL : e);
 	if (!r)
-		r = dump_inode_pages(d, sink, e);
+		r = drained;
 	return r ? r : FAULT(e, "dump-pages");
 }
 

@@ -56,7 +56,8 @@ MUST_CHECK int dump_hidden(struct dump *d, struct dtask *t, const struct task_re
                            struct remote *r, struct err *e);
 void dump_hidden_finish(struct dump *d);
 MUST_CHECK int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e);
-MUST_CHECK int dump_memory(struct dump *d, struct page_sink *sink, struct err *e);
+/* Of a task that was asked and does not share it with one that was asked before. */
+MUST_CHECK int dump_memory(struct dump *d, struct dtask *t, struct err *e);
 MUST_CHECK int dump_table(struct dump *d, struct dtask *t, pid_t tid, struct table_rec *table,
                           struct err *e);
 void dump_files_free(struct dump *d);

@@ -4,9 +4,10 @@
  * pages, and comes back from them. Knows nothing of the store.
  *
  * Dump
- *	dump_begin()	freezes the tree and looks at everything: afterwards either the image is
+ *	dump_begin()	freezes the tree and looks at everything, and begins to hand the memory of
+ *			tasks that have been looked at to the sink: afterwards either the image is
  *			complete but for page contents, or the obstacles are listed
- *	dump_pages()	hands the memory to the sink
+ *	dump_pages()	hands all the rest to the sink, and waits until it has been read
  *	dump_thaw()	lets the tree run on;  dump_kill() ends it
  *	dump_finish()	frees; thaws what is still frozen. By every way out the tree is as it was
  * Restore
@@ -34,16 +35,19 @@ struct dump;
 
 /**
  * dump_begin() - freeze a tree and describe it
- * @pid: root of the tree; the caller blocks SIGCHLD
+ * @pid:  root of the tree; the caller blocks SIGCHLD
+ * @sink: where the memory goes, until dump_finish(); NULL: it is not wanted
  *
  * On failure the tree runs on as it was. Return: 0; OBSTACLE, and @out lists them all (free it
  * with dump_finish()); -ESRCH; other negative errnos.
  */
-MUST_CHECK int dump_begin(pid_t pid, enum engine_profile profile, struct dump **out, struct err *e);
+MUST_CHECK int dump_begin(pid_t pid, enum engine_profile profile, struct page_sink *sink,
+                          struct dump **out, struct err *e);
 struct process_image *dump_image(struct dump *d);
 /* struct obstacle items; empty after a success. */
 const struct list *dump_obstacles(const struct dump *d);
-MUST_CHECK int dump_pages(struct dump *d, struct page_sink *sink, struct err *e);
+/* With a sink only. */
+MUST_CHECK int dump_pages(struct dump *d, struct err *e);
 void dump_thaw(struct dump *d);
 void dump_kill(struct dump *d);
 /* Accepts NULL. */

@@ -399,6 +399,7 @@ struct piece {
 	size_t pages;
 	const struct iovec *targets;
 	size_t n_targets;
+	bool anonymous; /* all of it goes to mappings that are zero as yet */
 };
 
 /* An address space to be filled. */
@@ -430,9 +431,13 @@ static int fill_piece(struct filler *f, pid_t pid, const struct piece *p, uint8_
                       struct err *e)
 {
 	struct iovec here = {chunk, p->pages * PAGE_BYTES};
+	struct page_source *pages = f->r->pages;
 	ssize_t n;
-	int ret = f->r->pages->read(f->r->pages, p->first, p->pages, chunk, e);
+	int ret;
 
+	if (p->anonymous && pages->is_zero && pages->is_zero(pages, p->first, p->pages))
+		return 0;
+	ret = pages->read(pages, p->first, p->pages, chunk, e);
 	if (ret < 0)
 		return ret;
 	n = process_vm_writev(pid, &here, 1, p->targets, p->n_targets, 0);
@@ -538,8 +543,10 @@ static void cut_job(struct restore *r, struct job *job, const struct mm_rec *mm)
 				pages = MIN(run->pages - done, CHUNK_PAGES - first % CHUNK_PAGES);
 				if (!p || p->first + p->pages != first || !(first % CHUNK_PAGES)) {
 					p = &job->pieces[job->n++];
-					*p = (struct piece){.first = first, .targets = target};
+					*p = (struct piece){
+						.first = first, .targets = target, .anonymous = true};
 				}
+				p->anonymous &= v->kind == VMA_ANON;
 				p->pages += (size_t)pages;
 				p->n_targets++;
 				*target++ = (struct iovec){

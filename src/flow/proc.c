@@ -81,7 +81,7 @@ static int commit(struct store_writer *writer, const struct snap_proc *what,
 static int snap(struct dump *d, struct store_writer *writer, const struct snap_proc *what,
                 struct err *e)
 {
-	int r = dump_pages(d, store_writer_sink(writer), e);
+	int r = dump_pages(d, e);
 
 	if (r < 0)
 		return r;
@@ -99,8 +99,8 @@ static int snap(struct dump *d, struct store_writer *writer, const struct snap_p
 int flow_snap_proc(struct store *store, const struct snap_proc *what,
                    struct snap_proc_result *result, struct err *e)
 {
-	const struct store_options options = {.replace = what->replace,
-	                                      .unsettled_bytes = UNSETTLED_BYTES};
+	const struct store_options options = {
+		.replace = what->replace, .unsettled_bytes = UNSETTLED_BYTES, .may_load = true};
 	AUTO(store_writer) struct store_writer *writer = NULL;
 	uint64_t start = os_clock_ns(CLOCK_MONOTONIC);
 	struct err unheard = {0};
@@ -113,7 +113,7 @@ int flow_snap_proc(struct store *store, const struct snap_proc *what,
 	if (r < 0)
 		return r;
 	block_signals(&before);
-	r = dump_begin(what->pid, what->profile, &d, e);
+	r = dump_begin(what->pid, what->profile, store_writer_sink(writer), &d, e);
 	if (!r)
 		r = snap(d, writer, what, e);
 	else if (r == OBSTACLE)
@@ -166,7 +166,7 @@ int flow_ask_proc(pid_t pid, struct asked_proc *out, struct err *e)
 	if (is_ancestor(pid))
 		return err_say(e, -EDEADLK, "we are in that tree ourselves");
 	block_signals(&before);
-	r = dump_begin(pid, PROFILE_MINIMAL, &d, e);
+	r = dump_begin(pid, PROFILE_MINIMAL, NULL, &d, e);
 	if (d) {
 		dump_thaw(d);
 		copy_obstacles(d, &out->arena, &out->obstacles);

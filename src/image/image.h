@@ -8,6 +8,20 @@
 
 #include "image/rec.h"
 
+/* Pages that follow each other, somewhere. */
+struct stretch {
+	uint64_t at; /* in bytes; from where on is the reader's business */
+	uint64_t pages;
+};
+
+/* Something that pages can be read from, by several threads at once. */
+#define STRETCHES_MAX 64
+struct page_reader {
+	/* Reads up to STRETCHES_MAX, one behind the other. Return: 0 or negative errno. */
+	int (*read)(const struct page_reader *from, const struct stretch *what, size_t n,
+	            uint8_t *to, struct err *e);
+};
+
 /*
  * Pages are numbered from 0 within one snapshot, in the order in which dump hands them over;
  * records name runs of them (first page, count). What a run means (an address in a mapping, a
@@ -22,19 +36,15 @@ struct page_sink {
 	 */
 	int (*write)(struct page_sink *sink, const uint8_t *data, size_t pages, struct err *e);
 	/**
-	 * reserve() - room of the sink's own for the next pages, so that they need no copy
-	 * @pages: in: as many as are wanted; out: as many as there is room for, at least one
+	 * fetch() - the next pages are @what of @from, which the sink reads itself, by and by
 	 *
-	 * Optional: NULL if the sink has no such room. The room is valid until the next call of
-	 * the sink. Return: where to put them; NULL with @e set.
+	 * Until drain() has returned, @from and what it reads stay as they are. A failure to read
+	 * may be told by any later call. Return: 0 or negative errno.
 	 */
-	uint8_t *(*reserve)(struct page_sink *sink, size_t *pages, struct err *e);
-	/**
-	 * commit() - the first @pages of what was reserved last are the next pages
-	 *
-	 * Not called, or called with 0, nothing was written.
-	 */
-	int (*commit)(struct page_sink *sink, size_t pages, struct err *e);
+	int (*fetch)(struct page_sink *sink, const struct page_reader *from, struct stretch what,
+	             struct err *e);
+	/* drain() - wait until all that was promised by fetch() is read, or could not be */
+	int (*drain)(struct page_sink *sink, struct err *e);
 };
 
 struct page_source {
@@ -47,6 +57,8 @@ struct page_source {
 	 */
 	int (*read)(struct page_source *source, uint64_t first, size_t pages, uint8_t *out,
 	            struct err *e);
+	/* Are all of these pages zero? Known without reading them. NULL: that is never known. */
+	bool (*is_zero)(struct page_source *source, uint64_t first, size_t pages);
 };
 
 #endif

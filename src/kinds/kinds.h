@@ -61,6 +61,8 @@ struct kset {
 	size_t n, cap;
 };
 
+#define NAMESPACES 10 /* that a thread may have of its own */
+
 /* Which record stands for what the kernel knows by a number. */
 struct object_key {
 	uint64_t dev, ino;
@@ -71,13 +73,15 @@ struct dump {
 	struct arena arena;
 	enum engine_profile profile;
 	struct process_image image;
-	struct list obstacles; /* struct obstacle */
-	struct dtask **tasks;  /* parents before children */
+	struct page_sink *sink; /* NULL: nobody wants the pages */
+	struct list obstacles;  /* struct obstacle */
+	struct dtask **tasks;   /* parents before children */
 	size_t n_tasks, cap_tasks;
 	struct kset mms, tables, fss, sighands;
 	struct list file_sets;                      /* struct file_set: descriptions by inode */
 	struct list file_users;                     /* by file id - 1: struct file_user */
 	struct list inode_keys;                     /* by inode id - 1: struct inode_key */
+	struct list mapped_files;                   /* struct mapped_file, see dump-mem.c */
 	struct list pipe_keys, tty_keys, sock_keys; /* struct object_key */
 	struct list outside;                        /* what other processes hold, see outside.c */
 	bool outside_known;
@@ -85,8 +89,9 @@ struct dump {
 	struct list fresh;     /* struct fresh_options: of sockets that were just made */
 	pid_t witness; /* a process with the rights of the tree and without restrictions; 0 */
 	uint32_t witness_uid;
-	uint64_t max_mappings; /* vm.max_map_count; 0: not asked yet */
-	struct err ignored;    /* where errors go that the caller does not want */
+	uint64_t max_mappings;          /* vm.max_map_count; 0: not asked yet */
+	struct stat own_ns[NAMESPACES]; /* ours, in an order of dump-task.c's; 0: not asked yet */
+	struct err ignored;             /* where errors go that the caller does not want */
 	bool frozen;
 	uint64_t frozen_at_ns, frozen_ns;
 };

@@ -5,15 +5,18 @@
  * Theory of operation
  *
  * The snapshot's pages are cut into frames of FRAME_PAGES. The caller fills frames, one at a
- * time, in slots of a small ring: by a copy (write), or by reading a process straight into the
- * slot (reserve, commit). A filled slot is queued; a worker takes it, leaves out pages that are
+ * time, in slots of a small ring: by a copy (write), or by telling where the pages are (fetch). A
+ * filled slot is queued; a worker takes it, reads what was only told, leaves out pages that are
  * zero, compresses what is worth it, seals, and appends the frame to *its own* page blob. So
  * the three costs that cannot be split within a blob, SHA-256 of the whole, file order and the
  * wait for the disk, are paid by all workers at the same time, and no lock is held for any. The
  * first of them is left to settle.c where the writer allows it.
  *
- *	caller --> free slot --> filled --> [queue] --> worker n: zero? zstd, seal --> stage n
+ *	caller --> free slot --> filled --> [queue] --> worker n: read, zero? zstd, seal --> stage n
  *	                                                stage n full: SHA-256, write(2), push
+ *
+ * Memory of a process is best fetched: the worker that reads a frame has it in the cache of its
+ * CPU for all that follows, and reads it into the same memory each time.
  *
  * A worker gets frames in ascending order, so the frames of a blob ascend too: their lengths
  * tell where each begins. Workers are started as the queue shows that they are needed; a
@@ -44,14 +47,26 @@
 #define STAGE_BYTES (256u << 10) /* with a frame and its cipher text it stays in the L2 cache */
 #define STAGE_ROOM_BYTES ((size_t)STAGE_BYTES + FRAME_BYTES + SEAL_TAG_BYTES)
 #define PUSH_BYTES (4u << 20)
+#define LOAD_BYTES (8u << 20) /* after so much a faster cipher is worth being loaded */
 #define SLOT_BYTES (PAGE_BYTES + FRAME_BYTES) /* the lengths of a trimmed frame stand before it */
+#define PAGES_IN_SLOT PAGE_BYTES
 
 static_assert(WORKERS_MAX <= BLOBS_MAX, "each worker has a blob of its own");
+static_assert(FRAME_PAGES <= STRETCHES_MAX, "a frame is read in one call");
+
+/* Pages of a slot that are not there yet. */
+struct fetch {
+	const struct page_reader *from;
+	struct stretch what;
+	size_t first; /* in the slot */
+};
 
 struct slot {
 	uint8_t *pages;
 	uint64_t frame;
 	uint32_t n_pages;
+	struct fetch fetches[FRAME_PAGES];
+	size_t n_fetches;
 	struct slot *next;
 };
 
@@ -67,11 +82,13 @@ struct worker {
 	struct sealer sealer;
 	struct hasher hasher;
 	ZSTD_CCtx *zstd;
+	uint8_t *own;      /* SLOT_BYTES: for a slot of which nothing is there yet */
 	uint8_t *squeezed; /* FRAME_BYTES: what zstd makes of a frame */
 	uint8_t *stage;    /* STAGE_ROOM_BYTES: one more sealed frame than is written at once */
 	size_t staged;
 	uint64_t written;
 	uint64_t pushed;
+	bool asked_to_load;
 	struct arena arena;
 	struct list done; /* struct done */
 	struct packed_blob blob;
@@ -84,11 +101,11 @@ struct packer {
 	uint8_t key[STORE_KEY_BYTES];
 	uint8_t id[ID_BYTES];
 	enum store_compression compression;
-	bool is_public;
+	bool is_public, may_load;
 	uint64_t unsettled_bytes; /* of store_options */
 
 	/* The caller's: */
-	struct slot *filling; /* the slot that reserve() lends, or NULL */
+	struct slot *filling; /* not full yet, or NULL */
 	uint64_t next_frame;
 	struct worker workers[WORKERS_MAX];
 	unsigned n_workers;
@@ -112,6 +129,37 @@ struct packer {
 };
 
 /* ---- a worker -------------------------------------------------------------------------- */
+
+/* Read to @pages what is not there yet: what follows each other in one call. */
+static int fetch_pages(const struct slot *slot, uint8_t *pages, struct err *e)
+{
+	struct stretch what[FRAME_PAGES];
+	const struct fetch *f = slot->fetches, *end = f + slot->n_fetches;
+
+	while (f < end) {
+		const struct fetch *first = f;
+		size_t next = f->first, n = 0;
+		int r;
+
+		for (; f < end && f->from == first->from && f->first == next; f++) {
+			what[n++] = f->what;
+			next += f->what.pages;
+		}
+		r = first->from->read(first->from, what, n, pages + first->first * PAGE_BYTES, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static bool nothing_is_there(const struct slot *slot)
+{
+	size_t pages = 0;
+
+	for (size_t i = 0; i < slot->n_fetches; i++)
+		pages += slot->fetches[i].what.pages;
+	return pages == slot->n_pages;
+}
 
 static bool page_is_zero(const uint8_t *page)
 {
@@ -254,17 +302,26 @@ static int protect_frame(struct worker *w, uint64_t frame, const uint8_t *data, 
 		return digest_of(SPAN(data, len), rec->digest, e);
 	}
 	rec->bytes = (uint32_t)(len + SEAL_TAG_BYTES);
+	if (w->packer->may_load && !w->asked_to_load && w->written > LOAD_BYTES) {
+		w->asked_to_load = true;
+		sealer_quicken(&w->sealer, w->packer->key);
+	}
 	return sealer_seal(&w->sealer, SEAL_PAGES, frame, data, len, to, e);
 }
 
 static int pack_frame(struct worker *w, struct slot *slot, struct err *e)
 {
-	struct frame_rec rec = {.present = squeeze_zero_pages(slot->pages, slot->n_pages)};
-	size_t len = (size_t)__builtin_popcount(rec.present) * PAGE_BYTES;
-	const uint8_t *plain = slot->pages;
+	uint8_t *pages = nothing_is_there(slot) ? w->own + PAGES_IN_SLOT : slot->pages;
+	const uint8_t *plain = pages;
+	struct frame_rec rec = {0};
 	struct done *done;
-	int r;
+	size_t len;
+	int r = fetch_pages(slot, pages, e);
 
+	if (r < 0)
+		return r;
+	rec.present = squeeze_zero_pages(pages, slot->n_pages);
+	len = (size_t)__builtin_popcount(rec.present) * PAGE_BYTES;
 	if (len && worth_compressing(w, plain, len)) {
 		/* Room for less than the pages: zstd gives up when there is nothing to gain. */
 		size_t n = ZSTD_compress2(w->zstd, w->squeezed, len - len / 16, plain, len);
@@ -276,11 +333,11 @@ static int pack_frame(struct worker *w, struct slot *slot, struct err *e)
 		}
 	}
 	if (len && rec.codec == FRAME_RAW && w->packer->compression != STORE_COMPRESS_NONE) {
-		size_t n = trim_pages(slot->pages, (uint32_t)(len / PAGE_BYTES));
+		size_t n = trim_pages(pages, (uint32_t)(len / PAGE_BYTES));
 
 		if (n) {
 			rec.codec = FRAME_TRIMMED;
-			plain = slot->pages - TRIM_HEAD_BYTES;
+			plain = pages - TRIM_HEAD_BYTES;
 			len = n;
 		}
 	}
@@ -372,6 +429,7 @@ static void worker_finish(struct worker *w)
 	hasher_finish(&w->hasher);
 	ZSTD_freeCCtx(w->zstd);
 	free(w->squeezed);
+	free(w->own);
 	if (w->stage)
 		munmap(w->stage, STAGE_ROOM_BYTES);
 	arena_finish(&w->arena);
@@ -395,6 +453,7 @@ static int worker_init(struct worker *w, struct packer *p, struct err *e)
 	    ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, level)))
 		return err_say(e, -ENOMEM, "store: no memory for zstd");
 	w->squeezed = xalloc(FRAME_BYTES);
+	w->own = xalloc(SLOT_BYTES);
 	w->stage = mmap(NULL, STAGE_ROOM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 	                -1, 0);
 	if (w->stage == MAP_FAILED) {
@@ -457,8 +516,12 @@ static int take_free_slot(struct packer *p, struct err *e)
 		p->n_free--;
 	}
 	pthread_mutex_unlock(&p->lock);
-	if (!r)
-		*p->filling = (struct slot){.pages = p->filling->pages, .frame = p->next_frame++};
+	if (!r) {
+		p->filling->frame = p->next_frame++;
+		p->filling->n_pages = 0;
+		p->filling->n_fetches = 0;
+		p->filling->next = NULL;
+	}
 	return r;
 }
 
@@ -485,45 +548,86 @@ static int queue_filled_slot(struct packer *p, struct err *e)
 	return r;
 }
 
-static uint8_t *packer_reserve(struct page_sink *sink, size_t *pages, struct err *e)
+/* How many of @pages more have room in the slot that is being filled. Return: 0, negative errno. */
+static int find_room(struct packer *p, uint64_t *pages, struct err *e)
 {
-	struct packer *p = packer_of(sink);
+	int r = p->filling ? 0 : take_free_slot(p, e);
 
-	if (!p->filling && take_free_slot(p, e))
-		return NULL;
-	assert(p->filling);
-	*pages = MIN(*pages, FRAME_PAGES - p->filling->n_pages);
-	return p->filling->pages + (size_t)p->filling->n_pages * PAGE_BYTES;
+	if (!r)
+		*pages = MIN(*pages, FRAME_PAGES - p->filling->n_pages);
+	return r;
 }
 
-static int packer_commit(struct page_sink *sink, size_t pages, struct err *e)
+static int add_pages(struct packer *p, uint64_t pages, struct err *e)
 {
-	struct packer *p = packer_of(sink);
-
-	assert(!pages || (p->filling && pages <= FRAME_PAGES - p->filling->n_pages));
-	if (!pages)
-		return 0;
 	p->filling->n_pages += (uint32_t)pages;
 	return p->filling->n_pages == FRAME_PAGES ? queue_filled_slot(p, e) : 0;
 }
 
 static int packer_write(struct page_sink *sink, const uint8_t *data, size_t pages, struct err *e)
 {
-	while (pages) {
-		size_t n = pages;
-		uint8_t *to = packer_reserve(sink, &n, e);
-		int r;
+	struct packer *p = packer_of(sink);
+	int r = 0;
 
-		if (!to)
-			return e ? e->code : -EIO;
-		memcpy(to, data, n * PAGE_BYTES);
-		r = packer_commit(sink, n, e);
+	while (!r && pages) {
+		uint64_t n = pages;
+
+		r = find_room(p, &n, e);
 		if (r < 0)
 			return r;
+		memcpy(p->filling->pages + p->filling->n_pages * (size_t)PAGE_BYTES, data,
+		       n * PAGE_BYTES);
+		r = add_pages(p, n, e);
 		data += n * PAGE_BYTES;
 		pages -= n;
 	}
-	return 0;
+	return r;
+}
+
+static int packer_fetch(struct page_sink *sink, const struct page_reader *from,
+                        struct stretch what, struct err *e)
+{
+	struct packer *p = packer_of(sink);
+	int r = 0;
+
+	while (!r && what.pages) {
+		uint64_t n = what.pages;
+		struct slot *slot;
+
+		r = find_room(p, &n, e);
+		if (r < 0)
+			return r;
+		slot = p->filling;
+		slot->fetches[slot->n_fetches++] = (struct fetch){
+			.from = from, .what = {what.at, n}, .first = slot->n_pages};
+		r = add_pages(p, n, e);
+		what.at += n * PAGE_BYTES;
+		what.pages -= n;
+	}
+	return r;
+}
+
+static int packer_drain(struct page_sink *sink, struct err *e)
+{
+	struct packer *p = packer_of(sink);
+	unsigned ours = p->filling ? 1 : 0;
+	int r = 0;
+
+	/* What is not full is read here, so that more can follow it. */
+	if (ours) {
+		r = fetch_pages(p->filling, p->filling->pages, e);
+		p->filling->n_fetches = 0;
+	}
+	pthread_mutex_lock(&p->lock);
+	while (p->n_free + ours < p->n_slots)
+		pthread_cond_wait(&p->slot_freed, &p->lock);
+	if (!r && p->first.code) {
+		r = p->first.code;
+		if (e)
+			*e = p->first;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return r;
 }
 
 static unsigned usable_cpus(void)
@@ -540,11 +644,12 @@ int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES], const uint8_t 
 	size_t bytes;
 
 	p->sink = (struct page_sink){
-		.write = packer_write, .reserve = packer_reserve, .commit = packer_commit};
+		.write = packer_write, .fetch = packer_fetch, .drain = packer_drain};
 	p->dir_fd = dir_fd;
 	p->compression = options->compression;
 	p->is_public = options->is_public;
 	p->unsettled_bytes = options->unsettled_bytes;
+	p->may_load = options->may_load;
 	p->max_workers = options->workers ? options->workers : usable_cpus();
 	p->max_workers = MAX(1, MIN(p->max_workers, WORKERS_MAX));
 	p->n_slots = p->max_workers * SLOTS_PER_WORKER;
@@ -561,7 +666,7 @@ int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES], const uint8_t 
 	pthread_cond_init(&p->slot_freed, NULL);
 	p->queue_tail = &p->queue;
 	for (unsigned i = 0; i < p->n_slots; i++) {
-		p->slots[i].pages = p->memory + (size_t)i * SLOT_BYTES + PAGE_BYTES;
+		p->slots[i].pages = p->memory + (size_t)i * SLOT_BYTES + PAGES_IN_SLOT;
 		p->slots[i].next = p->free_slots;
 		p->free_slots = &p->slots[i];
 		p->n_free++;
@@ -596,9 +701,7 @@ int packer_end(struct packer *p, struct arena *a, struct packed *out, struct err
 
 	assert(!p->joined);
 	*out = (struct packed){0};
-	if (p->filling && !last_pages)
-		p->next_frame--; /* reserved, and nothing came */
-	else if (p->filling)
+	if (p->filling)
 		r = queue_filled_slot(p, e);
 	packer_join(p);
 	if (r < 0)
@@ -622,8 +725,7 @@ int packer_end(struct packer *p, struct arena *a, struct packed *out, struct err
 	}
 	out->frames = (struct list){.items = frames, .count = p->next_frame};
 	out->pages = p->next_frame * FRAME_PAGES;
-	if (last_pages && last_pages < FRAME_PAGES)
-		out->pages -= FRAME_PAGES - last_pages;
+	out->pages -= FRAME_PAGES - last_pages;
 	return 0;
 }
 

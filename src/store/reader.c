@@ -360,6 +360,20 @@ static int reader_read(struct page_source *source, uint64_t first, size_t pages,
 	return 0;
 }
 
+static bool reader_is_zero(struct page_source *source, uint64_t first, size_t pages)
+{
+	struct store_reader *r = (struct store_reader *)source;
+
+	for (; pages && first < r->table.pages; first++, pages--) {
+		const struct frame_rec *f =
+			LIST_AT(&r->table.frames, struct frame_rec, first / FRAME_PAGES);
+
+		if (f->present >> first % FRAME_PAGES & 1)
+			return false;
+	}
+	return !pages;
+}
+
 /* ---- verify ---------------------------------------------------------------------------- */
 
 int blob_verify(int fd, const struct blob *blob, struct err *e)
@@ -491,6 +505,7 @@ static struct store_reader *reader_create(struct store *s)
 
 	r->store = s;
 	r->source.read = reader_read;
+	r->source.is_zero = reader_is_zero;
 	pthread_mutex_init(&r->lock, NULL);
 	for (size_t i = 0; i < BLOBS_MAX; i++)
 		r->blob_fds[i] = -1;

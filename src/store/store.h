@@ -124,6 +124,8 @@ struct store_options {
 	bool is_public;
 	/* Page blobs of so many bytes, and larger ones, are left to store_settle(); 0: none. */
 	uint64_t unsettled_bytes;
+	/* A cipher that is faster may be loaded (dlopen) when there is much to seal. */
+	bool may_load;
 };
 
 /*
@@ -142,7 +144,7 @@ MUST_CHECK int store_writer_begin(struct store *s, const char *kind,
                                   const struct store_options *options, struct store_writer **out,
                                   struct err *e);
 
-/* Where its pages go; lives as long as the writer. Has reserve() and commit(). */
+/* Where its pages go; lives as long as the writer. */
 struct page_sink *store_writer_sink(struct store_writer *w);
 
 /**

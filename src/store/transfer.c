@@ -549,20 +549,31 @@ void store_import_close(struct store_import *x)
 
 /* ---- copies ---------------------------------------------------------------------------- */
 
+struct copy {
+	struct page_reader reader; /* first, so that the reader is the copy */
+	struct page_source *from;
+};
+
+static int read_copied(const struct page_reader *from, const struct stretch *what, size_t n,
+                       uint8_t *to, struct err *e)
+{
+	struct page_source *source = ((const struct copy *)from)->from;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < n; i++) {
+		r = source->read(source, what[i].at / PAGE_BYTES, what[i].pages, to, e);
+		to += what[i].pages * PAGE_BYTES;
+	}
+	return r;
+}
+
 static int copy_pages(struct page_source *from, struct page_sink *to, struct err *e)
 {
-	for (uint64_t page = 0; page < from->n_pages;) {
-		size_t n = (size_t)MIN(FRAME_PAGES, from->n_pages - page);
-		uint8_t *room = to->reserve(to, &n, e);
-		int r = room ? from->read(from, page, n, room, e) : (e ? e->code : -EIO);
+	const struct copy copy = {{read_copied}, from};
+	int r = to->fetch(to, &copy.reader, (struct stretch){0, from->n_pages}, e);
+	int drained = to->drain(to, r < 0 ? NULL : e);
 
-		if (!r)
-			r = to->commit(to, n, e);
-		if (r < 0)
-			return r;
-		page += n;
-	}
-	return 0;
+	return r < 0 ? r : drained;
 }
 
 int store_copy(struct store *s, const char *from, const char *to,

@@ -65,9 +65,12 @@ const uint8_t remote_code[] = {
 	0xc4, 0xe2, 0x7b, 0x49, 0xc0,                   /* tilezero %tmm0 */
 	0xcc, 0x90, 0x90, 0x90, 0x90, 0x90,             /* int3 */
 	0x9d, 0xcc,                                     /* popfq; int3 */
+	0x0f, 0x05, 0xcc,                               /* syscall; int3 */
 };
+static const uint8_t syscall_insn[2] = {0x0f, 0x05};
 #define AMX_AT 0x30
 #define POPF_AT 0x40
+#define ONE_CALL_AT 0x42
 const size_t remote_code_bytes = sizeof(remote_code);
 
 static int set_regs(struct remote *r, const struct user_regs_struct *regs, struct err *e)
@@ -89,13 +92,19 @@ static void send_again(struct remote *r, int sig)
  */
 static bool is_breakpoint(struct remote *r)
 {
-	struct user_regs_struct regs;
 	uint64_t offset;
 
-	if (ptrace(PTRACE_GETREGS, r->t->tid, 0, &regs) < 0)
+	if (ptrace(PTRACE_GETREGS, r->t->tid, 0, &r->at_stop) < 0)
 		return false;
-	offset = regs.rip - 1 - r->page.at;
+	offset = r->at_stop.rip - 1 - r->page.at;
 	return offset < sizeof(remote_code) && remote_code[offset] == 0xcc;
+}
+
+/* The same for the step over the gate. */
+static bool is_behind_gate(struct remote *r)
+{
+	return !ptrace(PTRACE_GETREGS, r->t->tid, 0, &r->at_stop) &&
+	       r->at_stop.rip == r->place.gate.at + sizeof(syscall_insn);
 }
 
 static void note_birth(struct remote *r)
@@ -107,7 +116,7 @@ static void note_birth(struct remote *r)
 }
 
 /* Resume with @request and wait for a stop that @want accepts. */
-enum want { WANT_SYSCALL, WANT_BREAKPOINT, WANT_EVENT };
+enum want { WANT_SYSCALL, WANT_BREAKPOINT, WANT_STEP, WANT_EVENT };
 static int go_until(struct remote *r, enum __ptrace_request request, enum want want, struct err *e)
 {
 	int late = 0;
@@ -124,6 +133,7 @@ static int go_until(struct remote *r, enum __ptrace_request request, enum want w
 		event = status >> 16;
 		if ((want == WANT_SYSCALL && sig == (SIGTRAP | 0x80)) ||
 		    (want == WANT_BREAKPOINT && sig == SIGTRAP && !event && is_breakpoint(r)) ||
+		    (want == WANT_STEP && sig == SIGTRAP && !event && is_behind_gate(r)) ||
 		    (want == WANT_EVENT && event == PTRACE_EVENT_STOP))
 			break;
 		if (event && event != PTRACE_EVENT_STOP)
@@ -136,13 +146,13 @@ static int go_until(struct remote *r, enum __ptrace_request request, enum want w
 	return 0;
 }
 
-/* Up to where it enters the kernel for the call. */
-static int enter_call(struct remote *r, const struct call *c, struct err *e)
+/* Before a syscall instruction at @rip that makes the call. */
+static struct user_regs_struct regs_for_call(const struct remote *r, const struct call *c,
+                                             uint64_t rip)
 {
 	struct user_regs_struct regs = r->saved;
-	int ret;
 
-	regs.rip = r->place.gate.at;
+	regs.rip = rip;
 	regs.rax = (uint64_t)c->nr;
 	regs.orig_rax = (uint64_t)-1; /* or the kernel would restart the call it came from */
 	regs.rdi = c->arg[0];
@@ -151,7 +161,15 @@ static int enter_call(struct remote *r, const struct call *c, struct err *e)
 	regs.r10 = c->arg[3];
 	regs.r8 = c->arg[4];
 	regs.r9 = c->arg[5];
-	ret = set_regs(r, &regs, e);
+	return regs;
+}
+
+/* Up to where it enters the kernel for the call. */
+static int enter_call(struct remote *r, const struct call *c, struct err *e)
+{
+	struct user_regs_struct regs = regs_for_call(r, c, r->place.gate.at);
+	int ret = set_regs(r, &regs, e);
+
 	if (!ret)
 		ret = go_until(r, PTRACE_SYSCALL, WANT_SYSCALL, e);
 	r->in_syscall_stop = true;
@@ -172,17 +190,15 @@ static int go_to_signal_delivery(struct remote *r, struct err *e)
 
 static int call_stepwise(struct remote *r, struct call *c, struct err *e)
 {
-	struct user_regs_struct regs;
 	int ret = enter_call(r, c, e);
 
 	if (!ret)
 		ret = go_until(r, PTRACE_SYSCALL, WANT_SYSCALL, e);
-	if (ret < 0)
-		return ret;
-	if (ptrace(PTRACE_GETREGS, r->t->tid, 0, &regs) < 0)
-		return tracee_fail(r->t, -errno, "registers", e);
-	c->result = (int64_t)regs.rax;
-	return 0;
+	if (!ret && ptrace(PTRACE_GETREGS, r->t->tid, 0, &r->at_stop) < 0)
+		ret = tracee_fail(r->t, -errno, "registers", e);
+	if (!ret)
+		c->result = (int64_t)r->at_stop.rax;
+	return ret;
 }
 
 int remote_call(struct remote *r, int64_t *result, struct err *e, long nr, int n_args, ...)
@@ -201,50 +217,91 @@ int remote_call(struct remote *r, int64_t *result, struct err *e, long nr, int n
 	return ret;
 }
 
+/*
+ * A call through the gate that ends in a single step: one stop instead of two. Only before a batch,
+ * which ends the stepping: the task would keep on stepping if we were killed before it is resumed
+ * in another way.
+ */
+static int call_in_a_step(struct remote *r, struct call *c, struct err *e)
+{
+	struct user_regs_struct regs = regs_for_call(r, c, r->place.gate.at);
+	int ret = set_regs(r, &regs, e);
+
+	if (!ret)
+		ret = go_until(r, PTRACE_SINGLESTEP, WANT_STEP, e);
+	if (!ret)
+		c->result = (int64_t)r->at_stop.rax;
+	return ret;
+}
+
+/* A call by the code in our page, which needs nothing but registers. */
+static int call_by_code(struct remote *r, struct call *c, struct err *e)
+{
+	struct user_regs_struct regs = regs_for_call(r, c, r->page.at + ONE_CALL_AT);
+	int ret = set_regs(r, &regs, e);
+
+	if (!ret)
+		ret = go_until(r, PTRACE_CONT, WANT_BREAKPOINT, e);
+	if (!ret)
+		c->result = (int64_t)r->at_stop.rax;
+	return ret;
+}
+
 static int map_page(struct remote *r, struct err *e)
 {
-	int64_t at;
-	int ret =
-		REMOTE_CALL(r, &at, e, SYS_mmap, U(0), U(REMOTE_PAGE_BYTES),
-	                    U(PROT_READ | PROT_WRITE), U(MAP_PRIVATE | MAP_ANONYMOUS), U(-1), U(0));
+	/* Never writable and executable at once: a task may have forbidden itself that. */
+	const uint64_t prot = PROT_READ | (r->stepwise ? PROT_WRITE : PROT_EXEC);
+	struct call map = {
+		.nr = SYS_mmap,
+		.arg = {0, REMOTE_PAGE_BYTES, prot, MAP_PRIVATE | MAP_ANONYMOUS, U(-1), 0}};
+	struct call protect = {.nr = SYS_mprotect};
+	int ret = r->stepwise ? call_stepwise(r, &map, e) : call_in_a_step(r, &map, e);
 
 	if (ret < 0)
 		return ret;
-	if (at < 0)
-		return err_set(e, (int)at,
+	if (map.result < 0)
+		return err_set(e, (int)map.result,
 		               "task %d: no room for %u KiB of working memory (a limit on its "
 		               "address space?)",
 		               r->t->tid, REMOTE_PAGE_BYTES / 1024);
-	r->page = remote_at((uint64_t)at);
-	/* Never writable and executable at once: a task may have forbidden itself that. */
-	ret = REMOTE_CALL(r, &at, e, SYS_mmap, U(r->page.at), U(PAGE_BYTES),
-	                  U(PROT_READ | PROT_EXEC), U(MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED),
-	                  U(-1), U(0));
-	if (ret < 0)
-		return ret;
-	if (at < 0) {
-		int64_t ignored;
+	r->page = remote_at((uint64_t)map.result);
+	r->own_page = true;
+	if (r->stepwise)
+		return 0;
+	protect = (struct call){.nr = SYS_mprotect,
+	                        .arg = {r->page.at + CALLS_AT, REMOTE_PAGE_BYTES - CALLS_AT,
+	                                PROT_READ | PROT_WRITE}};
+	ret = tracee_poke(r->t, r->page, remote_code, sizeof(remote_code), e);
+	if (!ret)
+		ret = call_by_code(r, &protect, e);
+	if (!ret && protect.result < 0) {
+		struct call unmap = {.nr = SYS_munmap, .arg = {r->page.at, REMOTE_PAGE_BYTES}};
 
 		/* One mapping too many. What we have goes: the task's own memory may be borrowed. */
-		ret = REMOTE_CALL(r, &ignored, e, SYS_munmap, U(r->page.at), U(REMOTE_PAGE_BYTES));
+		ret = call_stepwise(r, &unmap, e);
 		r->page = remote_at(0);
-		return ret ? ret : err_set(e, (int)at, "task %d: a page for code", r->t->tid);
+		r->own_page = false;
+		if (!ret)
+			ret = err_set(e, (int)protect.result, "task %d: a page for code",
+			              r->t->tid);
 	}
-	r->own_page = true;
-	return tracee_poke(r->t, r->page, remote_code, sizeof(remote_code), e);
+	return ret;
 }
 
 /* See tracee.h: when a breakpoint would be seen by the task. */
-static bool breakpoint_would_disturb(struct tracee *t)
+static bool breakpoint_would_disturb(struct tracee *t, const struct proc_status *status)
 {
 	AUTO(arena) struct arena a = {0};
-	struct proc_status status;
+	struct proc_status now;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/status", t->tid);
-	if (os_read_status_at(AT_FDCWD, path, &a, &status, NULL) < 0)
-		return true;
-	return (status.sig_ignored | status.sig_pending | status.shared_pending) &
+	if (!status) {
+		snprintf(path, sizeof(path), "/proc/%d/status", t->tid);
+		if (os_read_status_at(AT_FDCWD, path, &a, &now, NULL) < 0)
+			return true;
+		status = &now;
+	}
+	return (status->sig_ignored | status->sig_pending | status->shared_pending) &
 	       MASK_BIT(SIGTRAP);
 }
 
@@ -278,7 +335,7 @@ int remote_begin(struct remote *r, struct tracee *t, const struct remote_place *
 	if (ret < 0)
 		goto fail;
 	r->stepwise = place->no_code || fallback_forced("no-batch") ||
-	              (!place->stub && breakpoint_would_disturb(t));
+	              (!place->stub && breakpoint_would_disturb(t, place->status));
 	ret = tracee_set_sigmask(t, r->stepwise ? MASK_ALL : MASK_ALL & ~MASK_BIT(SIGTRAP), e);
 	if (ret < 0)
 		goto fail;
@@ -406,29 +463,31 @@ bool remote_has_room(const struct remote *r, size_t calls, size_t data_bytes)
 	return r->n_calls + calls <= CALLS_MAX && r->data.len + data_bytes + 16 <= DATA_MAX;
 }
 
-/* The calls and what they read, with one call of ours. */
-static int write_both(struct remote *r, remote_t calls_there, size_t calls_bytes, struct err *e)
+/* The calls and what they read and write, with one call of ours. */
+static int copy_both(struct remote *r, bool into_task, struct err *e)
 {
+	size_t calls_bytes = (r->n_calls + 1) * sizeof(*r->calls);
 	struct iovec here[] = {{r->calls, calls_bytes}, {r->data.data, r->data.len}};
-	struct iovec there[] = {{(void *)(uintptr_t)calls_there.at, calls_bytes},
+	struct iovec there[] = {{(void *)(uintptr_t)(r->page.at + CALLS_AT), calls_bytes},
 	                        {(void *)(uintptr_t)(r->page.at + DATA_AT), r->data.len}};
 	unsigned long n = r->data.len ? 2 : 1;
-	ssize_t done = process_vm_writev(r->t->tid, here, n, there, n, 0);
+	ssize_t done = into_task ? process_vm_writev(r->t->tid, here, n, there, n, 0)
+	                         : process_vm_readv(r->t->tid, here, n, there, n, 0);
 
 	if (done != (ssize_t)(calls_bytes + r->data.len))
-		return tracee_fail(r->t, done < 0 ? -errno : -EFAULT, "memory write", e);
+		return tracee_fail(r->t, done < 0 ? -errno : -EFAULT,
+		                   into_task ? "memory write" : "memory read", e);
 	return 0;
 }
 
 static int run_at_once(struct remote *r, struct err *e)
 {
 	const remote_t there = remote_at(r->page.at + CALLS_AT);
-	size_t bytes = (r->n_calls + 1) * sizeof(*r->calls);
 	struct user_regs_struct regs = r->saved;
 	int ret;
 
 	r->calls[r->n_calls].nr = -1;
-	ret = write_both(r, there, bytes, e);
+	ret = copy_both(r, true, e);
 	if (ret < 0)
 		return ret;
 	regs.rip = r->page.at;
@@ -439,7 +498,7 @@ static int run_at_once(struct remote *r, struct err *e)
 		return ret;
 	r->in_syscall_stop = false;
 	ret = go_until(r, PTRACE_CONT, WANT_BREAKPOINT, e);
-	return ret ? ret : tracee_read(r->t, there, r->calls, bytes, e);
+	return ret ? ret : copy_both(r, false, e);
 }
 
 int remote_run(struct remote *r, struct err *e)
@@ -451,19 +510,16 @@ int remote_run(struct remote *r, struct err *e)
 		                   e);
 		for (size_t i = 0; !ret && i < r->n_calls; i++)
 			ret = call_stepwise(r, &r->calls[i], e);
+		if (!ret && r->outs.count)
+			ret = tracee_read(r->t, remote_at(r->page.at + DATA_AT), r->data.data,
+			                  r->data.len, e);
 	} else if (r->n_calls) {
 		ret = run_at_once(r, e);
 	}
 	if (ret < 0)
 		return ret;
-	if (r->outs.count) {
-		ret = tracee_read(r->t, remote_at(r->page.at + DATA_AT), r->data.data, r->data.len,
-		                  e);
-		if (ret < 0)
-			return ret;
-		LIST_EACH(&r->outs, struct remote_out, out)
-			memcpy(out->to, r->data.data + out->offset, out->len);
-	}
+	LIST_EACH(&r->outs, struct remote_out, out)
+		memcpy(out->to, r->data.data + out->offset, out->len);
 	r->outs = (struct list){0};
 	r->data.len = 0;
 	r->n_calls = 0;
@@ -517,8 +573,6 @@ int remote_load_flags(struct remote *r, uint64_t flags, struct err *e)
 }
 
 /* ---- the gate -------------------------------------------------------------------------- */
-
-static const uint8_t syscall_insn[2] = {0x0f, 0x05};
 
 static bool gate_is_there(pid_t pid, uint64_t at)
 {

@@ -36,6 +36,7 @@
 #include <sys/user.h>
 
 #include "base/base.h"
+#include "os/proc.h"
 
 /* An address in the tracee. Never a pointer of ours. */
 typedef struct {
@@ -126,6 +127,8 @@ struct remote_place {
 	remote_t page; /* an area of REMOTE_PAGE_BYTES that is ours already; 0: map one */
 	bool stub;     /* the task is a stub of ours: a breakpoint disturbs nobody */
 	bool no_code;  /* the page holds no code of ours: calls go stepwise */
+	/* Of the task as it stands still, if somebody has read it already; NULL: it is read. */
+	const struct proc_status *status;
 	/*
 	 * Writable memory of REMOTE_PAGE_BYTES that the task has: used, and put back as it was,
 	 * when a limit of the task's does not let us map our own. 0: there is none.
@@ -139,7 +142,7 @@ struct remote_place {
  */
 struct remote {
 	struct tracee *t;
-	struct user_regs_struct saved;
+	struct user_regs_struct saved, at_stop;
 	uint64_t saved_mask;
 	struct remote_place place;
 	remote_t page;     /* our mapping: code, then calls and data; 0 while there is none */

@@ -358,6 +358,7 @@ const struct op *x86_lookup(struct x86_cpu *cpu)
 	unsigned off;
 	uint32_t page;
 	struct trace *t;
+
 	cpu->op = NULL;
 	if (!(cpu->code_mode & CODE_64)) {
 		if (rip > cpu->s.seg[X86_CS].limit)

@@ -7,6 +7,14 @@
 
 static const struct store_options unsettled = {.unsettled_bytes = 1};
 
+static bool all_zero(const uint8_t *data, size_t pages)
+{
+	for (size_t i = 0; i < pages * PAGE_BYTES; i++)
+		if (data[i])
+			return false;
+	return true;
+}
+
 static void read_in_pieces(struct store_reader *reader, const struct buf *pages, uint64_t seed)
 {
 	struct page_source *source = store_reader_source(reader);
@@ -19,6 +27,7 @@ static void read_in_pieces(struct store_reader *reader, const struct buf *pages,
 		size_t n = (size_t)(mix(&seed) % MIN(source->n_pages - first, 80)) + 1;
 
 		must(source->read(source, first, n, out.data, &e), &e);
+		ok(source->is_zero(source, first, n) == all_zero(out.data, n));
 		ok(!memcmp(out.data, pages->data + first * PAGE_BYTES, n * PAGE_BYTES),
 		   "pages %llu + %zu", (unsigned long long)first, n);
 	}
@@ -26,8 +35,28 @@ static void read_in_pieces(struct store_reader *reader, const struct buf *pages,
 	ok(source->read(source, UINT64_MAX, 2, out.data, &e) == -EINVAL);
 }
 
+static int read_buffer(const struct page_reader *from, const struct stretch *what, size_t n,
+                       uint8_t *to, struct err *e)
+{
+	(void)from, (void)e;
+	for (size_t i = 0; i < n; i++) {
+		memcpy(to, (const void *)(uintptr_t)what[i].at, what[i].pages * PAGE_BYTES);
+		to += what[i].pages * PAGE_BYTES;
+	}
+	return 0;
+}
+
+static int read_nothing(const struct page_reader *from, const struct stretch *what, size_t n,
+                        uint8_t *to, struct err *e)
+{
+	(void)from, (void)what, (void)n, (void)to;
+	return err_say(e, -EFAULT, "there is nothing to read");
+}
+
+/* By all ways, and in between waits for all of it. */
 static void hand_over(struct page_sink *sink, const struct buf *pages, uint64_t seed)
 {
+	static const struct page_reader one = {read_buffer}, two = {read_buffer};
 	size_t left = pages->len / PAGE_BYTES;
 	const uint8_t *at = pages->data;
 	struct err e = {0};
@@ -36,24 +65,47 @@ static void hand_over(struct page_sink *sink, const struct buf *pages, uint64_t 
 		size_t n = (size_t)(mix(&seed) % 70) + 1;
 
 		n = MIN(n, left);
-		if (mix(&seed) % 2) {
+		switch (mix(&seed) % 4) {
+		case 0:
 			must(sink->write(sink, at, n, &e), &e);
-		} else {
-			uint8_t *to = sink->reserve(sink, &n, &e);
-
-			must(to ? 0 : -EIO, &e);
-			memset(to, 0xee, n * PAGE_BYTES);
-			n = MAX(n / 2, 1);
-			memcpy(to, at, n * PAGE_BYTES);
-			must(sink->commit(sink, n, &e), &e);
+			break;
+		case 1:
+			must(sink->drain(sink, &e), &e);
+			/* fall through */
+		default:
+			must(sink->fetch(sink, mix(&seed) % 3 ? &one : &two,
+			                 (struct stretch){(uint64_t)(uintptr_t)at, n}, &e),
+			     &e);
 		}
 		at += n * PAGE_BYTES;
 		left -= n;
 	}
-	/* Reserved and given back: adds nothing. */
-	left = 1;
-	must(sink->reserve(sink, &left, &e) ? 0 : -EIO, &e);
-	must(sink->commit(sink, 0, &e), &e);
+	must(sink->drain(sink, &e), &e);
+}
+
+static void what_cannot_be_read_is_no_snapshot(void)
+{
+	static const struct page_reader nothing = {read_nothing};
+	AUTO(text) char *root = make_folder();
+	AUTO(store) struct store *s = open_store(root);
+
+	for (size_t pages = 1; pages < 5000; pages = 7 * pages + 3) {
+		AUTO(store_writer) struct store_writer *w = NULL;
+		struct page_sink *sink;
+		struct err e = {0};
+		bool has = true;
+		int r;
+
+		must(store_writer_begin(s, "proc", NULL, &w, &e), &e);
+		sink = store_writer_sink(w);
+		r = sink->fetch(sink, &nothing, (struct stretch){0, pages}, &e);
+		if (!r)
+			r = sink->drain(sink, &e);
+		ok(r == -EFAULT && !strcmp(e.text, "there is nothing to read"), "%zu pages: %s",
+		   pages, e.text);
+		ok(store_has(s, "it", &has, &e) == 0 && !has);
+	}
+	remove_tree(root);
 }
 
 static void pages_and_state_come_back_as_they_were(void)
@@ -676,6 +728,7 @@ static void the_default_place_follows_the_environment(void)
 int main(void)
 {
 	RUN(pages_and_state_come_back_as_they_were);
+	RUN(what_cannot_be_read_is_no_snapshot);
 	RUN(many_threads_read_at_once);
 	RUN(zero_pages_cost_nothing);
 	RUN(a_snapshot_is_invisible_until_it_is_committed);
