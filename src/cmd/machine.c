@@ -217,6 +217,7 @@ static int await_pages(struct session *s, struct vm_config *config, const struct
 	if (r)
 		return r;
 	config->ram_need = arrival_need(s->control.arrival, 0);
+	config->waited_ns = arrival_waited_ns(s->control.arrival);
 	for (unsigned i = 0; i < from->n_disks; i++)
 		disk_watch(from->disk[i].disk, arrival_need(s->control.arrival, i + 1));
 	return 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/arrival.h"
 
+#include "vm/vm-int.h"
+
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -108,15 +110,22 @@ struct arrival {
 	struct arrival_board board;
 	struct part part[ARRIVAL_TARGETS_MAX];
 	int line;
+	uint64_t waited_ns;
 	void (*lost)(void *arg, const char *why);
 	void *arg;
 };
+
+const uint64_t *arrival_waited_ns(const struct arrival *a)
+{
+	return &a->waited_ns;
+}
 
 /* Says what is waited for, and waits. Return: 0; negative errno with a sentence. */
 static int ask(struct arrival *a, uint32_t target, uint64_t page, struct err *e)
 {
 	const struct arrival_ask question = {.target = target, .page = page};
 	struct arrival_answer answer;
+	uint64_t began = host_monotonic_ns();
 	ssize_t n;
 
 	do
@@ -125,6 +134,7 @@ static int ask(struct arrival *a, uint32_t target, uint64_t page, struct err *e)
 	do
 		n = read(a->line, &answer, sizeof(answer));
 	while (n < 0 && errno == EINTR);
+	a->waited_ns += host_monotonic_ns() - began;
 	if (n != sizeof(answer))
 		return err_say(e, -EPIPE, "the process that fetches what is missing has ended");
 	answer.text[sizeof(answer.text) - 1] = '\0';

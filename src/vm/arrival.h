@@ -72,6 +72,8 @@ struct arrival;
 MUST_CHECK int arrival_open(const uint64_t *pages, unsigned n, int fd, int line,
                             void (*lost)(void *arg, const char *why), void *arg,
                             struct arrival **out, struct err *e);
+/* For vm_config.waited_ns: how long the machine has waited so far. */
+const uint64_t *arrival_waited_ns(const struct arrival *a);
 /* For vm_config.ram_need (target 0) and disk_watch(). */
 struct vm_need arrival_need(struct arrival *a, unsigned target);
 /* Returns when everything is there and kept, or cannot be. */

@@ -290,6 +290,7 @@ struct vm *vm_create(const struct vm_config *config, struct err *e)
 
 	assert(config->n_disks <= VM_DISKS_MAX && config->n_shares <= VM_SHARES_MAX);
 	vm->config = *config;
+	vm->clock.waited = config->waited_ns;
 	vm->armed = DEV_NEVER;
 	if (ram_create(vm, config->ram_fd, e))
 		goto fail;

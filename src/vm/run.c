@@ -340,7 +340,6 @@ static void tell_time(struct vm *vm)
 {
 	AUTO(buf) struct buf line = {0};
 
-	vm->clock.was_stopped = false;
 	buf_printf(&line, "time %lld", (long long)host_wall_ns());
 	vm_agent_say(vm, buf_text(&line));
 }
@@ -349,7 +348,7 @@ static enum vm_outcome loop(struct vm *vm)
 {
 	for (;;) {
 		expire(vm);
-		if (vm->clock.was_stopped)
+		if (vm_clock_is_behind(&vm->clock))
 			tell_time(vm);
 		feed(vm);
 		switch (run_cpu(vm)) {

@@ -66,7 +66,10 @@ struct vm_clock {
 	bool running;
 	bool was_stopped; /* without our doing; somebody has to tell the guest the time of day */
 	uint64_t offset, frozen;
-	uint64_t seen; /* when somebody looked last, in the host's time */
+	uint64_t seen;          /* when somebody looked last, in the host's time */
+	const uint64_t *waited; /* vm_config.waited_ns */
+	uint64_t waited_seen;
+	uint64_t waited_last; /* when the last wait was seen, in the host's time; 0: told of */
 };
 
 struct vm {
@@ -128,6 +131,8 @@ struct vm {
 uint64_t vm_clock_now(struct vm_clock *c);
 /* Nobody has looked at the clock because the machine slept, which was to end at @until. */
 void vm_clock_slept(struct vm_clock *c, uint64_t until);
+/* Whether somebody has to tell the guest the time of day, which has gone on without it. */
+bool vm_clock_is_behind(struct vm_clock *c);
 void vm_clock_start(struct vm_clock *c);
 void vm_clock_stop(struct vm_clock *c);
 int64_t host_wall_ns(void);

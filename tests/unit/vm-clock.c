@@ -80,6 +80,21 @@ static void a_stop_during_a_sleep_begins_at_the_sleep_s_end(void)
 	ok(is_about(vm_clock_now(&c), 600 * (uint64_t)SECOND) && c.was_stopped);
 }
 
+static void a_wait_for_a_page_is_no_time(void)
+{
+	uint64_t waited = 0;
+	struct vm_clock c = start_at(7);
+
+	c.waited = &waited;
+	let_pass(&c, 3 * (uint64_t)SECOND);
+	waited += 3 * (uint64_t)SECOND;
+	ok(is_about(vm_clock_now(&c), 7) && !c.was_stopped);
+	ok(!vm_clock_is_behind(&c), "another one may follow");
+	c.waited_last -= 3 * (uint64_t)SECOND;
+	ok(vm_clock_is_behind(&c) && !vm_clock_is_behind(&c), "told once");
+	ok(is_about(vm_clock_now(&c), 7), "and not taken off twice");
+}
+
 int main(void)
 {
 	RUN(it_stands_still_while_it_is_stopped);
@@ -87,5 +102,6 @@ int main(void)
 	RUN(a_stopped_process_stops_it);
 	RUN(a_long_sleep_is_not_a_stop);
 	RUN(a_stop_during_a_sleep_begins_at_the_sleep_s_end);
+	RUN(a_wait_for_a_page_is_no_time);
 	return tap_done();
 }
