@@ -100,12 +100,7 @@ static void on_quiet(void *arg)
 /* What a run on a terminal tells. */
 static void tell(struct shares *to, const char *name)
 {
-	uint64_t now = os_clock_ns(CLOCK_REALTIME);
-	AUTO(text)
-	char *clock = xprintf("%llu.%09llu", (unsigned long long)(now / 1000000000),
-	                      (unsigned long long)(now % 1000000000));
-
-	shares_tell(to, "t", clock);
+	shares_tell_clock(to);
 	if (name)
 		shares_tell(to, "h", name);
 	shares_tell(to, "env", "TERM=xterm-256color");

@@ -39,14 +39,10 @@ static const struct verb_option options[] = {
 static void tell(struct args *args, struct shares *to, const char *distro)
 {
 	const char *term = getenv("TERM"), *text;
-	uint64_t now = os_clock_ns(CLOCK_REALTIME);
-	AUTO(text)
-	char *clock = xprintf("%llu.%09llu", (unsigned long long)(now / 1000000000),
-	                      (unsigned long long)(now % 1000000000));
 	AUTO(buf) struct buf line = {0};
 	int at = 0;
 
-	shares_tell(to, "t", clock);
+	shares_tell_clock(to);
 	shares_tell(to, "h", distro);
 	if (term && *term) {
 		AUTO(text) char *assignment = xprintf("TERM=%s", term);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "os/os.h"
 
@@ -28,6 +29,16 @@ void shares_tell(struct shares *s, const char *key, const char *value)
 		buf_add_byte(&s->info, (uint8_t)*value);
 	}
 	buf_add_byte(&s->info, '\n');
+}
+
+void shares_tell_clock(struct shares *s)
+{
+	uint64_t now = os_clock_ns(CLOCK_REALTIME);
+	AUTO(text)
+	char *clock = xprintf("%llu.%09llu", (unsigned long long)(now / 1000000000),
+	                      (unsigned long long)(now % 1000000000));
+
+	shares_tell(s, "t", clock);
 }
 
 void shares_tell_mac(struct shares *s, const uint8_t *mac)

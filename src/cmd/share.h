@@ -32,6 +32,8 @@ MUST_CHECK int shares_add(struct shares *s, const char *text, struct err *e);
 MUST_CHECK int shares_attach(struct shares *s, struct vm_config *config, struct err *e);
 /* Add "KEY: VALUE" to what the guest is told; a newline in it is escaped as c2w does. */
 void shares_tell(struct shares *s, const char *key, const char *value);
+/* The time of day, now. */
+void shares_tell_clock(struct shares *s);
 /* The address of its network device. */
 void shares_tell_mac(struct shares *s, const uint8_t *mac);
 /* As an argument of a command: spaces and backslashes are escaped. */

@@ -254,27 +254,8 @@ int dump_table(struct dump *d, struct dtask *t, pid_t tid, struct table_rec *tab
 	return 0;
 }
 
-uint32_t dump_file_of(struct dump *d, pid_t pid, int fd)
-{
-	const struct dtask *t = dump_find(d, pid);
-	const struct task_rec *rec = NULL;
-
-	LIST_EACH(&d->image.tasks, struct task_rec, each)
-		if (t && each->pid == (uint32_t)pid)
-			rec = each;
-	if (!rec || !rec->threads.count)
-		return 0;
-	LIST_EACH(&d->image.tables, struct table_rec, table) {
-		if (table->id != LIST_AT(&rec->threads, struct thread_rec, 0)->table)
-			continue;
-		LIST_EACH(&table->fds, struct fd_rec, each)
-			if (each->fd == (uint32_t)fd)
-				return each->file;
-	}
-	return 0;
-}
-
-int dump_file_open(struct dump *d, uint32_t file, struct fd_view *v, struct err *e)
+/* A local descriptor for a description that was dumped; the caller closes it. */
+static int open_again(struct dump *d, uint32_t file, struct fd_view *v, struct err *e)
 {
 	const struct file_user *user = LIST_AT(&d->file_users, struct file_user, file - 1);
 
@@ -290,7 +271,7 @@ int dump_files_late(struct dump *d, struct err *e)
 
 		if (!user->kind || !user->kind->dump_late)
 			continue;
-		r = dump_file_open(d, id, &v, e);
+		r = open_again(d, id, &v, e);
 		if (r < 0)
 			return r;
 		r = user->kind->dump_late(d, &v, LIST_AT(&d->image.files, struct file_rec, id - 1),

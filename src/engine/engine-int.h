@@ -67,11 +67,6 @@ MUST_CHECK int dump_files_late(struct dump *d, struct err *e);
 extern const struct kind *const kinds[];
 extern const size_t n_kinds;
 
-/* The description behind a descriptor of a task; 0 if it is not in the image. */
-uint32_t dump_file_of(struct dump *d, pid_t pid, int fd);
-/* A local descriptor for a description that was dumped; the caller closes it. -errno. */
-int dump_file_open(struct dump *d, uint32_t file, struct fd_view *view, struct err *e);
-
 /* ---- restore --------------------------------------------------------------------------- */
 
 /* restore-stub.c */

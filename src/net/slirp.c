@@ -13,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "os/os.h"
+
 #define LIBRARY "libslirp.so.0"
 #define CONFIG_VERSION 1 /* libslirp 4.0 */
 #define BACKLOG 128      /* of published ports */
@@ -84,10 +86,7 @@ static int load(struct err *e)
 
 static int64_t now_ns(void *arg)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	return (int64_t)os_clock_ns(CLOCK_MONOTONIC);
 }
 
 static ssize_t on_packet(const void *data, size_t len, void *arg)
