@@ -240,6 +240,13 @@ int index_find(const struct index *x, const char *name, const struct entry **out
 	return 0;
 }
 
+int index_taken(const char *name, struct err *e)
+{
+	return err_say(e, -EEXIST,
+	               "there is a snapshot %s already: choose another name, or say --replace",
+	               name);
+}
+
 void index_drop(struct index *x, const char *name)
 {
 	json_t *manifests = index_manifests(x);

@@ -311,6 +311,8 @@ static inline void auto_index(struct index *x)
 /* The only entry of that name. Return: 0; -ENOENT; -EBADMSG if there are two. */
 MUST_CHECK int index_find(const struct index *x, const char *name, const struct entry **out,
                           struct err *e);
+/* Refuses a name that another snapshot has. */
+MUST_CHECK int index_taken(const char *name, struct err *e);
 /* Takes out all entries of that name. */
 void index_drop(struct index *x, const char *name);
 void index_add(struct index *x, const struct entry *entry);

@@ -462,9 +462,7 @@ static int may_replace(const struct index *index, const struct store_import_opti
 		return 0;
 	if (!r && o->update && o->origin[0] && !strcmp(old->origin, o->origin))
 		return 0;
-	return err_say(e, -EEXIST,
-	               "there is a snapshot %s already: choose another name, or say --replace",
-	               o->name);
+	return index_taken(o->name, e);
 }
 
 static int publish(struct store_import *x, const struct store_import_options *o, struct err *e)

@@ -253,10 +253,7 @@ static int publish(struct store_writer *w, const char *name, struct fresh *fresh
 		return r;
 	r = index_find(&x, name, &old, NULL);
 	if (r != -ENOENT && !w->options.replace)
-		return err_say(
-			e, -EEXIST,
-			"there is a snapshot %s already: choose another name, or say --replace",
-			name);
+		return index_taken(name, e);
 	LIST_EACH(&x.entries, const struct entry, it)
 		if (it->name && !strcmp(it->name, name))
 			blobs_of_entry(s, it, &w->arena, &old_blobs);
