@@ -88,11 +88,11 @@ static char *name_of_store(const char *root)
 	return xprintf("%llx-%llx", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 }
 
-/* This store's directory of images. Return: -errno. */
-static int open_images_of(struct store *store, bool create)
+/* A store's directory of images. Return: -errno. */
+static int open_images_of(const char *store, bool create)
 {
-	AUTO(text) char *name = name_of_store(store_root(store));
-	AUTO(text) char *root = realpath(store_root(store), NULL);
+	AUTO(text) char *name = name_of_store(store);
+	AUTO(text) char *root = realpath(store, NULL);
 	AUTO(fd) int images = open_images(create);
 	int fd;
 
@@ -193,7 +193,7 @@ static int make_unnamed(struct store_reader *reader, struct span machine, uint64
 
 int ram_image_dir(struct store *store)
 {
-	return fallback_forced("no-ram-image") ? -1 : open_images_of(store, true);
+	return fallback_forced("no-ram-image") ? -1 : open_images_of(store_root(store), true);
 }
 
 const char *ram_image_digest(struct store_reader *reader)
@@ -219,6 +219,23 @@ static int open_shared(struct store *store, struct store_reader *reader, struct 
 	return fd;
 }
 
+int ram_image_find(const char *store_path, const char *digest, int *out_dir, uint64_t *bytes)
+{
+	AUTO(text) char *name = xprintf("%s" SUFFIX, digest);
+	AUTO(fd) int dir = fallback_forced("no-ram-image") ? -1 : open_images_of(store_path, false);
+	struct stat st;
+	int fd;
+
+	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW))
+		return -1;
+	fd = open_made(dir, name, (uint64_t)st.st_size);
+	if (fd < 0)
+		return -1;
+	*bytes = (uint64_t)st.st_size;
+	*out_dir = take_fd(&dir);
+	return fd;
+}
+
 int ram_image_open(struct store *store, struct store_reader *reader, struct span machine,
                    uint64_t bytes, struct err *e)
 {
@@ -238,7 +255,7 @@ void ram_image_prepare(struct store *store, struct store_reader *reader, struct 
 
 int ram_image_begin(struct store *store, uint64_t bytes, int *out, int *readable, struct err *e)
 {
-	AUTO(fd) int dir = fallback_forced("no-ram-image") ? -1 : open_images_of(store, true);
+	AUTO(fd) int dir = fallback_forced("no-ram-image") ? -1 : open_images_of(store_root(store), true);
 	AUTO(fd) int fd = dir < 0 ? -1 : openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
 	AUTO(text) char *self = NULL;
 
@@ -261,7 +278,7 @@ void ram_image_name(struct store *store, const char *digest, int fd)
 	const char *colon = strchr(digest, ':');
 	AUTO(text) char *name = xprintf("%s" SUFFIX, colon ? colon + 1 : digest);
 	AUTO(text) char *self = xprintf("/proc/self/fd/%d", fd);
-	AUTO(fd) int dir = fallback_forced("no-ram-image") ? -1 : open_images_of(store, true);
+	AUTO(fd) int dir = fallback_forced("no-ram-image") ? -1 : open_images_of(store_root(store), true);
 
 	/* Without it the next restore makes one. */
 	if (dir >= 0)
@@ -351,7 +368,7 @@ int flow_sweep_ram(struct store *store, uint64_t *freed, struct err *e)
 	AUTO(arena) struct arena a = {0};
 	AUTO(fd) int images = open_images(false);
 	struct list snapshots = {0};
-	int dir = open_images_of(store, false), r;
+	int dir = open_images_of(store_root(store), false), r;
 
 	if (images >= 0)
 		sweep_stores(images, freed);

@@ -4,6 +4,7 @@
 #define WSLX_VM_INT_H
 
 #include <poll.h>
+#include <pthread.h>
 #include <time.h>
 
 #include "vm/vm.h"
@@ -78,6 +79,8 @@ struct vm {
 	struct x86_cpu *cpu;
 	void *cpu_memory;
 	struct x86_code_memory code_memory;
+	pthread_t ahead; /* if there is one; RAM and CPU are its own until ahead_wait() */
+	bool is_ahead;
 	struct bus bus;
 	struct apic_fabric fabric;
 	struct vm_clock clock;
@@ -151,6 +154,9 @@ void cpu_memory_destroy(void *memory);
 struct x86_code_memory code_memory_create(void);
 void code_memory_destroy(const struct x86_code_memory *memory);
 
+/* ahead.c */
+void ahead_wait(struct vm *vm);
+
 /* run.c */
 int run_create(struct vm *vm, struct err *e);
 void run_destroy(struct vm *vm);
@@ -159,6 +165,7 @@ void run_deadlines_changed(struct vm *vm);
 void run_kick(struct vm *vm);
 
 /* machine.c */
+int create_cpu(struct vm *vm, struct err *e);
 unsigned virtio_count(const struct vm_config *config);
 
 /* snapshot.c */

@@ -225,6 +225,8 @@ void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes)
 		unsigned n = (unsigned)MIN(bytes, (uint64_t)PAGE_BYTES - off);
 		uint64_t ram = x86_ram_offset(cpu, gpa);
 
+		if (ram != UINT64_MAX)
+			x86_note(cpu, ram >> PAGE_SHIFT, true);
 		if (ram != UINT64_MAX && x86_page_has_code(cpu, ram >> PAGE_SHIFT))
 			x86_code_written(cpu, ram >> PAGE_SHIFT, off, n);
 		gpa += n;
@@ -275,13 +277,51 @@ static void note_place(const struct x86_cpu *cpu, uint32_t page, unsigned off)
 	atomic_store_explicit(&log->n, n + 1, memory_order_release);
 }
 
+/*
+ * Make a trace of decoded ops. @from_image: they are an image's. @second: NO_PAGE, or the page in which
+ * its only instruction ends.
+ */
+static struct trace *install(struct x86_cpu *cpu, const struct trace_info *info, bool from_image,
+                             const struct x86_code_place *at, uint32_t second)
+{
+	struct trace *t = trace_alloc(cpu, info->n_ops);
+
+	t->page[0] = at->page;
+	t->page[1] = second;
+	t->off = at->off;
+	t->bytes = (uint16_t)info->bytes;
+	t->mode = at->mode;
+	t->n_ops = (uint16_t)info->n_ops;
+	if (from_image)
+		x86_image_copy(t->ops, info);
+	else
+		memcpy(t->ops, info->ops, info->n_ops * sizeof(*t->ops));
+	for (unsigned i = 0; i < info->n_ops; i++)
+		if (!t->ops[i].len && t->ops[i].off) {
+			struct op *stub = &t->ops[i];
+
+			stub[-(int)stub->off].link = stub;
+		}
+	if (cpu->native && (t->mode & (CODE_64 | CODE_STEP)) == CODE_64 && second == NO_PAGE) {
+		t->cold = cpu->config.code.after ? cpu->config.code.after : HOT;
+		t->first = t->ops[0].fn;
+		t->ops[0].fn = op_cold;
+	}
+	add_to_page(cpu, t, 0, t->off, MIN(info->bytes, PAGE_BYTES - t->off));
+	if (second != NO_PAGE)
+		add_to_page(cpu, t, 1, 0, t->off + info->bytes - PAGE_BYTES);
+	t->hash_next = *bucket(cpu->cache, t->page[0], t->off);
+	*bucket(cpu->cache, t->page[0], t->off) = t;
+	return t;
+}
+
 static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t page, unsigned off,
                           uint64_t linear)
 {
+	const struct x86_code_place at = {page, (uint16_t)off, cpu->code_mode, 0};
 	struct op ops[TRACE_OPS_MAX];
 	struct trace_info info = {.ops = ops};
 	uint32_t second = NO_PAGE;
-	struct trace *t;
 	bool is_found = cpu->config.image.at &&
 	                x86_image_find(&cpu->config.image, page, off, cpu->code_mode, host, &info);
 
@@ -303,37 +343,63 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 		x86_decode_trace(cpu, &info, bytes, sizeof(bytes), off, cpu->code_mode);
 		assert(info.n_ops);
 	}
-	t = trace_alloc(cpu, info.n_ops);
-	t->page[0] = page;
-	t->page[1] = second;
-	t->off = (uint16_t)off;
-	t->bytes = (uint16_t)info.bytes;
-	t->mode = cpu->code_mode;
-	t->n_ops = (uint16_t)info.n_ops;
-	if (is_found)
-		x86_image_copy(t->ops, &info);
-	else
-		memcpy(t->ops, ops, info.n_ops * sizeof(*ops));
-	for (unsigned i = 0; i < info.n_ops; i++)
-		if (!t->ops[i].len && t->ops[i].off) {
-			struct op *stub = &t->ops[i];
-
-			stub[-(int)stub->off].link = stub;
-		}
-	if (cpu->native && (t->mode & (CODE_64 | CODE_STEP)) == CODE_64 && second == NO_PAGE) {
-		t->cold = cpu->config.code.after ? cpu->config.code.after : HOT;
-		t->first = t->ops[0].fn;
-		t->ops[0].fn = op_cold;
-	}
-	add_to_page(cpu, t, 0, off, MIN(info.bytes, PAGE_BYTES - off));
-	if (second != NO_PAGE)
-		add_to_page(cpu, t, 1, 0, off + info.bytes - PAGE_BYTES);
 	if (!is_found && second == NO_PAGE)
 		note_place(cpu, page, off);
-	t->hash_next = *bucket(cpu->cache, page, off);
-	*bucket(cpu->cache, page, off) = t;
+	return install(cpu, &info, is_found, &at, second);
+}
+
+/* ---- made beforehand ------------------------------------------------------------------- */
+
+/* Traces that are in the cache already: what is run once is found through the image. */
+#define PRELOAD_BYTES ((size_t)4 << 20)
+
+static struct trace *find_in_page(struct trace_cache *c, uint32_t page, unsigned off, uint8_t mode)
+{
+	struct trace *t = *bucket(c, page, off);
+
+	while (t && (t->page[0] != page || t->off != off || t->mode != mode))
+		t = t->hash_next;
 	return t;
 }
+
+/* What stub_miss() would do with the jumps that stay in the trace's page. */
+static void link_in_page(struct trace_cache *c, struct trace *t)
+{
+	for (unsigned i = 0; i < t->n_ops; i++) {
+		struct op *stub = &t->ops[i];
+		struct trace *to;
+
+		if (stub->fn != x86_op_stub || (uint32_t)stub->disp >= PAGE_BYTES)
+			continue;
+		to = find_in_page(c, t->page[0], (unsigned)stub->disp, t->mode);
+		if (to)
+			stub[-(int)stub->off].link = to->ops;
+	}
+}
+
+void x86_preload(struct x86_cpu *cpu)
+{
+	struct trace_cache *c = cpu->cache;
+	struct x86_code_place place;
+	struct trace_info info;
+	size_t at = 0, n = 0;
+	struct trace **made;
+
+	if (!cpu->config.image.at)
+		return;
+	made = xalloc(x86_code_image_count(&cpu->config.image) * sizeof(*made));
+	while (cpu->memory_used - c->first < PRELOAD_BYTES &&
+	       n < x86_code_image_count(&cpu->config.image) &&
+	       x86_image_next(&cpu->config.image, &at, cpu->platform.ram, cpu->platform.ram_bytes,
+	                      &place, &info))
+		made[n++] = install(cpu, &info, true, &place, NO_PAGE);
+	for (size_t i = 0; i < n; i++)
+		if (made[i]->mode & CODE_64)
+			link_in_page(c, made[i]);
+	free(made);
+}
+
+/* ---- found ------------------------------------------------------------------------------ */
 
 static struct trace *find(struct x86_cpu *cpu, uint32_t page, unsigned off, uint64_t linear)
 {

@@ -50,6 +50,11 @@ bool x86_image_is_usable(const struct x86_code_image *image);
  */
 bool x86_image_find(const struct x86_code_image *image, uint32_t page, unsigned off, uint8_t mode,
                     const uint8_t *code, struct trace_info *out);
+/*
+ * The next trace that is what RAM holds at its place. @at is 0 at first. Return: whether there is one.
+ */
+bool x86_image_next(const struct x86_code_image *image, size_t *at, const uint8_t *ram,
+                    uint64_t ram_bytes, struct x86_code_place *place, struct trace_info *out);
 void x86_image_copy(struct op *to, const struct trace_info *from);
 
 /* Handlers that cache.c gives to stubs and to ops whose code was overwritten. */

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a restored machine needs first is made by a second thread while the rest of it is opened:
+ * pages of RAM that it is known to use are mapped, those it writes to are copied, and known code goes into
+ * the CPU. A fault costs the guest some microseconds each, of which its first milliseconds
+ * consist otherwise.
+ *
+ * The thread ends before anybody else touches the CPU or RAM (ahead_wait()), and so before the guest runs
+ * and before there is a filter of system calls.
+ */
+#include "vm/vm-int.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+
+/* Does not change them, whatever others do meanwhile. */
+static void use_pages(struct vm *vm)
+{
+	const uint32_t *page = NULL;
+	size_t n = x86_code_image_pages(&vm->config.code, &page);
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t at = (uint64_t)(page[i] >> 1) * PAGE_BYTES;
+		_Atomic uint8_t *byte = (_Atomic uint8_t *)(vm->ram.host + at);
+
+		if (at >= vm->ram.bytes)
+			continue;
+		if (page[i] & 1)
+			atomic_fetch_or(byte, 0);
+		else
+			(void)atomic_load(byte);
+	}
+}
+
+static void *work(void *arg)
+{
+	struct vm *vm = arg;
+	struct err e;
+
+	/* If not, vm_create() tries again, and says why. */
+	if (create_cpu(vm, &e))
+		return NULL;
+	x86_preload(vm->cpu);
+	use_pages(vm);
+	return NULL;
+}
+
+static void begin(struct vm *vm)
+{
+	sigset_t all, before;
+
+	/* Signals are for the thread that watches them. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	vm->is_ahead = !pthread_create(&vm->ahead, NULL, work, vm);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+struct vm *vm_begin(const struct vm_config *config)
+{
+	struct vm *vm;
+	struct err e;
+
+	if (config->ram_fd < 0 || !config->code.at)
+		return NULL;
+	vm = xalloc(sizeof(*vm));
+	vm->config = *config;
+	if (!ram_create(vm, config->ram_fd, &e))
+		begin(vm);
+	if (vm->is_ahead)
+		return vm;
+	vm_destroy(vm);
+	return NULL;
+}
+
+void ahead_wait(struct vm *vm)
+{
+	if (vm->is_ahead)
+		pthread_join(vm->ahead, NULL);
+	vm->is_ahead = false;
+}
