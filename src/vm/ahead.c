@@ -13,13 +13,19 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-/* Does not change them, whatever others do meanwhile. */
-static void use_pages(struct vm *vm)
+#define PAGES_AT_ONCE 16u
+
+/*
+ * Use some of the known pages that nobody has used yet. They are not changed, whatever others do with
+ * them meanwhile. Return: false if there are no more.
+ */
+static bool use_pages(struct vm *vm)
 {
 	const uint32_t *page = NULL;
 	size_t n = x86_code_image_pages(&vm->config.code, &page);
+	size_t from = atomic_fetch_add(&vm->pages_used, PAGES_AT_ONCE);
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = from; i < n && i < from + PAGES_AT_ONCE; i++) {
 		uint64_t at = (uint64_t)(page[i] >> 1) * PAGE_BYTES;
 		_Atomic uint8_t *byte = (_Atomic uint8_t *)(vm->ram.host + at);
 
@@ -30,6 +36,7 @@ static void use_pages(struct vm *vm)
 		else
 			(void)atomic_load(byte);
 	}
+	return from < n;
 }
 
 static void *work(void *arg)
@@ -41,7 +48,8 @@ static void *work(void *arg)
 	if (create_cpu(vm, &e))
 		return NULL;
 	x86_preload(vm->cpu);
-	use_pages(vm);
+	while (use_pages(vm))
+		;
 	return NULL;
 }
 
@@ -75,7 +83,10 @@ struct vm *vm_begin(const struct vm_config *config)
 
 void ahead_wait(struct vm *vm)
 {
-	if (vm->is_ahead)
-		pthread_join(vm->ahead, NULL);
+	if (!vm->is_ahead)
+		return;
+	while (use_pages(vm))
+		;
+	pthread_join(vm->ahead, NULL);
 	vm->is_ahead = false;
 }

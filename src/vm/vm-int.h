@@ -81,6 +81,7 @@ struct vm {
 	struct x86_code_memory code_memory;
 	pthread_t ahead; /* if there is one; RAM and CPU are its own until ahead_wait() */
 	bool is_ahead;
+	_Atomic size_t pages_used; /* of the known ones, by either thread */
 	struct bus bus;
 	struct apic_fabric fabric;
 	struct vm_clock clock;

@@ -296,12 +296,12 @@ static struct trace *install(struct x86_cpu *cpu, const struct trace_info *info,
 		x86_image_copy(t->ops, info);
 	else
 		memcpy(t->ops, info->ops, info->n_ops * sizeof(*t->ops));
-	for (unsigned i = 0; i < info->n_ops; i++)
-		if (!t->ops[i].len && t->ops[i].off) {
-			struct op *stub = &t->ops[i];
+	/* Stubs are at its end. */
+	for (unsigned i = info->n_ops; i && t->ops[i - 1].fn == x86_op_stub; i--) {
+		struct op *stub = &t->ops[i - 1];
 
-			stub[-(int)stub->off].link = stub;
-		}
+		stub[-(int)stub->off].link = stub;
+	}
 	if (cpu->native && (t->mode & (CODE_64 | CODE_STEP)) == CODE_64 && second == NO_PAGE) {
 		t->cold = cpu->config.code.after ? cpu->config.code.after : HOT;
 		t->first = t->ops[0].fn;
@@ -365,11 +365,12 @@ static struct trace *find_in_page(struct trace_cache *c, uint32_t page, unsigned
 /* What stub_miss() would do with the jumps that stay in the trace's page. */
 static void link_in_page(struct trace_cache *c, struct trace *t)
 {
-	for (unsigned i = 0; i < t->n_ops; i++) {
-		struct op *stub = &t->ops[i];
+	/* They are at its end. */
+	for (unsigned i = t->n_ops; i && t->ops[i - 1].fn == x86_op_stub; i--) {
+		struct op *stub = &t->ops[i - 1];
 		struct trace *to;
 
-		if (stub->fn != x86_op_stub || (uint32_t)stub->disp >= PAGE_BYTES)
+		if ((uint32_t)stub->disp >= PAGE_BYTES)
 			continue;
 		to = find_in_page(c, t->page[0], (unsigned)stub->disp, t->mode);
 		if (to)
