@@ -47,11 +47,11 @@ struct trace {
 
 struct code_page {
 	struct code_page *next;
+	uint64_t page; /* of RAM */
 	struct trace *traces;
 	uint64_t lines; /* bit i: bytes 64 * i to 64 * i + 63 hold code */
 	uint32_t rewrites;
 	uint32_t writes; /* since the last code was forgotten */
-	bool has_code;
 };
 
 struct trace_cache {
@@ -60,8 +60,14 @@ struct trace_cache {
 	uint64_t flushes;
 	struct code_page *all_pages;
 	struct code_page **pages; /* by RAM page; NULL where code never was */
-	uint64_t *written;        /* by RAM page, a bit: has been in the write TLB */
+	uint64_t *has_code;       /* by RAM page, a bit: asked for each page that is written to */
+	uint64_t *written;        /* likewise: has been in the write TLB */
 };
+
+static uint64_t bit_of(uint64_t page)
+{
+	return UINT64_C(1) << page % 64;
+}
 
 struct trace_cache *x86_cache_create(struct x86_cpu *cpu)
 {
@@ -70,6 +76,7 @@ struct trace_cache *x86_cache_create(struct x86_cpu *cpu)
 
 	c->first = cpu->memory_used;
 	c->pages = xalloc(ram_pages * sizeof(struct code_page *));
+	c->has_code = xalloc(ram_pages / 8 + sizeof(uint64_t));
 	c->written = xalloc(ram_pages / 8 + sizeof(uint64_t));
 	return c;
 }
@@ -83,6 +90,7 @@ void x86_cache_destroy(struct trace_cache *c)
 		c->all_pages = next;
 	}
 	free(c->pages);
+	free(c->has_code);
 	free(c->written);
 }
 
@@ -95,7 +103,7 @@ void x86_cache_flush(struct x86_cpu *cpu)
 	for (struct code_page *p = c->all_pages; p; p = p->next) {
 		p->traces = NULL;
 		p->lines = 0;
-		p->has_code = false;
+		c->has_code[p->page / 64] &= ~bit_of(p->page);
 	}
 	memset(cpu->jump_cache, 0, sizeof(cpu->jump_cache));
 	cpu->via = NULL;
@@ -120,16 +128,14 @@ static struct trace *trace_alloc(struct x86_cpu *cpu, unsigned n_ops)
 
 bool x86_page_has_code(const struct x86_cpu *cpu, uint64_t ram_page)
 {
-	const struct code_page *p = cpu->cache->pages[ram_page];
-
-	return p && p->has_code;
+	return cpu->cache->has_code[ram_page / 64] & bit_of(ram_page);
 }
 
 bool x86_page_may_be_written(struct x86_cpu *cpu, uint64_t ram_page)
 {
 	if (x86_page_has_code(cpu, ram_page))
 		return false;
-	cpu->cache->written[ram_page / 64] |= 1ull << (ram_page % 64);
+	cpu->cache->written[ram_page / 64] |= bit_of(ram_page);
 	return true;
 }
 
@@ -149,16 +155,15 @@ static void add_to_page(struct x86_cpu *cpu, struct trace *t, int which, unsigne
 	if (!p) {
 		p = xalloc(sizeof(*p));
 		c->pages[t->page[which]] = p;
+		p->page = t->page[which];
 		p->next = c->all_pages;
 		c->all_pages = p;
 	}
-	if (!p->has_code) {
-		uint64_t bit = 1ull << (t->page[which] % 64);
-
-		p->has_code = true;
-		if (c->written[t->page[which] / 64] & bit) {
-			x86_write_protect(cpu, t->page[which]);
-			c->written[t->page[which] / 64] &= ~bit;
+	if (!(c->has_code[p->page / 64] & bit_of(p->page))) {
+		c->has_code[p->page / 64] |= bit_of(p->page);
+		if (c->written[p->page / 64] & bit_of(p->page)) {
+			x86_write_protect(cpu, p->page);
+			c->written[p->page / 64] &= ~bit_of(p->page);
 		}
 	}
 	p->lines |= lines_of(off, bytes);
@@ -214,8 +219,8 @@ bool x86_code_written(struct x86_cpu *cpu, uint64_t ram_page, unsigned off, unsi
 	if (!p->traces && p->writes++ >= WRITES_MANY)
 		p->rewrites = 0;
 	if (!p->traces && p->rewrites < REWRITES_MANY)
-		p->has_code = false;
-	return !p->has_code;
+		cpu->cache->has_code[ram_page / 64] &= ~bit_of(ram_page);
+	return !x86_page_has_code(cpu, ram_page);
 }
 
 void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes)
