@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A restored machine spends half of its first milliseconds on decoding code, and machines of one
- * snapshot all run the same. So they learn from each other. Beside the image of RAM are, for
- * each build of this program,
+ * A restored machine would spend most of its first milliseconds on decoding code and on page
+ * faults, and machines of one snapshot all do the same. So they learn from each other. Beside the
+ * image of RAM are, for each build of this program,
  *
- *	DIGEST.BUILD.log	where a machine ran code that was not in the image yet
- *	DIGEST.BUILD.code	the image: that code, decoded (src/x86/code-image.c)
+ *	DIGEST.BUILD.log	where a machine ran code that was not in the image yet, and which
+ *				pages of RAM it used that were not
+ *	DIGEST.BUILD.code	the image: that code, decoded, and those pages
+ *				(src/x86/code-image.c)
  *
  * One machine at a time has the log, under a lock that goes with the machine. The next one finds what
  * it has left, and if that is worth it an image of both is made before it starts.
  *
- * A machine may be hostile, and is believed nothing but places: an image that it made itself would
- * be a way from one machine into others. Decoding is done by a child that has given up as much
- * as a machine does before it reads the first byte of RAM. The image then is protected as the
- * image of RAM is. It need not be complete, nor right about RAM: the CPU compares (x86.h).
+ * A machine may be hostile, and is believed nothing but places and pages, of which wrong ones cost
+ * time: an image that it made itself would be a way from one machine into others. Decoding is done
+ * by a child that has given up as much as a machine does before it reads the first byte of RAM. The
+ * image then is protected as the image of RAM is. It need not be complete, nor right about RAM: the
+ * CPU compares (x86.h).
  */
 #include "flow/code-image.h"
 
@@ -102,8 +105,7 @@ static void make_image(int dir, const char *name, const struct opened_vm *o,
 	AUTO(text) char *self = xprintf("/proc/self/fd/%d", fd);
 
 	/* One name cannot be given to two: the old one goes first, and machines keep it mapped. */
-	if (fd < 0 || !decode_in_child(o, known, fd) ||
-	    (unlinkat(dir, name, 0) && errno != ENOENT))
+	if (fd < 0 || !decode_in_child(o, known, fd) || (unlinkat(dir, name, 0) && errno != ENOENT))
 		return;
 	if (linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW))
 		return; /* the next machine tries again */

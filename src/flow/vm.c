@@ -602,8 +602,8 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 	if (r)
 		return r;
 	o->state = snapshot.machine;
-	if (o->begun && (strcmp(o->digest, ram_image_digest(reader)) ||
-	                 begun_bytes != o->needs.ram_bytes))
+	if (o->begun &&
+	    (strcmp(o->digest, ram_image_digest(reader)) || begun_bytes != o->needs.ram_bytes))
 		forget_begun(o);
 	LIST_EACH(&snapshot.disks, struct disk_rec, d) {
 		r = restore_disk(store, d, &o->arena, store_reader_source(reader),

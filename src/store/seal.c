@@ -155,8 +155,7 @@ static bool is_as_good(void)
 	    sealer_seal(&s, SEAL_PAGES, 77, plain, sizeof(plain), one, NULL) < 0)
 		return false;
 	s.quick = quick_gcm_new(key);
-	return s.quick &&
-	       !sealer_seal(&s, SEAL_PAGES, 77, plain, sizeof(plain), other, NULL) &&
+	return s.quick && !sealer_seal(&s, SEAL_PAGES, 77, plain, sizeof(plain), other, NULL) &&
 	       !memcmp(one, other, sizeof(one));
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a restored machine needs first is made by a second thread while the rest of it is opened:
- * pages of RAM that it is known to use are mapped, those it writes to are copied, and known code goes into
- * the CPU. A fault costs the guest some microseconds each, of which its first milliseconds
- * consist otherwise.
+ * What a restored machine needs first is made by a second thread while the rest of it is opened: the
+ * pages of RAM that it is known to use are mapped, those that it will write to are copied, and known
+ * code goes into the CPU. A fault takes some microseconds, and the first milliseconds of a guest
+ * would consist of them.
  *
- * The thread ends before anybody else touches the CPU or RAM (ahead_wait()), and so before the guest runs
- * and before there is a filter of system calls.
+ * The thread is gone before anybody else touches the CPU or RAM (ahead_wait()), and so before the
+ * guest runs and before there is a filter of system calls.
  */
 #include "vm/vm-int.h"
 
@@ -16,8 +16,8 @@
 #define PAGES_AT_ONCE 16u
 
 /*
- * Use some of the known pages that nobody has used yet. They are not changed, whatever others do with
- * them meanwhile. Return: false if there are no more.
+ * Use some of the known pages that nobody has used yet. They are not changed, whatever others do
+ * with them meanwhile. Return: false if there are no more.
  */
 static bool use_pages(struct vm *vm)
 {

@@ -64,6 +64,32 @@ static void device_needs(void *arg, uint64_t at, uint64_t bytes)
 	ram_need(arg, at, bytes);
 }
 
+/*
+ * Memory at a multiple of what a huge page has: where a file has one, it is mapped as one only there.
+ * Return: MAP_FAILED with errno.
+ */
+static void *map_aligned(size_t bytes, int flags, int fd)
+{
+	size_t all = bytes + HUGE_PAGE_BYTES, before;
+	uint8_t *room = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (room == MAP_FAILED)
+		return room;
+	before = -(uintptr_t)room % HUGE_PAGE_BYTES;
+	if (mmap(room + before, bytes, PROT_READ | PROT_WRITE,
+	         MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED | flags, fd, 0) == MAP_FAILED) {
+		int error = errno;
+
+		munmap(room, all);
+		errno = error;
+		return MAP_FAILED;
+	}
+	if (before)
+		munmap(room, before);
+	munmap(room + before + bytes, HUGE_PAGE_BYTES - before);
+	return room + before;
+}
+
 int ram_create(struct vm *vm, int fd, struct err *e)
 {
 	uint64_t bytes = vm->config.ram_bytes;
@@ -82,8 +108,7 @@ int ram_create(struct vm *vm, int fd, struct err *e)
 		if ((uint64_t)st.st_size < bytes)
 			return err_say(e, -EBADMSG, "the image of RAM is shorter than RAM");
 	}
-	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	          MAP_PRIVATE | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+	at = map_aligned(bytes, fd < 0 ? MAP_ANONYMOUS : 0, fd);
 	if (at == MAP_FAILED)
 		return err_set(e, -errno, "RAM of %llu bytes", (unsigned long long)bytes);
 	/*
@@ -117,20 +142,14 @@ void ram_destroy(struct vm *vm)
  */
 void *cpu_memory_create(struct err *e)
 {
-	uint8_t *at = mmap(NULL, X86_MEMORY_BYTES + HUGE_PAGE_BYTES, PROT_READ | PROT_WRITE,
-	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	size_t before;
+	void *at = map_aligned(X86_MEMORY_BYTES, MAP_ANONYMOUS, -1);
 
 	if (at == MAP_FAILED) {
 		err_set(e, -errno, "memory for the CPU");
 		return NULL;
 	}
-	before = -(uintptr_t)at % HUGE_PAGE_BYTES;
-	if (before)
-		munmap(at, before);
-	munmap(at + before + X86_MEMORY_BYTES, HUGE_PAGE_BYTES - before);
-	madvise(at + before, X86_MEMORY_BYTES, MADV_HUGEPAGE);
-	return at + before;
+	madvise(at, X86_MEMORY_BYTES, MADV_HUGEPAGE);
+	return at;
 }
 
 void cpu_memory_destroy(void *memory)

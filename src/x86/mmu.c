@@ -96,7 +96,8 @@ void x86_notes_begin(struct x86_cpu *cpu)
 	cpu->noted = xalloc(((cpu->platform.ram_bytes >> PAGE_SHIFT) / 32 + 1) * sizeof(uint64_t));
 	for (size_t i = 0; i < n; i++)
 		if (known[i] >> 1 < cpu->platform.ram_bytes >> PAGE_SHIFT)
-			cpu->noted[known[i] / 64] |= (known[i] & 1 ? 3ull : 1ull) << (known[i] & ~1u) % 64;
+			cpu->noted[known[i] / 64] |= (known[i] & 1 ? 3ull : 1ull)
+			                             << (known[i] & ~1u) % 64;
 }
 
 void x86_notes_end(struct x86_cpu *cpu)
@@ -108,7 +109,8 @@ void x86_notes_end(struct x86_cpu *cpu)
 void x86_note_use(struct x86_cpu *cpu, uint64_t ram_page, bool write)
 {
 	struct x86_code_log *log = cpu->config.log;
-	uint64_t *word = &cpu->noted[ram_page / 32], uses = (write ? 3ull : 1ull) << ram_page % 32 * 2;
+	uint64_t *word = &cpu->noted[ram_page / 32], uses = (write ? 3ull : 1ull)
+	                                                    << ram_page % 32 * 2;
 	uint32_t n;
 
 	if ((*word & uses) == uses)

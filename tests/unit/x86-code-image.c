@@ -73,7 +73,8 @@ static void what_is_found_is_as_decoded(void)
 
 	fill();
 	n = list_places();
-	x86_code_image_make(ram, sizeof(ram), &(struct x86_known){.place = places, .n_places = n}, &b);
+	x86_code_image_make(ram, sizeof(ram), &(struct x86_known){.place = places, .n_places = n},
+	                    &b);
 	image = (struct x86_code_image){b.data, b.len};
 	ok(x86_image_is_usable(&image), "it is no image");
 	for (size_t i = 0; i < n; i++) {
@@ -108,7 +109,8 @@ static void what_is_no_place_does_no_harm(void)
 	AUTO(buf) struct buf b = {0};
 	struct x86_code_image image;
 
-	x86_code_image_make(ram, sizeof(ram), &(struct x86_known){.place = bad, .n_places = ARRAY_LEN(bad)}, &b);
+	x86_code_image_make(ram, sizeof(ram),
+	                    &(struct x86_known){.place = bad, .n_places = ARRAY_LEN(bad)}, &b);
 	image = (struct x86_code_image){b.data, b.len};
 	ok(x86_image_is_usable(&image) && !x86_code_image_count(&image), "it holds something");
 }
@@ -140,7 +142,8 @@ static void a_cut_image_is_none(void)
 	struct x86_code_place one = {0, 0, CODE_64, 0};
 	struct x86_code_image image;
 
-	x86_code_image_make(ram, sizeof(ram), &(struct x86_known){.place = &one, .n_places = 1}, &b);
+	x86_code_image_make(ram, sizeof(ram), &(struct x86_known){.place = &one, .n_places = 1},
+	                    &b);
 	for (size_t len = 0; len < b.len; len++) {
 		image = (struct x86_code_image){b.data, len};
 		if (x86_image_is_usable(&image))

@@ -186,8 +186,9 @@ static void know_all_code(void)
 
 	for (uint64_t a = CODE; a < at(guest_end); a++)
 		for (size_t m = 0; m < ARRAY_LEN(modes); m++)
-			places[known.n_places++] = (struct x86_code_place){
-				(uint32_t)(a / PAGE_BYTES), (uint16_t)(a % PAGE_BYTES), modes[m], 0};
+			places[known.n_places++] =
+				(struct x86_code_place){(uint32_t)(a / PAGE_BYTES),
+			                                (uint16_t)(a % PAGE_BYTES), modes[m], 0};
 	ok(known.n_places < ARRAY_LEN(places), "%zu places", known.n_places);
 	buf_finish(&made);
 	made = image_of(&known);
