@@ -636,6 +636,16 @@ int flow_open_vm(struct store *store, const char *name, struct opened_vm *out, s
 	return 0;
 }
 
+void opened_vm_begin(struct opened_vm *o)
+{
+	if (o->begun || o->arrives)
+		return;
+	o->begun = vm_begin(&(struct vm_config){.ram_bytes = o->needs.ram_bytes,
+	                                        .ram_fd = o->ram_fd,
+	                                        .code = o->code,
+	                                        .code_log = o->code_log});
+}
+
 void flow_begin_vm(const char *name, struct opened_vm *out)
 {
 	struct store_guess guess;
@@ -649,10 +659,7 @@ void flow_begin_vm(const char *name, struct opened_vm *out)
 		return;
 	memcpy(out->digest, guess.digest, sizeof(out->digest));
 	code_image_open(dir, guess.digest, out);
-	out->begun = vm_begin(&(struct vm_config){.ram_bytes = out->needs.ram_bytes,
-	                                          .ram_fd = out->ram_fd,
-	                                          .code = out->code,
-	                                          .code_log = out->code_log});
+	opened_vm_begin(out);
 	if (!out->begun)
 		opened_vm_finish(out);
 }

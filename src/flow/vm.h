@@ -89,6 +89,8 @@ struct opened_vm {
  * To be called before the store is opened, whose name comes from the environment. A favour.
  */
 void flow_begin_vm(const char *name, struct opened_vm *out);
+/* The same for one that is open, in the process that will run it. */
+void opened_vm_begin(struct opened_vm *o);
 
 /**
  * flow_open_vm() - open a machine snapshot, with fresh overlays on its disks

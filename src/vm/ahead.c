@@ -73,7 +73,7 @@ struct vm *vm_begin(const struct vm_config *config)
 		return NULL;
 	vm = xalloc(sizeof(*vm));
 	vm->config = *config;
-	if (!ram_create(vm, config->ram_fd, &e))
+	if (!memory_create(vm, &e))
 		begin(vm);
 	if (vm->is_ahead)
 		return vm;

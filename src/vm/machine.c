@@ -133,12 +133,8 @@ int create_cpu(struct vm *vm, struct err *e)
 	if (vm->ram.bytes > vm->ram.low_bytes)
 		platform.ranges[platform.n_ranges++] = (struct x86_ram_range){
 			RAM_HIGH_GPA, vm->ram.bytes - vm->ram.low_bytes, vm->ram.low_bytes};
-	if (!vm->cpu_memory)
-		vm->cpu_memory = cpu_memory_create(e);
-	if (!vm->cpu_memory)
-		return e->code;
 	config.memory = vm->cpu_memory;
-	config.code = vm->code_memory = code_memory_create();
+	config.code = vm->code_memory;
 	config.image = vm->config.code;
 	config.log = vm->config.code_log;
 	vm->cpu = x86_create(&config, &platform, e);
@@ -296,13 +292,14 @@ struct vm *vm_create(const struct vm_config *config, struct err *e)
 	vm->config.begun = NULL;
 	vm->clock.waited = config->waited_ns;
 	vm->armed = DEV_NEVER;
-	if (!vm->ram.host && ram_create(vm, config->ram_fd, e))
+	if (!vm->ram.host && memory_create(vm, e))
 		goto fail;
 	create_devices(vm);
 	if ((!vm->cpu && create_cpu(vm, e)) || run_create(vm, e))
 		goto fail;
 	ram_need(vm, GENERATION_GPA, 16);
 	host_random(vm->ram.host + GENERATION_GPA, 16);
+	memory_share_with_forks(vm, true);
 	return vm;
 fail:
 	vm_destroy(vm);
@@ -316,9 +313,7 @@ void vm_destroy(struct vm *vm)
 	ahead_wait(vm);
 	run_destroy(vm);
 	x86_destroy(vm->cpu);
-	cpu_memory_destroy(vm->cpu_memory);
-	code_memory_destroy(&vm->code_memory);
-	ram_destroy(vm);
+	memory_destroy(vm);
 	for (unsigned i = 0; i < VM_SHARES_MAX; i++)
 		v9p_finish(&vm->share[i]);
 	vnet_finish(&vm->net);

@@ -90,9 +90,10 @@ static void *map_aligned(size_t bytes, int flags, int fd)
 	return room + before;
 }
 
-int ram_create(struct vm *vm, int fd, struct err *e)
+static int ram_create(struct vm *vm, struct err *e)
 {
 	uint64_t bytes = vm->config.ram_bytes;
+	int fd = vm->config.ram_fd;
 	struct stat st;
 	void *at;
 
@@ -129,18 +130,11 @@ int ram_create(struct vm *vm, int fd, struct err *e)
 	return 0;
 }
 
-void ram_destroy(struct vm *vm)
-{
-	if (vm->ram.host)
-		munmap(vm->ram.host, vm->ram.bytes);
-	vm->ram.host = NULL;
-}
-
 /*
  * A restored machine writes to its CPU's memory first of all, some megabytes in its first
  * milliseconds: one fault instead of hundreds.
  */
-void *cpu_memory_create(struct err *e)
+static void *cpu_memory_create(struct err *e)
 {
 	void *at = map_aligned(X86_MEMORY_BYTES, MAP_ANONYMOUS, -1);
 
@@ -152,12 +146,6 @@ void *cpu_memory_create(struct err *e)
 	return at;
 }
 
-void cpu_memory_destroy(void *memory)
-{
-	if (memory)
-		munmap(memory, X86_MEMORY_BYTES);
-}
-
 /*
  * Code of the guest that is run often becomes code of the host here. The same pages are mapped
  * twice, so that none can be written where it can be run, and no system call is needed to
@@ -167,7 +155,7 @@ void cpu_memory_destroy(void *memory)
  */
 #define CODE_BYTES ((size_t)32 << 20)
 
-struct x86_code_memory code_memory_create(void)
+static struct x86_code_memory code_memory_create(void)
 {
 	struct x86_code_memory m = {0};
 	void *write = MAP_FAILED, *run = MAP_FAILED;
@@ -195,10 +183,44 @@ struct x86_code_memory code_memory_create(void)
 	return m;
 }
 
-void code_memory_destroy(const struct x86_code_memory *m)
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+int memory_create(struct vm *vm, struct err *e)
 {
-	if (!m->bytes)
+	int r = ram_create(vm, e);
+
+	if (r)
+		return r;
+	vm->cpu_memory = cpu_memory_create(e);
+	if (!vm->cpu_memory)
+		return e->code;
+	vm->code_memory = code_memory_create();
+	memory_share_with_forks(vm, false);
+	return 0;
+}
+
+void memory_share_with_forks(struct vm *vm, bool yes)
+{
+	const int advice = yes ? MADV_DOFORK : MADV_DONTFORK;
+	const struct x86_code_memory *code = &vm->code_memory;
+
+	madvise(vm->ram.host, vm->ram.bytes, advice);
+	madvise(vm->cpu_memory, X86_MEMORY_BYTES, advice);
+	if (!code->bytes)
 		return;
-	munmap(m->write, m->bytes);
-	munmap((void *)(uintptr_t)m->run, m->bytes);
+	madvise(code->write, code->bytes, advice);
+	madvise((void *)(uintptr_t)code->run, code->bytes, advice);
+}
+
+void memory_destroy(struct vm *vm)
+{
+	if (vm->ram.host)
+		munmap(vm->ram.host, vm->ram.bytes);
+	if (vm->cpu_memory)
+		munmap(vm->cpu_memory, X86_MEMORY_BYTES);
+	if (vm->code_memory.bytes) {
+		munmap(vm->code_memory.write, vm->code_memory.bytes);
+		munmap((void *)(uintptr_t)vm->code_memory.run, vm->code_memory.bytes);
+	}
+	vm->ram.host = NULL;
 }

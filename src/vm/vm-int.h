@@ -143,17 +143,17 @@ int64_t host_wall_ns(void);
 uint64_t host_monotonic_ns(void);
 
 /* ram.c */
-int ram_create(struct vm *vm, int fd, struct err *e);
-void ram_destroy(struct vm *vm);
+/*
+ * RAM, the CPU's memory and that for generated code. What cannot be had of the latter the CPU does
+ * without.
+ */
+int memory_create(struct vm *vm, struct err *e);
+void memory_destroy(struct vm *vm);
+/* At first a fork()ed child has none of it. */
+void memory_share_with_forks(struct vm *vm, bool yes);
 /* Before bytes of RAM are used, by their place in host memory. */
 void ram_need(struct vm *vm, uint64_t at, uint64_t bytes);
 bool page_is_zero(const uint8_t *page);
-/* X86_MEMORY_BYTES, in huge pages where there are any; NULL with a reason. */
-void *cpu_memory_create(struct err *e);
-void cpu_memory_destroy(void *memory);
-/* For generated code. Nothing is an answer: then the CPU does without. */
-struct x86_code_memory code_memory_create(void);
-void code_memory_destroy(const struct x86_code_memory *memory);
 
 /* ahead.c */
 void ahead_wait(struct vm *vm);

@@ -71,7 +71,8 @@ struct vm *vm_create(const struct vm_config *config, struct err *e);
  * @config: ram_bytes, ram_fd, code and code_log count, and have to be those of vm_create()
  *
  * Of an image of RAM of which it is known what is used first; all of that is there when vm_create()
- * returns. Return: NULL if nothing was begun; something else may be given to vm_destroy() as well.
+ * returns. A child that is forked before that has none of its memory.
+ * Return: NULL if nothing was begun; something else may be given to vm_destroy() as well.
  */
 struct vm *vm_begin(const struct vm_config *config);
 void vm_destroy(struct vm *vm); /* NULL is fine */
