@@ -2,8 +2,8 @@
 /*
  * What a restored machine needs first is made by a second thread while the rest of it is opened: the
  * pages of RAM that it is known to use are mapped, those that it will write to are copied, and known
- * code goes into the CPU. A fault takes some microseconds, and the first milliseconds of a guest
- * would consist of them.
+ * code goes into the CPU. Who has to wait for the thread takes part in what is left. A fault takes
+ * some microseconds, and the first milliseconds of a guest would consist of them.
  *
  * The thread is gone before anybody else touches the CPU or RAM (ahead_wait()), and so before the
  * guest runs and before there is a filter of system calls.
@@ -39,6 +39,24 @@ static bool use_pages(struct vm *vm)
 	return from < n;
 }
 
+static bool preload_part(struct vm *vm)
+{
+	unsigned part;
+
+	if (!atomic_load(&vm->is_cpu_ready))
+		return false;
+	part = atomic_fetch_add(&vm->parts_preloaded, 1);
+	if (part < X86_PRELOAD_PARTS)
+		x86_preload(vm->cpu, part);
+	return part < X86_PRELOAD_PARTS;
+}
+
+static void take_part(struct vm *vm)
+{
+	while (preload_part(vm) || use_pages(vm))
+		;
+}
+
 static void *work(void *arg)
 {
 	struct vm *vm = arg;
@@ -47,9 +65,8 @@ static void *work(void *arg)
 	/* If not, vm_create() tries again, and says why. */
 	if (create_cpu(vm, &e))
 		return NULL;
-	x86_preload(vm->cpu);
-	while (use_pages(vm))
-		;
+	atomic_store(&vm->is_cpu_ready, true);
+	take_part(vm);
 	return NULL;
 }
 
@@ -85,8 +102,7 @@ void ahead_wait(struct vm *vm)
 {
 	if (!vm->is_ahead)
 		return;
-	while (use_pages(vm))
-		;
+	take_part(vm);
 	pthread_join(vm->ahead, NULL);
 	vm->is_ahead = false;
 }

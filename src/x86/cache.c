@@ -20,7 +20,7 @@
 #include "x86/mmu.h"
 #include "x86/native.h"
 
-#define HASH_BITS 15
+#define HASH_BITS 14 /* of each part */
 /*
  * A page that was rewritten this often stays out of the write TLB, because its next code comes
  * soon; until it was written so often without any code coming that it has become data.
@@ -28,6 +28,11 @@
 #define REWRITES_MANY 8
 #define WRITES_MANY 512
 #define NO_PAGE UINT32_MAX
+/*
+ * So much of the CPU's memory is for each part of what is preloaded; what is not used is not touched
+ * either. What does not fit is taken from the image when it is run.
+ */
+#define PART_BYTES ((size_t)4 << 20)
 /* Generating code for a trace costs about as much as running it so often by handlers. */
 #define HOT 200
 
@@ -55,10 +60,10 @@ struct code_page {
 };
 
 struct trace_cache {
-	struct trace *hash[1u << HASH_BITS];
+	struct trace *hash[X86_PRELOAD_PARTS][1u << HASH_BITS];
 	size_t first; /* where in the CPU's memory the traces begin: they are all that follows */
 	uint64_t flushes;
-	struct code_page *all_pages;
+	struct code_page *all_pages[X86_PRELOAD_PARTS];
 	struct code_page **pages; /* by RAM page; NULL where code never was */
 	uint64_t *has_code;       /* by RAM page, a bit: asked for each page that is written to */
 	uint64_t *written;        /* likewise: has been in the write TLB */
@@ -75,6 +80,9 @@ struct trace_cache *x86_cache_create(struct x86_cpu *cpu)
 	struct trace_cache *c = x86_take_memory(cpu, sizeof(*c));
 
 	c->first = cpu->memory_used;
+	/* Kept free for what is preloaded. */
+	if (cpu->config.image.at)
+		cpu->memory_used += X86_PRELOAD_PARTS * PART_BYTES;
 	c->pages = xalloc(ram_pages * sizeof(struct code_page *));
 	c->has_code = xalloc(ram_pages / 8 + sizeof(uint64_t));
 	c->written = xalloc(ram_pages / 8 + sizeof(uint64_t));
@@ -83,12 +91,13 @@ struct trace_cache *x86_cache_create(struct x86_cpu *cpu)
 
 void x86_cache_destroy(struct trace_cache *c)
 {
-	while (c->all_pages) {
-		struct code_page *next = c->all_pages->next;
+	for (unsigned part = 0; part < X86_PRELOAD_PARTS; part++)
+		while (c->all_pages[part]) {
+			struct code_page *next = c->all_pages[part]->next;
 
-		free(c->all_pages);
-		c->all_pages = next;
-	}
+			free(c->all_pages[part]);
+			c->all_pages[part] = next;
+		}
 	free(c->pages);
 	free(c->has_code);
 	free(c->written);
@@ -100,27 +109,31 @@ void x86_cache_flush(struct x86_cpu *cpu)
 
 	cpu->memory_used = c->first;
 	memset(c->hash, 0, sizeof(c->hash));
-	for (struct code_page *p = c->all_pages; p; p = p->next) {
-		p->traces = NULL;
-		p->lines = 0;
-		c->has_code[p->page / 64] &= ~bit_of(p->page);
-	}
+	for (unsigned part = 0; part < X86_PRELOAD_PARTS; part++)
+		for (struct code_page *p = c->all_pages[part]; p; p = p->next) {
+			p->traces = NULL;
+			p->lines = 0;
+			c->has_code[p->page / 64] &= ~bit_of(p->page);
+		}
 	memset(cpu->jump_cache, 0, sizeof(cpu->jump_cache));
 	cpu->via = NULL;
 	x86_native_flush(cpu->native);
 	c->flushes++;
 }
 
+static size_t trace_bytes(unsigned n_ops)
+{
+	return sizeof(struct trace) + n_ops * sizeof(struct op);
+}
+
 static struct trace *trace_alloc(struct x86_cpu *cpu, unsigned n_ops)
 {
-	size_t bytes = sizeof(struct trace) + n_ops * sizeof(struct op);
-	struct trace *t = x86_take_memory(cpu, bytes);
+	struct trace *t = x86_take_memory(cpu, trace_bytes(n_ops));
 
 	if (!t) {
 		x86_cache_flush(cpu);
-		t = x86_take_memory(cpu, bytes);
+		t = x86_take_memory(cpu, trace_bytes(n_ops));
 	}
-	memset(t, 0, sizeof(*t));
 	return t;
 }
 
@@ -153,11 +166,13 @@ static void add_to_page(struct x86_cpu *cpu, struct trace *t, int which, unsigne
 	struct code_page *p = c->pages[t->page[which]];
 
 	if (!p) {
+		struct code_page **all = &c->all_pages[x86_part_of(t->page[which])];
+
 		p = xalloc(sizeof(*p));
 		c->pages[t->page[which]] = p;
 		p->page = t->page[which];
-		p->next = c->all_pages;
-		c->all_pages = p;
+		p->next = *all;
+		*all = p;
 	}
 	if (!(c->has_code[p->page / 64] & bit_of(p->page))) {
 		c->has_code[p->page / 64] |= bit_of(p->page);
@@ -175,7 +190,7 @@ static struct trace **bucket(struct trace_cache *c, uint32_t page, unsigned off)
 {
 	uint64_t h = ((uint64_t)page << PAGE_SHIFT | off) * 0x9e3779b97f4a7c15ull;
 
-	return &c->hash[h >> (64 - HASH_BITS)];
+	return &c->hash[x86_part_of(page)][h >> (64 - HASH_BITS)];
 }
 
 static void forget(struct trace_cache *c, struct trace *t)
@@ -283,14 +298,13 @@ static void note_place(const struct x86_cpu *cpu, uint32_t page, unsigned off)
 }
 
 /*
- * Make a trace of decoded ops. @from_image: they are an image's. @second: NO_PAGE, or the page in which
- * its only instruction ends.
+ * Make @t a trace of decoded ops. @from_image: they are an image's. @second: NO_PAGE, or the page in
+ * which its only instruction ends.
  */
-static struct trace *install(struct x86_cpu *cpu, const struct trace_info *info, bool from_image,
-                             const struct x86_code_place *at, uint32_t second)
+static void install(struct x86_cpu *cpu, struct trace *t, const struct trace_info *info,
+                    bool from_image, const struct x86_code_place *at, uint32_t second)
 {
-	struct trace *t = trace_alloc(cpu, info->n_ops);
-
+	memset(t, 0, sizeof(*t));
 	t->page[0] = at->page;
 	t->page[1] = second;
 	t->off = at->off;
@@ -317,7 +331,6 @@ static struct trace *install(struct x86_cpu *cpu, const struct trace_info *info,
 		add_to_page(cpu, t, 1, 0, t->off + info->bytes - PAGE_BYTES);
 	t->hash_next = *bucket(cpu->cache, t->page[0], t->off);
 	*bucket(cpu->cache, t->page[0], t->off) = t;
-	return t;
 }
 
 static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t page, unsigned off,
@@ -327,6 +340,7 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 	struct op ops[TRACE_OPS_MAX];
 	struct trace_info info = {.ops = ops};
 	uint32_t second = NO_PAGE;
+	struct trace *t;
 	bool is_found = cpu->config.image.at &&
 	                x86_image_find(&cpu->config.image, page, off, cpu->code_mode, host, &info);
 
@@ -350,13 +364,12 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 	}
 	if (!is_found && second == NO_PAGE)
 		note_place(cpu, page, off);
-	return install(cpu, &info, is_found, &at, second);
+	t = trace_alloc(cpu, info.n_ops);
+	install(cpu, t, &info, is_found, &at, second);
+	return t;
 }
 
 /* ---- made beforehand ------------------------------------------------------------------- */
-
-/* Traces that are in the cache already: what is run once is found through the image. */
-#define PRELOAD_BYTES ((size_t)4 << 20)
 
 static struct trace *find_in_page(struct trace_cache *c, uint32_t page, unsigned off, uint8_t mode)
 {
@@ -383,22 +396,27 @@ static void link_in_page(struct trace_cache *c, struct trace *t)
 	}
 }
 
-void x86_preload(struct x86_cpu *cpu)
+void x86_preload(struct x86_cpu *cpu, unsigned part)
 {
+	const struct x86_code_image *image = &cpu->config.image;
+	const size_t max = x86_code_image_count(image);
 	struct trace_cache *c = cpu->cache;
+	uint8_t *to = cpu->memory + c->first + part * PART_BYTES, *end = to + PART_BYTES;
+	struct trace **made = xalloc(max * sizeof(*made));
 	struct x86_code_place place;
 	struct trace_info info;
 	size_t at = 0, n = 0;
-	struct trace **made;
 
-	if (!cpu->config.image.at)
-		return;
-	made = xalloc(x86_code_image_count(&cpu->config.image) * sizeof(*made));
-	while (cpu->memory_used - c->first < PRELOAD_BYTES &&
-	       n < x86_code_image_count(&cpu->config.image) &&
-	       x86_image_next(&cpu->config.image, &at, cpu->platform.ram, cpu->platform.ram_bytes,
-	                      &place, &info))
-		made[n++] = install(cpu, &info, true, &place, NO_PAGE);
+	while (n < max && (size_t)(end - to) >= trace_bytes(TRACE_OPS_MAX) &&
+	       x86_image_next(image, part, &at, cpu->platform.ram, cpu->platform.ram_bytes, &place,
+	                      &info)) {
+		made[n] = (struct trace *)(void *)to;
+		install(cpu, made[n++], &info, true, &place, NO_PAGE);
+		to += (trace_bytes(info.n_ops) + 63) & ~(size_t)63;
+	}
+	/* What is decoded from now on is next to the last part. */
+	if (part == X86_PRELOAD_PARTS - 1)
+		cpu->memory_used = (size_t)(to - cpu->memory);
 	for (size_t i = 0; i < n; i++)
 		if (made[i]->mode & CODE_64)
 			link_in_page(c, made[i]);

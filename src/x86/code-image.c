@@ -7,8 +7,10 @@
  * beforehand into an image, which many CPUs read. A CPU that needs a trace looks there before it
  * decodes, compares the bytes of code, and copies.
  *
- *	header | slots: a hash table of places | pages | traces, in the order in which they were listed
+ *	header | slots: a hash table of places | pages | traces
  *	trace = struct image_trace | bytes of code, padded to 8 | ops
+ *
+ * Traces are in parts (x86_part_of()), in each in the order in which they were listed.
  *
  * Beside the code are the pages of RAM that were used first, for whoever maps RAM to have them
  * mapped before they are used.
@@ -31,6 +33,8 @@ struct image_header {
 	uint32_t n_traces;
 	uint32_t n_pages; /* number << 1, bit 0: it was written */
 	uint32_t zero;
+	uint64_t part
+		[X86_PRELOAD_PARTS]; /* where its first trace is; it ends where the next begins */
 };
 
 struct image_trace {
@@ -89,7 +93,8 @@ static uint32_t *find_slot(struct buf *image, const struct x86_code_place *p, ui
 	return &slots[i];
 }
 
-static void add_trace(struct buf *image, const uint8_t *ram, const struct x86_code_place *p,
+/* Return: whether there is one that the image did not have. */
+static bool add_trace(struct buf *image, const uint8_t *ram, const struct x86_code_place *p,
                       uint32_t n_slots)
 {
 	const uint8_t *code = ram + ((uint64_t)p->page << PAGE_SHIFT) + p->off;
@@ -99,12 +104,11 @@ static void add_trace(struct buf *image, const uint8_t *ram, const struct x86_co
 	uint32_t *slot = find_slot(image, p, n_slots);
 
 	if (*slot)
-		return;
+		return false;
 	x86_decode_trace(NULL, &info, code, PAGE_BYTES - p->off, p->off, p->mode);
 	if (!info.n_ops)
-		return;
+		return false;
 	*slot = (uint32_t)(image->len / UNIT);
-	((struct image_header *)(void *)image->data)->n_traces++;
 	t.bytes = (uint16_t)info.bytes;
 	t.n_ops = (uint16_t)info.n_ops;
 	t.rows = info.rows;
@@ -117,6 +121,7 @@ static void add_trace(struct buf *image, const uint8_t *ram, const struct x86_co
 	pad(image, 8);
 	buf_add(image, ops, info.n_ops * sizeof(ops[0]));
 	pad(image, UNIT);
+	return true;
 }
 
 /* One that is read first and written later is in the log twice. */
@@ -147,14 +152,18 @@ void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x8
 		if (known->page[i] >> 1 < ram_pages)
 			add_page(out, known->page[i], &h);
 	pad(out, UNIT);
-	for (size_t i = 0; i < known->n_places; i++) {
-		const struct x86_code_place *p = &known->place[i];
+	for (unsigned part = 0; part < X86_PRELOAD_PARTS; part++) {
+		h.part[part] = out->len;
+		for (size_t i = 0; i < known->n_places; i++) {
+			const struct x86_code_place *p = &known->place[i];
 
-		if (p->page < ram_pages && p->off < PAGE_BYTES && !(p->mode & CODE_STEP))
-			add_trace(out, ram, p, h.n_slots);
+			if (p->page < ram_pages && x86_part_of(p->page) == part &&
+			    p->off < PAGE_BYTES && !(p->mode & CODE_STEP))
+				h.n_traces += add_trace(out, ram, p, h.n_slots);
+		}
 	}
-	((struct image_header *)(void *)out->data)->n_pages = h.n_pages;
-	((struct image_header *)(void *)out->data)->bytes = out->len;
+	h.bytes = out->len;
+	memcpy(out->data, &h, sizeof(h));
 }
 
 /* ---- using -------------------------------------------------------------------------------- */
@@ -239,18 +248,21 @@ void x86_image_copy(struct op *to, const struct trace_info *from)
 		to[__builtin_ctzll(rows)].imm += (int64_t)at;
 }
 
-bool x86_image_next(const struct x86_code_image *image, size_t *at, const uint8_t *ram,
-                    uint64_t ram_bytes, struct x86_code_place *place, struct trace_info *out)
+bool x86_image_next(const struct x86_code_image *image, unsigned part, size_t *at,
+                    const uint8_t *ram, uint64_t ram_bytes, struct x86_code_place *place,
+                    struct trace_info *out)
 {
+	const struct image_header *h = header(image);
+	const size_t end = part + 1 < X86_PRELOAD_PARTS ? h->part[part + 1] : h->bytes;
 	const struct image_trace *t;
 
-	if (!*at)
-		*at = first_trace(header(image));
-	while ((t = trace_at(image, *at))) {
+	*at = *at ? *at : h->part[part];
+	while (*at < end && (t = trace_at(image, *at))) {
 		const uint8_t *code = ram + ((uint64_t)t->page << PAGE_SHIFT) + t->off;
 
 		*at += rounded(trace_bytes(t), UNIT);
-		if (t->page >= ram_bytes >> PAGE_SHIFT || !is_right(t, code))
+		if (t->page >= ram_bytes >> PAGE_SHIFT || x86_part_of(t->page) != part ||
+		    !is_right(t, code))
 			continue;
 		*place = (struct x86_code_place){t->page, t->off, t->mode, 0};
 		tell(t, out);

@@ -352,11 +352,13 @@ size_t x86_code_image_pages(const struct x86_code_image *image, const uint32_t *
 
 /**
  * x86_preload() - take what the image has into the CPU at once, as far as RAM still holds it
+ * @part: below X86_PRELOAD_PARTS; each can be done by another thread, at the same time
  *
  * For a CPU that has not run yet and whose RAM nobody changes meanwhile. It costs no more than to
- * take each piece when it is reached, and can be done by another thread.
+ * take each piece when it is reached.
  */
-void x86_preload(struct x86_cpu *cpu);
+#define X86_PRELOAD_PARTS 2u
+void x86_preload(struct x86_cpu *cpu, unsigned part);
 
 /* Instructions executed since creation; exact between two calls of x86_run(). */
 uint64_t x86_instructions(const struct x86_cpu *cpu);

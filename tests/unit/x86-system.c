@@ -251,8 +251,8 @@ static void setup(void)
 	config.image = image;
 	cpu = x86_create(&config, &platform, &e);
 	ok(cpu, "%s", e.text);
-	if (image.at)
-		x86_preload(cpu);
+	for (unsigned part = 0; image.at && part < X86_PRELOAD_PARTS; part++)
+		x86_preload(cpu, part);
 	x86_state_long_mode(&st, 0, PML4);
 	st.gdtr = (struct x86_table){GDT, sizeof(gdt) - 1};
 	st.idtr = (struct x86_table){IDT, 4095};
