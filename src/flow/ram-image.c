@@ -135,9 +135,10 @@ static bool is_worth_gathering(void *at)
  */
 static void gather(int fd, uint64_t bytes)
 {
-	uint8_t *at, *map = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-	                         -1, 0);
+	uint8_t *at, *map = MAP_FAILED;
 
+	if (!fallback_forced("no-huge-image"))
+		map = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (map == MAP_FAILED)
 		return;
 	at = map + -(uintptr_t)map % HUGE_BYTES;

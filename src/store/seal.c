@@ -28,15 +28,19 @@ static const EVP_MD *sha_256;
 
 static void find_algorithms(void)
 {
-	EVP_MD *own;
+	EVP_CIPHER *cipher;
+	EVP_MD *md;
 
-	aes_256_gcm = EVP_CIPHER_meth_dup(EVP_aes_256_gcm());
-	if (!aes_256_gcm)
-		aes_256_gcm = EVP_aes_256_gcm();
+	aes_256_gcm = EVP_aes_256_gcm();
 	sha_256 = EVP_sha256();
-	own = EVP_MD_meth_dup(EVP_sha256());
-	if (own && EVP_MD_meth_set_app_datasize(own, sizeof(SHA256_CTX)) == 1)
-		sha_256 = own;
+	if (fallback_forced("openssl-provider"))
+		return;
+	cipher = EVP_CIPHER_meth_dup(aes_256_gcm);
+	if (cipher)
+		aes_256_gcm = cipher;
+	md = EVP_MD_meth_dup(sha_256);
+	if (md && EVP_MD_meth_set_app_datasize(md, sizeof(SHA256_CTX)) == 1)
+		sha_256 = md;
 }
 
 #define SHA_BLOCK_BYTES 64

@@ -86,7 +86,7 @@ struct vm *vm_begin(const struct vm_config *config)
 	struct vm *vm;
 	struct err e;
 
-	if (config->ram_fd < 0 || !config->code.at)
+	if (config->ram_fd < 0 || !config->code.at || fallback_forced("no-ahead"))
 		return NULL;
 	vm = xalloc(sizeof(*vm));
 	vm->config = *config;

@@ -187,8 +187,9 @@ def restores_learn_what_others_have_run():
         with open(image, "wb") as f:
             f.write(whole[:len(whole) // 2])
         one("cut")
-        os.environ["WSLX_FORCE"] = "no-code-image"
-        one("forced")
+        for force in ("no-code-image", "no-ahead", "interpreter", "openssl-provider"):
+            os.environ["WSLX_FORCE"] = force
+            one("forced")
         del os.environ["WSLX_FORCE"]
         done("rm", "s")
         assert not kept("code") and not kept("log") and not w.images()
