@@ -121,7 +121,7 @@ static void learn(int dir, const char *name, struct opened_vm *o)
 	size_t new_pages = MIN(atomic_load(&o->code_log->n_pages), PAGES_MAX - old_pages);
 	struct x86_known k;
 
-	if (new_places < MAX(WORTH, old_places / 8) && new_pages < MAX(WORTH, old_pages / 8))
+	if (new_places < MAX(WORTH, old_places / 8) && new_pages < MAX(WORTH, old_pages / 2))
 		return;
 	k.place = xalloc((old_places + new_places) * sizeof(*k.place));
 	k.page = xalloc((old_pages + new_pages) * sizeof(*k.page));

@@ -163,9 +163,14 @@ def restores_learn_what_others_have_run():
             assert len(kept("code")) == (n > 0) and len(kept("log")) == 1, n
         (image,), (log,) = kept("code"), kept("log")
         assert stat.S_IMODE(os.stat(image).st_mode) == 0o400
-        made = os.stat(image)
-        one("again")
-        assert os.stat(image).st_ino == made.st_ino  # there was nothing more to learn
+        # What there is to learn comes to an end, after more of them where the host is busy.
+        for n in range(8):
+            made = os.stat(image)
+            one("again")
+            if os.stat(image).st_ino == made.st_ino:
+                break
+        else:
+            assert False, "it has learned something from each"
         # One machine at a time has the log; both have the image.
         first, second = restore("s"), restore("s")
         answers(first, "first")
