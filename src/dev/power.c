@@ -45,8 +45,8 @@ static void power_write(struct dev *d, unsigned window, uint64_t offset, unsigne
 	else if (offset == POWER_PANIC && value == POWER_PANIC_EVENT)
 		p->request(p->arg, POWER_PANICKED);
 	else if (offset == POWER_EVENTS)
-		p->state.wanted |= (uint32_t)value &
-		                   (POWER_EVENT_GENERATION | POWER_EVENT_GENERATION_PULSE);
+		p->state.wanted |=
+			(uint32_t)value & (POWER_EVENT_GENERATION | POWER_EVENT_GENERATION_PULSE);
 }
 
 void power_raise(struct power *p, enum power_event event)

@@ -338,8 +338,8 @@ static bool is_new(const struct plan *before, const char *assignment, size_t nam
 	char copy[256];
 
 	if (name >= sizeof(copy) ||
-	    strspn(assignment,
-	           "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789") != name)
+	    strspn(assignment, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789") !=
+	            name)
 		return false;
 	memcpy(copy, assignment, name);
 	copy[name] = '\0';
