@@ -49,6 +49,7 @@ static const struct start starts[] = {
 	{.term = "xterm", .cols = 132, .rows = 43, .renamed = true},
 	{.term = "screen-256color", .cols = 100, .rows = 30, .renamed = true},
 	{.term = "tmux-256color", .cols = 200, .rows = 50, .renamed = true},
+	{.term = "xterm-kitty", .cols = 120, .rows = 40, .renamed = true},
 	{.term = "linux", .cols = 80, .rows = 25, .renamed = true},
 	{.renamed = true},
 	{.command = "true", .renamed = true},
@@ -89,6 +90,14 @@ static void note(void *arg, uint64_t at, uint64_t bytes)
 	}
 }
 
+/* What the guest gives back and takes again need not come. */
+static void forget(void *arg, uint64_t at, uint64_t bytes)
+{
+	struct target *t = arg;
+
+	memset(t->seen + at / PAGE_BYTES, 1, (size_t)(bytes / PAGE_BYTES));
+}
+
 static struct vm_need watch_pages(struct stage *s, uint32_t number, uint64_t bytes)
 {
 	struct target *t = &s->target[number];
@@ -96,7 +105,7 @@ static struct vm_need watch_pages(struct stage *s, uint32_t number, uint64_t byt
 	*t = (struct target){
 		.stage = s, .number = number, .pages = (bytes + PAGE_BYTES - 1) / PAGE_BYTES};
 	t->seen = xalloc((size_t)t->pages + 1);
-	return (struct vm_need){note, t};
+	return (struct vm_need){.need = note, .forget = number ? NULL : forget, .arg = t};
 }
 
 static void on_console(void *arg, const uint8_t *data, size_t len)

@@ -109,6 +109,7 @@ struct part {
 struct arrival {
 	struct arrival_board board;
 	struct part part[ARRIVAL_TARGETS_MAX];
+	uint64_t *given_up; /* bits of pages of RAM whose content the machine does not want */
 	int line;
 	uint64_t waited_ns;
 	void (*lost)(void *arg, const char *why);
@@ -142,6 +143,19 @@ static int ask(struct arrival *a, uint32_t target, uint64_t page, struct err *e)
 	                   : 0;
 }
 
+static bool is_given_up(const struct part *p, uint64_t page)
+{
+	return !p->target && p->arrival->given_up[page / 64] >> (page % 64) & 1;
+}
+
+static void forget(void *arg, uint64_t at, uint64_t bytes)
+{
+	const struct part *p = arg;
+
+	for (uint64_t page = at / PAGE_BYTES; page < (at + bytes) / PAGE_BYTES; page++)
+		p->arrival->given_up[page / 64] |= UINT64_C(1) << (page % 64);
+}
+
 static void need(void *arg, uint64_t at, uint64_t bytes)
 {
 	const struct part *p = arg;
@@ -153,7 +167,7 @@ static void need(void *arg, uint64_t at, uint64_t bytes)
 	if (__atomic_load_n(a->board.complete, __ATOMIC_ACQUIRE))
 		return;
 	for (uint64_t page = at / PAGE_BYTES; page < end; page++)
-		while (!arrival_is_there(bits, page))
+		while (!arrival_is_there(bits, page) && !is_given_up(p, page))
 			if (ask(a, p->target, page, &e))
 				a->lost(a->arg, e.text);
 }
@@ -172,6 +186,7 @@ int arrival_open(const uint64_t *pages, unsigned n, int fd, int line,
 	}
 	for (uint32_t i = 0; i < n; i++)
 		a->part[i] = (struct part){a, i};
+	a->given_up = xalloc(words_of(pages[0]) * sizeof(uint64_t));
 	a->line = line;
 	a->lost = lost;
 	a->arg = arg;
@@ -182,7 +197,8 @@ int arrival_open(const uint64_t *pages, unsigned n, int fd, int line,
 struct vm_need arrival_need(struct arrival *a, unsigned target)
 {
 	assert(target < a->board.n);
-	return (struct vm_need){need, &a->part[target]};
+	return (struct vm_need){
+		.need = need, .forget = target ? NULL : forget, .arg = &a->part[target]};
 }
 
 int arrival_wait_for_all(struct arrival *a, struct err *e)
@@ -198,5 +214,6 @@ void arrival_close(struct arrival *a)
 		return;
 	arrival_board_finish(&a->board);
 	close(a->line);
+	free(a->given_up);
 	free(a);
 }

@@ -35,6 +35,8 @@ struct vm;
  */
 struct vm_need {
 	void (*need)(void *arg, uint64_t at, uint64_t bytes); /* NULL: everything is there */
+	/* Whole pages of RAM are zero from now on: what they were is not needed. May be NULL. */
+	void (*forget)(void *arg, uint64_t at, uint64_t bytes);
 	void *arg;
 };
 

@@ -108,6 +108,19 @@ static void each_page_that_is_missing_is_waited_for(void)
 	end();
 }
 
+static void what_was_given_back_is_not_waited_for(void)
+{
+	struct vm_need n;
+
+	begin();
+	n = arrival_need(machine, 0);
+	n.forget(n.arg, 63 * PAGE_BYTES, 3 * PAGE_BYTES);
+	need(0, 63 * PAGE_BYTES, 3 * PAGE_BYTES);
+	ok(recv(line, asked, sizeof(asked[0]), MSG_DONTWAIT) < 0);
+	ok(!arrival_need(machine, 1).forget, "a disk is not given back");
+	end();
+}
+
 static void what_will_not_come_is_said(void)
 {
 	int code = -EIO;
@@ -154,6 +167,7 @@ int main(void)
 {
 	RUN(what_is_there_is_not_asked_for);
 	RUN(each_page_that_is_missing_is_waited_for);
+	RUN(what_was_given_back_is_not_waited_for);
 	RUN(what_will_not_come_is_said);
 	RUN(a_carrier_that_is_gone_is_noticed);
 	RUN(nobody_else_can_write_the_board);
