@@ -60,11 +60,24 @@ bool store_import_is_wanted(const struct store_import *x)
 	return x->note_fd < 0 || fstat(x->note_fd, &st) < 0 || st.st_nlink;
 }
 
+/* What another snapshot is bringing as well stays. */
+static void remove_part(int dir, const char *digest, const char *suffix)
+{
+	AUTO(text) char *path = xprintf("%s%s", digest + DIGEST_HEX_AT, suffix);
+	AUTO(fd) int fd = openat(dir, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		unlinkat(dir, path, 0);
+}
+
 void import_forget_note(struct store_import *x)
 {
 	AUTO(text) char *path = xprintf("%s" SUFFIX, x->parcel.digest + DIGEST_HEX_AT);
 
-	if (x->note_fd >= 0)
+	/* One that a start has left, which is over, if it is not ours. */
+	if (x->note_fd < 0)
+		remove_part(x->partial_fd, x->parcel.digest, SUFFIX);
+	else
 		unlinkat(x->partial_fd, path, 0);
 }
 
@@ -183,16 +196,6 @@ int store_partials(struct store *s, struct arena *a, struct list *out, struct er
 /* ---- removing ---------------------------------------------------------------------------- */
 
 /* Whoever is bringing one notices that its note is gone, and leaves its parts to gc. */
-
-static void remove_part(int dir, const char *digest, const char *suffix)
-{
-	AUTO(text) char *path = xprintf("%s%s", digest + DIGEST_HEX_AT, suffix);
-	AUTO(fd) int fd = openat(dir, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-
-	/* What another snapshot is bringing as well stays. */
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-		unlinkat(dir, path, 0);
-}
 
 int store_remove_partial(struct store *s, const char *name, struct err *e)
 {
