@@ -318,6 +318,9 @@ struct remote {
 	struct store_import *import;
 	struct store_reader *reader;
 	struct beginning beginning;
+	bool is_asked; /* flow_pull_ask() has: the source is open, and this is what came of it */
+	int answer;
+	struct err why;
 	bool replace;
 	uint64_t fetched; /* atomic */
 };
@@ -584,7 +587,9 @@ static int pull(struct store *store, struct remote *remote, const struct pull_sn
 		r = may_take_name(&kept, s, what, e);
 	if (r < 0)
 		return r;
-	r = get_snapshot_manifest(s, e);
+	r = remote->is_asked ? remote->answer : get_snapshot_manifest(s, e);
+	if (remote->is_asked && r && e)
+		*e = remote->why;
 	/* What was pulled from there before will do, unless it has to be vouched for now. */
 	if (flow_is_offline(r) && kept.name && !kept.damage && !strcmp(kept.origin, s->origin) &&
 	    !needs_signature(s, what)) {
@@ -620,7 +625,7 @@ static int flow_pull_into(struct store *store, const struct pull_snapshot *what,
                           struct remote *remote, struct pull_result *result, struct err *e)
 {
 	struct source *s = &remote->source;
-	int r = source_open(s, what, e);
+	int r = remote->is_asked ? 0 : source_open(s, what, e);
 
 	*result = (struct pull_result){0};
 	if (r < 0)
@@ -643,10 +648,23 @@ int flow_pull(struct store *store, const struct pull_snapshot *what, struct pull
 	return r;
 }
 
+struct remote *flow_pull_ask(const struct pull_snapshot *what)
+{
+	struct remote *remote = xalloc(sizeof(*remote));
+
+	if (source_open(&remote->source, what, NULL)) {
+		flow_remote_close(remote);
+		return NULL;
+	}
+	remote->answer = get_snapshot_manifest(&remote->source, &remote->why);
+	remote->is_asked = true;
+	return remote;
+}
+
 int flow_pull_begin(struct store *store, const struct pull_snapshot *what,
                     struct pull_result *result, struct remote **out, struct err *e)
 {
-	struct remote *remote = xalloc(sizeof(*remote));
+	struct remote *remote = *out ? *out : xalloc(sizeof(*remote));
 	int r = flow_pull_into(store, what, remote, result, e);
 
 	if (!r && result->state == PULL_BEGUN) {

@@ -414,6 +414,14 @@ int store_open(const char *root, const struct store_key_source *key, struct stor
 	return 0;
 }
 
+bool store_exists(const char *root)
+{
+	AUTO(text) char *dir = root ? xstrdup(root) : default_root(NULL);
+	AUTO(text) char *index = dir ? xprintf("%s/index.json", dir) : NULL;
+
+	return index && !access(index, F_OK);
+}
+
 void store_close(struct store *s)
 {
 	if (!s)

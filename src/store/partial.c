@@ -74,11 +74,16 @@ void import_forget_note(struct store_import *x)
 {
 	AUTO(text) char *path = xprintf("%s" SUFFIX, x->parcel.digest + DIGEST_HEX_AT);
 
-	/* One that a start has left, which is over, if it is not ours. */
-	if (x->note_fd < 0)
-		remove_part(x->partial_fd, x->parcel.digest, SUFFIX);
-	else
+	if (x->note_fd >= 0) {
 		unlinkat(x->partial_fd, path, 0);
+		return;
+	}
+	/* What a start has left, which is over. */
+	remove_part(x->partial_fd, x->parcel.digest, SUFFIX);
+	LIST_EACH(&x->parcel.blobs, const struct store_parcel_blob, b) {
+		remove_part(x->partial_fd, b->digest, ".frames");
+		remove_part(x->partial_fd, b->digest, ".map");
+	}
 }
 
 /* ---- looking ----------------------------------------------------------------------------- */

@@ -209,6 +209,21 @@ def what_a_start_has_left_is_not_pulled_again():
             assert wslx("verify").returncode == 0
 
 
+def who_does_not_want_to_wait_leaves():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref):
+        stuck = threading.Event()
+        proxy.inject("GET", r.blob, skip=1, times=99, wait=stuck.set, hang=1000)
+        m = Machine(["run", ref], patience=60)
+        assert stuck.wait(60)
+        m.send("\x01x")
+        m.expect("Ctrl-a x again ends it now")
+        m.send("\x01x")
+        said = m.rest()
+        assert m.status == 0 and "wslx: " not in said, said
+        assert "m@saved" not in names() and not names()["m:1"].get("running")
+
+
 def descendants(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as f:
         children = [int(c) for c in f.read().split()]
@@ -378,6 +393,7 @@ if __name__ == "__main__":
             what_is_removed_while_it_arrives_is_not_kept,
             a_start_that_is_killed_is_gone_on_with,
             what_a_start_has_left_is_not_pulled_again,
+            who_does_not_want_to_wait_leaves,
             a_machine_whose_carrier_is_gone_says_so,
             what_passes_is_waited_for,
             what_does_not_pass_ends_in_a_sentence,
