@@ -117,7 +117,7 @@ void vm_watch(struct vm *vm, int fd, short events, void (*ready)(void *arg, int 
 void vm_watch_input(struct vm *vm, int fd, void (*ready)(void *arg, int fd, short revents),
                     void *arg);
 bool vm_takes_input(const struct vm *vm); /* so many bytes */
-bool vm_can_watch(const struct vm *vm); /* there is a place left */
+bool vm_can_watch(const struct vm *vm);   /* there is a place left */
 void vm_unwatch(struct vm *vm, int fd);
 
 /**
