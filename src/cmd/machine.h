@@ -11,11 +11,14 @@
 /* What a supervised session tells its supervisor. */
 #define LEAVE_ASKED 'x' /* the user wants to leave */
 #define LEAVE_ENDED 'e' /* the guest has switched itself off */
+#define LEAVE_LOST 'l'  /* the user does not want to wait until it can be kept */
 
 struct session {
 	struct vm *vm;
 	struct control control;
 	bool escape;  /* the last byte was Ctrl-a */
+	bool leaves;  /* the user has asked to */
+	bool unheard; /* nothing more will be typed */
 	bool failed;  /* it had to be stopped, and why was said */
 	bool ended;   /* what it was for has ended, and it was stopped */
 	int status;   /* what the guest's command returned, or -1 */

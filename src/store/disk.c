@@ -432,6 +432,14 @@ bool store_guess(const char *name, struct store_guess *out)
 	return true;
 }
 
+bool store_exists(const char *root)
+{
+	AUTO(text) char *dir = root ? xstrdup(root) : default_root(NULL);
+	AUTO(text) char *index = dir ? xprintf("%s/index.json", dir) : NULL;
+
+	return index && !access(index, F_OK);
+}
+
 void store_close(struct store *s)
 {
 	if (!s)

@@ -56,6 +56,8 @@ extern const struct store_key_source store_key_file;
  */
 MUST_CHECK int store_open(const char *root, const struct store_key_source *key, struct store **out,
                           struct err *e);
+/* Whether store_open() would find one, rather than make it. */
+bool store_exists(const char *root);
 void store_close(struct store *s);
 static inline void auto_store(struct store **s)
 {

@@ -40,15 +40,19 @@ static void wrote(void *arg, uint64_t gpa, uint64_t bytes)
 static void discard(void *arg, uint64_t gpa, uint64_t bytes)
 {
 	struct vm *vm = arg;
-	uint8_t *at = ram_at(&vm->ram, gpa, bytes);
+	const struct vm_need *n = &vm->config.ram_need;
+	uint64_t offset = ram_offset(&vm->ram, gpa, bytes);
+	uint8_t *at = vm->ram.host + offset;
 
-	if (!at)
+	if (offset == UINT64_MAX)
 		return;
 	if (vm->config.ram_fd < 0)
 		madvise(at, bytes, MADV_DONTNEED);
 	else if (mmap(at, bytes, PROT_READ | PROT_WRITE,
 	              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		memset(at, 0, bytes);
+	if (n->forget)
+		n->forget(n->arg, offset, bytes);
 }
 
 void ram_need(struct vm *vm, uint64_t at, uint64_t bytes)

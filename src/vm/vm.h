@@ -35,6 +35,8 @@ struct vm;
  */
 struct vm_need {
 	void (*need)(void *arg, uint64_t at, uint64_t bytes); /* NULL: everything is there */
+	/* Whole pages of RAM are zero from now on: what they were is not needed. May be NULL. */
+	void (*forget)(void *arg, uint64_t at, uint64_t bytes);
 	void *arg;
 };
 
@@ -125,7 +127,8 @@ void vm_watch(struct vm *vm, int fd, short events, void (*ready)(void *arg, int 
 #define VM_INPUT_ROOM 4096u
 void vm_watch_input(struct vm *vm, int fd, void (*ready)(void *arg, int fd, short revents),
                     void *arg);
-bool vm_can_watch(const struct vm *vm); /* there is a place left */
+bool vm_takes_input(const struct vm *vm); /* so many bytes */
+bool vm_can_watch(const struct vm *vm);   /* there is a place left */
 void vm_unwatch(struct vm *vm, int fd);
 
 /**
