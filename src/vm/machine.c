@@ -289,6 +289,7 @@ struct vm *vm_create(const struct vm_config *config, struct err *e)
 
 	assert(config->n_disks <= VM_DISKS_MAX && config->n_shares <= VM_SHARES_MAX);
 	ahead_wait(vm);
+	assert(!vm->ram.host || vm->ram.bytes == config->ram_bytes);
 	vm->config = *config;
 	vm->config.begun = NULL;
 	vm->clock.waited = config->waited_ns;

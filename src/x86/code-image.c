@@ -33,8 +33,7 @@ struct image_header {
 	uint32_t n_traces;
 	uint32_t n_pages; /* number << 1, bit 0: it was written */
 	uint32_t zero;
-	uint64_t part
-		[X86_PRELOAD_PARTS]; /* where its first trace is; it ends where the next begins */
+	uint64_t part[X86_PRELOAD_PARTS]; /* where the traces of each begin */
 };
 
 struct image_trace {
