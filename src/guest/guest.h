@@ -43,14 +43,14 @@ void agent_say(int fd, const char *line);
 /* At the barrier PID 1 makes the machine a fresh one; the agent leaves the next "wake" to it. */
 void agent_skip_one(void);
 
-#define AGENT_LINE_BYTES 2304 /* also of the host: AGENT_LINE_MAX in vm-int.h */
+#define AGENT_LINE_BYTES 3840 /* also of the host: AGENT_LINE_MAX in vm-int.h */
 
 /* ---- session.c ---------------------------------------------------------------------------- */
 
 /* As the host has them (vm/control.h). */
-#define SESSION_WINDOW (48u << 10)
+#define SESSION_WINDOW (64u << 10)
 #define SESSION_LINE_COST 512u
-#define SESSION_LINE_BYTES 1024u /* of a command's bytes in a line */
+#define SESSION_LINE_BYTES 3584u /* of a command's bytes in a line, as they are written there */
 
 /* A line "x ...", without its "x ". */
 void session_line(int channel, const char *line);

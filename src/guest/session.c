@@ -9,8 +9,9 @@
  * | begin t COLS ROWS | host | a session with a terminal; "begin p" with pipes                 |
  * | a HEX          | host  | more of what to start, in the form of the file info: c, env, u, w  |
  * | go             | host  | start it                                                           |
- * | up             | guest | it was started                                                     |
- * | i HEX, o, r    |       | bytes for its input, of its output, of its errors                  |
+ * | up bytes       | guest | it was started; "up" alone: the next three are hexadecimal          |
+ * | i BYTES, o, r  |       | for its input, of its output, of its errors; NUL, newline and      |
+ * |                |       | backslash are "\0", "\n" and "\\"                                   |
  * | e              | host  | its input ends                                                     |
  * | w COLS ROWS    | host  | its terminal's size                                                |
  * | s NUMBER       | host  | a signal for its process group                                     |
@@ -39,6 +40,7 @@
 
 #define SESSIONS_MAX 16
 #define TOLD_MAX (64u << 10)
+#define OUTPUT_BYTES (16u << 10) /* what a command may say at once */
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
@@ -149,21 +151,43 @@ static void say_number(struct session *s, const char *what, size_t number)
 	say(s, text);
 }
 
+/* Return: where the line ends. */
+static char *put_line(char *out, unsigned id, char what, const uint8_t *data, size_t len,
+                      size_t *used)
+{
+	char *end;
+	size_t n = 0;
+
+	out += sprintf(out, "x %u %c ", id, what);
+	end = out + SESSION_LINE_BYTES - 1;
+	for (; n < len && out < end; n++) {
+		uint8_t c = data[n];
+
+		if (c > '\\' || (c && c != '\n' && c != '\\')) {
+			*out++ = (char)c;
+			continue;
+		}
+		*out++ = '\\';
+		*out++ = c == '\n' ? 'n' : c ? '\\' : '0';
+	}
+	*out++ = '\n';
+	*used = n;
+	return out;
+}
+
 /* One write: lines of several processes must not mix. */
 static void say_bytes(struct session *s, char what, const uint8_t *data, size_t len)
 {
-	char line[AGENT_LINE_BYTES];
-	int n = snprintf(line, sizeof(line), "x %u %c ", s->id, what);
+	/* At worst each byte is two, and the last place of a line stays free. */
+	static char lines[(2 * OUTPUT_BYTES / (SESSION_LINE_BYTES - 2) + 1) * AGENT_LINE_BYTES];
+	char *end = lines;
 
-	/* Not printf(3): this CPU is interpreted. */
-	for (size_t i = 0; i < len; i++) {
-		line[n++] = "0123456789abcdef"[data[i] >> 4];
-		line[n++] = "0123456789abcdef"[data[i] & 15];
+	for (size_t at = 0, used; at < len; at += used) {
+		end = put_line(end, s->id, what, data + at, len - at, &used);
+		s->ahead += used + SESSION_LINE_COST;
 	}
-	line[n++] = '\n';
-	if (write(s->channel, line, (size_t)n) != n)
+	if (write(s->channel, lines, (size_t)(end - lines)) != end - lines)
 		s->gone = true;
-	s->ahead += len + SESSION_LINE_COST;
 }
 
 /* ---- starting ----------------------------------------------------------------------------- */
@@ -259,7 +283,7 @@ static bool start(struct session *s)
 	if (s->err >= 0)
 		fcntl(s->err, F_SETFL, O_NONBLOCK);
 	s->child_fd = (int)syscall(SYS_pidfd_open, s->child, 0);
-	say(s, "up");
+	say(s, "up bytes");
 	return s->child_fd >= 0;
 }
 
@@ -275,6 +299,22 @@ static size_t unhex(const char *hex, char *out, size_t max)
 		int low = hex[1] <= '9' ? hex[1] - '0' : hex[1] - 'a' + 10;
 
 		out[n++] = (char)(high << 4 | (low & 15));
+	}
+	return n;
+}
+
+/* Who writes what does not belong there gets other bytes. */
+static size_t unescape(const char *text, char *out, size_t max)
+{
+	size_t n = 0;
+
+	for (; n < max && *text; n++, text++) {
+		out[n] = *text;
+		if (*text != '\\')
+			continue;
+		if (!*++text)
+			break;
+		out[n] = *text == 'n' ? '\n' : *text == '0' ? '\0' : *text;
 	}
 	return n;
 }
@@ -313,7 +353,8 @@ static void obey(struct session *s, const char *line)
 	} else if (!strcmp(line, "go") && !s->child) {
 		s->gone = !start(s);
 	} else if (!strncmp(line, "i ", 2)) {
-		size_t n = unhex(line + 2, s->input + s->input_len, SESSION_WINDOW - s->input_len);
+		size_t n = unescape(line + 2, s->input + s->input_len,
+		                    SESSION_WINDOW - s->input_len);
 
 		s->input_len += n;
 		s->input_cost += n + SESSION_LINE_COST;
@@ -374,7 +415,7 @@ static void give_input(struct session *s)
 /* Return: whether there was something. */
 static bool take_output(struct session *s, int *fd, char what)
 {
-	uint8_t data[SESSION_LINE_BYTES];
+	static uint8_t data[OUTPUT_BYTES];
 	ssize_t n = read(*fd, data, sizeof(data));
 
 	if (n > 0) {

@@ -214,7 +214,7 @@ static void on_session_line(void *arg, const char *line)
 static void on_session(struct control *c, struct control_session *s,
                        const struct control_message *said)
 {
-	if (strlen(said->text) < 2 * SESSION_LINE_BYTES + 16 && !strchr(said->text, '\n'))
+	if (strlen(said->text) < SESSION_LINE_BYTES + 16 && !strchr(said->text, '\n'))
 		tell_session(c, s, said->text);
 }
 
@@ -421,6 +421,44 @@ int control_open_session(const char *path, struct err *e)
 	if (sock >= 0)
 		control_message_close(&answer);
 	return sock;
+}
+
+void session_encode(char *out, struct span data, size_t *used)
+{
+	const char *end = out + SESSION_LINE_BYTES - 1;
+	size_t n = 0;
+
+	for (; n < data.len && out < end; n++) {
+		uint8_t c = data.data[n];
+
+		if (c && c != '\n' && c != '\\') {
+			*out++ = (char)c;
+			continue;
+		}
+		*out++ = '\\';
+		*out++ = c == '\n' ? 'n' : c ? '\\' : '0';
+	}
+	*out = '\0';
+	*used = n;
+}
+
+int session_decode(uint8_t *out, const char *text)
+{
+	int n = 0;
+
+	for (; *text; text++, n++) {
+		if (n == (int)SESSION_LINE_BYTES)
+			return -EBADMSG;
+		if (*text != '\\') {
+			out[n] = (uint8_t)*text;
+			continue;
+		}
+		text++;
+		if (*text != 'n' && *text != '0' && *text != '\\')
+			return -EBADMSG;
+		out[n] = *text == 'n' ? '\n' : *text == '0' ? 0 : '\\';
+	}
+	return n;
 }
 
 int control_say(int session, const char *line)
