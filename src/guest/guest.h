@@ -51,6 +51,9 @@ void agent_skip_one(void);
 #define SESSION_WINDOW (64u << 10)
 #define SESSION_LINE_COST 512u
 #define SESSION_LINE_BYTES 3584u /* of a command's bytes in a line, as they are written there */
+#define SESSION_MASK 0xf7u
+#define SESSION_ESCAPE '\f'
+#define SESSION_FLIP 0x40u
 
 /* A line "x ...", without its "x ". */
 void session_line(int channel, const char *line);

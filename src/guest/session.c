@@ -10,14 +10,16 @@
  * | a HEX          | host  | more of what to start, in the form of the file info: c, env, u, w  |
  * | go             | host  | start it                                                           |
  * | up bytes       | guest | it was started; "up" alone: the next three are hexadecimal          |
- * | i BYTES, o, r  |       | for its input, of its output, of its errors; NUL, newline and      |
- * |                |       | backslash are "\0", "\n" and "\\"                                   |
+ * | i BYTES, o, r  |       | for its input, of its output, of its errors                        |
  * | e              | host  | its input ends                                                     |
  * | w COLS ROWS    | host  | its terminal's size                                                |
  * | s NUMBER       | host  | a signal for its process group                                     |
  * | q              | host  | nobody is there any more: it is hung up                            |
  * | k COST         |       | so much of what was sent has been taken                            |
  * | exit STATUS    | guest | it has ended: the last line of a session                           |
+ *
+ * BYTES are exclusive-ored with SESSION_MASK, and where that gives a NUL, a newline, or ESCAPE
+ * itself, ESCAPE and SESSION_FLIP of it. So neither text nor code nor zeroes have many of these.
  *
  * Neither side sends more than SESSION_WINDOW ahead of what the other has taken, where a line costs
  * its bytes and SESSION_LINE_COST. So nobody in between ever has to hold back anything else.
@@ -151,7 +153,18 @@ static void say_number(struct session *s, const char *what, size_t number)
 	say(s, text);
 }
 
-/* Return: where the line ends. */
+/* Each byte of a word. */
+static uint64_t eight(uint8_t byte)
+{
+	return byte * UINT64_C(0x0101010101010101);
+}
+
+static bool has_zero(uint64_t word)
+{
+	return (word - eight(1)) & ~word & eight(0x80);
+}
+
+/* Return: where the line ends. A word at a time: this CPU is interpreted. */
 static char *put_line(char *out, unsigned id, char what, const uint8_t *data, size_t len,
                       size_t *used)
 {
@@ -160,15 +173,27 @@ static char *put_line(char *out, unsigned id, char what, const uint8_t *data, si
 
 	out += sprintf(out, "x %u %c ", id, what);
 	end = out + SESSION_LINE_BYTES - 1;
-	for (; n < len && out < end; n++) {
-		uint8_t c = data[n];
+	while (n < len && out < end) {
+		uint64_t word;
+		uint8_t c;
 
-		if (c > '\\' || (c && c != '\n' && c != '\\')) {
-			*out++ = (char)c;
-			continue;
+		if (len - n >= sizeof(word) && (size_t)(end - out) >= sizeof(word)) {
+			memcpy(&word, data + n, sizeof(word));
+			word ^= eight(SESSION_MASK);
+			if (!has_zero(word) && !has_zero(word ^ eight('\n')) &&
+			    !has_zero(word ^ eight(SESSION_ESCAPE))) {
+				memcpy(out, &word, sizeof(word));
+				out += sizeof(word);
+				n += sizeof(word);
+				continue;
+			}
 		}
-		*out++ = '\\';
-		*out++ = c == '\n' ? 'n' : c ? '\\' : '0';
+		c = data[n++] ^ SESSION_MASK;
+		if (!c || c == '\n' || c == SESSION_ESCAPE) {
+			*out++ = SESSION_ESCAPE;
+			c ^= SESSION_FLIP;
+		}
+		*out++ = (char)c;
 	}
 	*out++ = '\n';
 	*used = n;
@@ -303,18 +328,30 @@ static size_t unhex(const char *hex, char *out, size_t max)
 	return n;
 }
 
-/* Who writes what does not belong there gets other bytes. */
-static size_t unescape(const char *text, char *out, size_t max)
+/* Of @len bytes; what does not belong there becomes something else. */
+static size_t take_bytes(const char *text, size_t len, char *out, size_t max)
 {
+	const char *end = text + len;
 	size_t n = 0;
 
-	for (; n < max && *text; n++, text++) {
-		out[n] = *text;
-		if (*text != '\\')
-			continue;
-		if (!*++text)
-			break;
-		out[n] = *text == 'n' ? '\n' : *text == '0' ? '\0' : *text;
+	while (n < max && text < end) {
+		uint64_t word;
+		uint8_t c;
+
+		if ((size_t)(end - text) >= sizeof(word) && max - n >= sizeof(word)) {
+			memcpy(&word, text, sizeof(word));
+			if (!has_zero(word ^ eight(SESSION_ESCAPE))) {
+				word ^= eight(SESSION_MASK);
+				memcpy(out + n, &word, sizeof(word));
+				text += sizeof(word);
+				n += sizeof(word);
+				continue;
+			}
+		}
+		c = (uint8_t)*text++;
+		if (c == SESSION_ESCAPE && text < end)
+			c = (uint8_t)*text++ ^ SESSION_FLIP;
+		out[n++] = (char)(c ^ SESSION_MASK);
 	}
 	return n;
 }
@@ -343,7 +380,7 @@ static void resize(struct session *s, const char *text)
 		ioctl(s->out, TIOCSWINSZ, &s->size);
 }
 
-static void obey(struct session *s, const char *line)
+static void obey(struct session *s, const char *line, size_t len)
 {
 	if (!strncmp(line, "begin ", 6)) {
 		s->terminal = line[6] == 't';
@@ -353,8 +390,8 @@ static void obey(struct session *s, const char *line)
 	} else if (!strcmp(line, "go") && !s->child) {
 		s->gone = !start(s);
 	} else if (!strncmp(line, "i ", 2)) {
-		size_t n = unescape(line + 2, s->input + s->input_len,
-		                    SESSION_WINDOW - s->input_len);
+		size_t n = take_bytes(line + 2, len - 2, s->input + s->input_len,
+		                      SESSION_WINDOW - s->input_len);
 
 		s->input_len += n;
 		s->input_cost += n + SESSION_LINE_COST;
@@ -385,7 +422,7 @@ static void hear(struct session *s)
 		return;
 	}
 	line[n] = '\0';
-	obey(s, line);
+	obey(s, line, (size_t)n);
 }
 
 /* ---- moving bytes ------------------------------------------------------------------------- */

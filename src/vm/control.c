@@ -429,14 +429,13 @@ void session_encode(char *out, struct span data, size_t *used)
 	size_t n = 0;
 
 	for (; n < data.len && out < end; n++) {
-		uint8_t c = data.data[n];
+		uint8_t c = data.data[n] ^ SESSION_MASK;
 
-		if (c && c != '\n' && c != '\\') {
-			*out++ = (char)c;
-			continue;
+		if (!c || c == '\n' || c == SESSION_ESCAPE) {
+			*out++ = SESSION_ESCAPE;
+			c ^= SESSION_FLIP;
 		}
-		*out++ = '\\';
-		*out++ = c == '\n' ? 'n' : c ? '\\' : '0';
+		*out++ = (char)c;
 	}
 	*out = '\0';
 	*used = n;
@@ -447,16 +446,16 @@ int session_decode(uint8_t *out, const char *text)
 	int n = 0;
 
 	for (; *text; text++, n++) {
+		uint8_t c = (uint8_t)*text;
+
 		if (n == (int)SESSION_LINE_BYTES)
 			return -EBADMSG;
-		if (*text != '\\') {
-			out[n] = (uint8_t)*text;
-			continue;
+		if (c == SESSION_ESCAPE) {
+			c = (uint8_t)*++text ^ SESSION_FLIP;
+			if (c && c != '\n' && c != SESSION_ESCAPE)
+				return -EBADMSG;
 		}
-		text++;
-		if (*text != 'n' && *text != '0' && *text != '\\')
-			return -EBADMSG;
-		out[n] = *text == 'n' ? '\n' : *text == '0' ? 0 : '\\';
+		out[n] = c ^ SESSION_MASK;
 	}
 	return n;
 }

@@ -40,6 +40,10 @@
  * a window of the worst bytes still fits into its buffer.
  */
 #define SESSION_LINE_BYTES 3584u
+/* How these bytes are written; 0xf7, 0xfb and 0xfd, which become two, are in no UTF-8. */
+#define SESSION_MASK 0xf7u
+#define SESSION_ESCAPE '\f'
+#define SESSION_FLIP 0x40u
 
 struct control_message {
 	char text[CONTROL_TEXT_MAX];
@@ -87,8 +91,7 @@ void control_message_close(struct control_message *m);
 int control_open_session(const char *path, struct err *e);
 MUST_CHECK int control_say(int session, const char *line);
 /**
- * session_encode() - a command's bytes as they stand in a line, where NUL, newline and backslash
- * are "\\0", "\\n" and "\\\\"
+ * session_encode() - a command's bytes as they stand in a line, without NUL and newline
  * @out:  at least SESSION_LINE_BYTES + 1
  * @used: how many of them the line takes
  */
