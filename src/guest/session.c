@@ -153,16 +153,10 @@ static void say_number(struct session *s, const char *what, size_t number)
 	say(s, text);
 }
 
-/* Each byte of a word. */
-static uint64_t eight(uint8_t byte)
-{
-	return byte * UINT64_C(0x0101010101010101);
-}
-
-static bool has_zero(uint64_t word)
-{
-	return (word - eight(1)) & ~word & eight(0x80);
-}
+/* The byte eight times. */
+#define EIGHT(byte) ((byte)*UINT64_C(0x0101010101010101))
+/* Where a byte of the word is zero the result has bits. */
+#define ZEROES(word) (((word)-EIGHT(1)) & ~(word)&EIGHT(0x80))
 
 /* Return: where the line ends. A word at a time: this CPU is interpreted. */
 static char *put_line(char *out, unsigned id, char what, const uint8_t *data, size_t len,
@@ -179,9 +173,9 @@ static char *put_line(char *out, unsigned id, char what, const uint8_t *data, si
 
 		if (len - n >= sizeof(word) && (size_t)(end - out) >= sizeof(word)) {
 			memcpy(&word, data + n, sizeof(word));
-			word ^= eight(SESSION_MASK);
-			if (!has_zero(word) && !has_zero(word ^ eight('\n')) &&
-			    !has_zero(word ^ eight(SESSION_ESCAPE))) {
+			word ^= EIGHT(SESSION_MASK);
+			if (!(ZEROES(word) | ZEROES(word ^ EIGHT('\n')) |
+			      ZEROES(word ^ EIGHT(SESSION_ESCAPE)))) {
 				memcpy(out, &word, sizeof(word));
 				out += sizeof(word);
 				n += sizeof(word);
@@ -340,8 +334,8 @@ static size_t take_bytes(const char *text, size_t len, char *out, size_t max)
 
 		if ((size_t)(end - text) >= sizeof(word) && max - n >= sizeof(word)) {
 			memcpy(&word, text, sizeof(word));
-			if (!has_zero(word ^ eight(SESSION_ESCAPE))) {
-				word ^= eight(SESSION_MASK);
+			if (!ZEROES(word ^ EIGHT(SESSION_ESCAPE))) {
+				word ^= EIGHT(SESSION_MASK);
 				memcpy(out + n, &word, sizeof(word));
 				text += sizeof(word);
 				n += sizeof(word);
