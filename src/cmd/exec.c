@@ -263,11 +263,9 @@ static int talk(const struct args *args, const char *socket)
 	c.terminal = isatty(0) && isatty(1) && !tcgetattr(0, &c.mode);
 	c.signals = watch_signals();
 	c.session = control_open_session(socket, &e);
-	/* Its name is taken before it listens, and until after it has ended. */
-	if (c.session == -ECONNREFUSED || c.session == -ENOENT)
-		err_say(&e, c.session,
-		        "the machine %s does not listen: it is just starting, or ending",
-		        args->operands[0]);
+	/* It has its name until after it has ended. */
+	if (c.session == -ECONNREFUSED)
+		err_say(&e, c.session, "the machine %s is ending", args->operands[0]);
 	r = c.session < 0 ? c.session : start(&c, args, &e);
 	if (!r)
 		r = attend(&c, &e);

@@ -319,8 +319,8 @@ static int make_address(const char *path, struct sockaddr_un *out, struct err *e
 	return 0;
 }
 
-/* A socket that a dead machine has left behind gives way; nothing else does. */
-static int make_way(const char *path, const struct sockaddr_un *address, struct err *e)
+/* A socket that a dead machine has left behind may give way; nothing else does. */
+static int look_for_others(const char *path, const struct sockaddr_un *address, struct err *e)
 {
 	struct stat st;
 	int sock, r;
@@ -334,33 +334,45 @@ static int make_way(const char *path, const struct sockaddr_un *address, struct 
 		return err_set(e, -errno, "control socket");
 	r = connect(sock, (const struct sockaddr *)address, sizeof(*address));
 	close(sock);
-	if (!r)
-		return err_say(e, -EADDRINUSE, "another machine listens at %s", path);
-	return unlink(path) ? err_set(e, -errno, "control socket %s", path) : 0;
+	return r ? 0 : err_say(e, -EADDRINUSE, "another machine listens at %s", path);
+}
+
+/* It gets its name when it listens already: who sees it can connect. */
+static int listen_at(int sock, const char *path, struct err *e)
+{
+	AUTO(text) char *first = xprintf("%s~", path);
+	struct sockaddr_un address;
+	mode_t mask;
+	int r = make_address(first, &address, e);
+
+	if (r)
+		return r;
+	if (unlink(first) && errno != ENOENT)
+		return err_set(e, -errno, "control socket %s", first);
+	/* Who may connect may read all of the guest's memory: its owner, and nobody else. */
+	mask = umask(0177);
+	r = bind(sock, (const struct sockaddr *)&address, sizeof(address)) || listen(sock, 4) ||
+	                    rename(first, path)
+	            ? err_set(e, -errno, "control socket %s", path)
+	            : 0;
+	umask(mask);
+	return r;
 }
 
 int control_listen(struct control *c, const char *path, struct err *e)
 {
 	struct sockaddr_un address;
-	mode_t mask;
 	int r = make_address(path, &address, e);
 
-	if (r)
-		return r;
-	r = make_way(path, &address, e);
+	if (!r)
+		r = look_for_others(path, &address, e);
 	if (r)
 		return r;
 	c->owner = geteuid();
 	c->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (c->listener < 0)
 		return err_set(e, -errno, "control socket");
-	/* Who may connect may read all of the guest's memory: its owner, and nobody else. */
-	mask = umask(0177);
-	r = bind(c->listener, (const struct sockaddr *)&address, sizeof(address)) ||
-	                    listen(c->listener, 4)
-	            ? err_set(e, -errno, "control socket %s", path)
-	            : 0;
-	umask(mask);
+	r = listen_at(c->listener, path, e);
 	if (r)
 		return r;
 	vm_watch(c->vm, c->listener, POLLIN, on_connection, c);
