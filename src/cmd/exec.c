@@ -166,9 +166,10 @@ static int on_line(struct client *c, const char *line, struct err *e)
 	int status;
 
 	if (!strcmp(line, "up"))
-		return err_say(e, -EOPNOTSUPP,
-		               "its guest program is an older one: bake it again, or copy files over "
-		               "a share");
+		return err_say(
+			e, -EOPNOTSUPP,
+			"its guest program is an older one: bake it again, or copy files over "
+			"a share");
 	if (!strcmp(line, "up bytes")) {
 		c->is_up = true;
 		if (c->terminal) {

@@ -463,7 +463,7 @@ int session_decode(uint8_t *out, const char *text)
 		if (n == (int)SESSION_LINE_BYTES)
 			return -EBADMSG;
 		if (c == SESSION_ESCAPE) {
-			c = (uint8_t)*++text ^ SESSION_FLIP;
+			c = (uint8_t) * ++text ^ SESSION_FLIP;
 			if (c && c != '\n' && c != SESSION_ESCAPE)
 				return -EBADMSG;
 		}
