@@ -151,7 +151,11 @@ struct launch {
 void launch_args(struct launch *l, char *words);
 void launch_env(struct launch *l, char *assignment); /* the last one of a name counts */
 const char *launch_get(const struct launch *l, const char *name);
-/* Become it. Only returns if that fails. */
+/*
+ * Become it, in a session of its own. Only returns if that fails. What it changes in memory is the
+ * parent's after vfork(2), which spares a copy of all page tables and a fault for each page that is
+ * touched again; nobody there minds.
+ */
 void launch_exec(struct launch *l, char *const *argv);
 
 /* ---- bake.c ------------------------------------------------------------------------------- */

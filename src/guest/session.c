@@ -284,7 +284,7 @@ static bool start(struct session *s)
 		theirs[0] = theirs[1] = theirs[2] = open_terminal(s);
 	if (s->terminal ? theirs[0] < 0 : !open_pipes(s, theirs))
 		return false;
-	s->child = fork();
+	s->child = vfork();
 	if (!s->child) {
 		for (int i = 0; i < 3; i++)
 			dup2(theirs[i], i);
