@@ -19,7 +19,7 @@
 #include "os/os.h"
 
 #define ANSWER_MS 10000 /* in which the guest has to start it */
-#define TOLD_LINE_BYTES 1000u
+#define TOLD_LINE_BYTES 900u
 
 static const struct verb_option exec_options[] = {
 	{"user", "USER[:GROUP]", "run it as that user; the image's if it is not given", false, 'u'},

@@ -43,14 +43,18 @@ void agent_say(int fd, const char *line);
 /* At the barrier PID 1 makes the machine a fresh one; the agent leaves the next "wake" to it. */
 void agent_skip_one(void);
 
-#define AGENT_LINE_BYTES 3840 /* also of the host: AGENT_LINE_MAX in vm-int.h */
+#define AGENT_LINE_BYTES 2304 /* also of the host: AGENT_LINE_MAX in vm-int.h */
 
 /* ---- session.c ---------------------------------------------------------------------------- */
 
 /* As the host has them (vm/control.h). */
 #define SESSION_WINDOW (64u << 10)
 #define SESSION_LINE_COST 512u
-#define SESSION_LINE_BYTES 3584u /* of a command's bytes in a line, as they are written there */
+/*
+ * Of a command's bytes in a line, as they are written there. A terminal passes on up to 2048 bytes at
+ * once, so a line comes whole, and no snapshot finds the half of one that ends like another.
+ */
+#define SESSION_LINE_BYTES 1984u
 #define SESSION_MASK 0xf7u
 #define SESSION_ESCAPE '\f'
 #define SESSION_FLIP 0x40u

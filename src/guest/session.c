@@ -194,19 +194,17 @@ static char *put_line(char *out, unsigned id, char what, const uint8_t *data, si
 	return out;
 }
 
-/* One write: lines of several processes must not mix. */
+/* A write for each line: those of several processes must not mix. */
 static void say_bytes(struct session *s, char what, const uint8_t *data, size_t len)
 {
-	/* At worst each byte is two, and the last place of a line stays free. */
-	static char lines[(2 * OUTPUT_BYTES / (SESSION_LINE_BYTES - 2) + 1) * AGENT_LINE_BYTES];
-	char *end = lines;
+	char line[AGENT_LINE_BYTES];
 
-	for (size_t at = 0, used; at < len; at += used) {
-		end = put_line(end, s->id, what, data + at, len - at, &used);
+	for (size_t at = 0, used; at < len && !s->gone; at += used) {
+		char *end = put_line(line, s->id, what, data + at, len - at, &used);
+
+		s->gone = write(s->channel, line, (size_t)(end - line)) != end - line;
 		s->ahead += used + SESSION_LINE_COST;
 	}
-	if (write(s->channel, lines, (size_t)(end - lines)) != end - lines)
-		s->gone = true;
 }
 
 /* ---- starting ----------------------------------------------------------------------------- */

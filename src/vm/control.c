@@ -342,13 +342,15 @@ static int listen_at(int sock, const char *path, struct err *e)
 {
 	AUTO(text) char *first = xprintf("%s~", path);
 	struct sockaddr_un address;
+	struct stat st;
 	mode_t mask;
 	int r = make_address(first, &address, e);
 
 	if (r)
 		return r;
-	if (unlink(first) && errno != ENOENT)
-		return err_set(e, -errno, "control socket %s", first);
+	/* What a machine has left behind that ended at this point. */
+	if (!lstat(first, &st) && S_ISSOCK(st.st_mode))
+		unlink(first);
 	/* Who may connect may read all of the guest's memory: its owner, and nobody else. */
 	mask = umask(0177);
 	r = bind(sock, (const struct sockaddr *)&address, sizeof(address)) || listen(sock, 4) ||

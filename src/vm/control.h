@@ -35,11 +35,7 @@
 /* As the guest has them (guest.h). */
 #define SESSION_WINDOW (64u << 10)
 #define SESSION_LINE_COST 512u
-/*
- * Of a command's bytes in a line, as they are written there. A message on a socket then takes a page:
- * a window of the worst bytes still fits into its buffer.
- */
-#define SESSION_LINE_BYTES 3584u
+#define SESSION_LINE_BYTES 1984u /* of a command's bytes in a line, as they are written there */
 /* How these bytes are written; 0xf7, 0xfb and 0xfd, which become two, are in no UTF-8. */
 #define SESSION_MASK 0xf7u
 #define SESSION_ESCAPE '\f'

@@ -52,7 +52,7 @@ enum { VIRTIO_CONSOLE, VIRTIO_AGENT, VIRTIO_RNG, VIRTIO_BALLOON, VIRTIO_DISK };
 _Static_assert(PIN_VIRTIO + VIRTIO_MAX <= IOAPIC_PINS, "each device has a pin");
 #define INPUT_MAX 65536u
 #define AGENT_INPUT_MAX (2u << 20) /* windows of all sessions that there can be */
-#define AGENT_LINE_MAX 3840u       /* also of the guest: AGENT_LINE_BYTES in guest.h */
+#define AGENT_LINE_MAX 2304u       /* also of the guest: AGENT_LINE_BYTES in guest.h */
 
 struct vm_watch {
 	int fd;
