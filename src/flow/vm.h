@@ -129,6 +129,8 @@ MUST_CHECK int flow_name_machine(struct store *store, const char *name, char **s
  * flow_find_machine() - where a running machine listens
  * @socket: the caller frees it
  *
+ * One that is just starting is waited for.
+ *
  * Return: 0; -ENOENT if none of that name is running.
  */
 MUST_CHECK int flow_find_machine(struct store *store, const char *name, char **socket,

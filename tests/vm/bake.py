@@ -69,6 +69,9 @@ def a_busybox_image_is_at_its_prompt_at_once():
             assert m.status == 4 and "Power down" not in rest, (m.status, rest)
         assert output("m", "sh", "-c", "exit 9")[1] == 9
         assert output("m", "no-such-program")[1] == 127
+        # The shell that waited is gone a second later, and took no terminal along.
+        out, status = output("m", "sh", "-c", "sleep 2; cat /proc/[0-9]*/comm; echo e''nd")
+        assert status == 0 and out.endswith("end\n") and out.split("\n").count("sh") == 1, out
         out, status = output("m", "sh", "-c", 'echo "<$1>" "<$2>"', "sh", "a b", "c\\d\ne")
         assert status == 0 and "<a b> <c\\d\ne>" in out, out
         assert "m" in output("m", "hostname")[0]

@@ -147,12 +147,11 @@ def umoci_image(w, n_layers):
 
 
 def once_it_listens(*args):
-    """A machine that was started just now has no socket yet; there is no event but that it works."""
+    """A machine that was started just now has no name yet; there is no event but that it has one."""
     end = time.monotonic() + 60
     while True:
         done = wslx(*args)
-        if time.monotonic() > end or not re.search("no machine named|does not listen",
-                                                   done.stderr):
+        if time.monotonic() > end or "no machine named" not in done.stderr:
             return done
 
 
