@@ -130,7 +130,7 @@ struct packer {
 	unsigned queued;
 	uint64_t next_append;       /* of a public snapshot: the frame whose turn it is */
 	pthread_cond_t turn_passed; /* that has changed */
-	unsigned idle; /* workers that wait for the queue */
+	unsigned idle;              /* workers that wait for the queue */
 	bool ended;
 	struct err first; /* code 0: no failure so far */
 };
@@ -644,8 +644,8 @@ static int packer_write(struct page_sink *sink, const uint8_t *data, size_t page
 	return r;
 }
 
-static int packer_fetch(struct page_sink *sink, const struct page_reader *from,
-                        struct stretch what, struct err *e)
+static int packer_fetch(struct page_sink *sink, const struct page_reader *from, struct stretch what,
+                        struct err *e)
 {
 	struct packer *p = packer_of(sink);
 	int r = 0;
@@ -658,8 +658,8 @@ static int packer_fetch(struct page_sink *sink, const struct page_reader *from,
 		if (r < 0)
 			return r;
 		slot = p->filling;
-		slot->fetches[slot->n_fetches++] = (struct fetch){
-			.from = from, .what = {what.at, n}, .first = slot->n_pages};
+		slot->fetches[slot->n_fetches++] =
+			(struct fetch){.from = from, .what = {what.at, n}, .first = slot->n_pages};
 		r = add_pages(p, n, e);
 		what.at += n * PAGE_BYTES;
 		what.pages -= n;

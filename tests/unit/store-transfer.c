@@ -117,7 +117,8 @@ static void a_public_snapshot_that_fails_ends(void)
 		AUTO(store_writer) struct store_writer *w = NULL;
 
 		must(store_writer_begin(s, "proc", &options, &w, &e), &e);
-		must(store_writer_sink(w)->write(store_writer_sink(w), c.pages.data, pages, &e), &e);
+		must(store_writer_sink(w)->write(store_writer_sink(w), c.pages.data, pages, &e),
+		     &e);
 	}
 	must(commit(s, "it", &c, &options, &e), &e);
 	ok(compare(s, "it", &c, &e) == 0, "%s", e.text);
