@@ -111,7 +111,7 @@ enum store_compression {
 	STORE_COMPRESS_AUTO, /* zstd where it saves time, or costs none */
 	STORE_COMPRESS_NONE,
 	STORE_COMPRESS_SMALL, /* zstd level 3: for machines, and for what will be distributed */
-	STORE_COMPRESS_DENSE, /* zstd level 14: for what is made once and fetched by many */
+	STORE_COMPRESS_DENSE, /* zstd level 14 or 9: for what is made once and fetched by many */
 };
 
 struct store_options {
