@@ -23,10 +23,11 @@
 /*
  * Memory is made zero when it is freed, and not when it is allocated: free pages, which nobody
  * needs, are then not in the snapshot, and what a start allocates needs no clearing. Without the
- * ten thousand files of tracefs, which no container sees, a guest has 8 MiB less to store.
+ * ten thousand files of tracefs, which no container sees, a guest has 8 MiB less to store. Nobody
+ * asks for pressure, which is accounted for at each switch between tasks.
  */
 #define COMMAND_LINE                                                                               \
-	KERNEL_COMMAND_LINE " quiet init_on_alloc=0 init_on_free=1"                                \
+	KERNEL_COMMAND_LINE " quiet psi=0 init_on_alloc=0 init_on_free=1"                          \
 			    " initcall_blacklist=tracer_init_tracefs wslx.image=/dev/vda"
 
 static const struct verb_option options[] = {
