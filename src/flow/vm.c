@@ -437,8 +437,7 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
 {
 	const struct store_options options = {.replace = what->replace,
 	                                      .is_public = what->is_public,
-	                                      .compression = what->fast ? STORE_COMPRESS_AUTO
-	                                                                : STORE_COMPRESS_SMALL};
+	                                      .compression = what->compression};
 	AUTO(store_writer) struct store_writer *writer = NULL;
 	uint64_t start = os_clock_ns(CLOCK_MONOTONIC);
 	struct control_message answer = {.n_fds = 0};

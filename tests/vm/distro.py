@@ -268,7 +268,7 @@ def what_a_tag_leads_to_may_become_a_snapshot():
             upload(busybox_image(w / "image", extra=[("etc/v", "one\n")]), ref)
             assert output(ref, "--", "cat", "/etc/v")[0] == "one\n"
             image = busybox_image(w / "image", extra=[("etc/v", "two\n")])
-            done = wslx("bake", image, "--name", "by-hand", "--quiet")
+            done = wslx("bake", image, "--name", "by-hand", "--fast", "--quiet")
             assert done.returncode == 0, done.stderr
             done = wslx("push", "by-hand", ref, "--sign", key)
             assert done.returncode == 0, done.stderr
@@ -303,7 +303,7 @@ def what_a_tag_leads_to_may_become_a_snapshot():
 
 def distros_are_listed_and_removed_but_not_while_they_run():
     with Machines() as w:
-        done = wslx("bake", busybox_image(w / "image"), "--name", "m", "--quiet")
+        done = wslx("bake", busybox_image(w / "image"), "--name", "m", "--fast", "--quiet")
         assert done.returncode == 0, done.stderr
         keep_with_note("m", note="x")
         keep_with_note("m", "--distro", "d", note="y")
@@ -331,7 +331,7 @@ def distros_are_listed_and_removed_but_not_while_they_run():
 
 
 def the_machine(w, **more):
-    done = wslx("bake", busybox_image(w / "image", **more), "--name", "m", "--quiet")
+    done = wslx("bake", busybox_image(w / "image", **more), "--name", "m", "--fast", "--quiet")
     assert done.returncode == 0, done.stderr
     m = Machine(["run", "m"], patience=120)
     m.expect("# ")
