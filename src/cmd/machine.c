@@ -260,7 +260,7 @@ static int await_pages(struct session *s, struct vm_config *config, const struct
 	return 0;
 }
 
-int session_restore(struct session *s, struct vm_config *config, const struct opened_vm *from,
+int session_restore(struct session *s, struct vm_config *config, struct opened_vm *from,
                     struct err *e)
 {
 	config->ram_bytes = from->needs.ram_bytes;
@@ -273,6 +273,8 @@ int session_restore(struct session *s, struct vm_config *config, const struct op
 	}
 	config->code = from->code;
 	config->code_log = from->code_log;
+	config->begun = from->begun;
+	from->begun = NULL;
 	for (unsigned i = 0; i < from->n_disks; i++) {
 		s->control.disk[i] = from->disk[i];
 		config->disk[i] = from->disk[i].disk;

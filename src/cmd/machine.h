@@ -40,10 +40,10 @@ MUST_CHECK int session_name(struct session *s, struct store *store, const char *
                             const char *control, struct err *e);
 /* Open all directories that --share names. */
 MUST_CHECK int session_share(struct session *s, const struct args *args, struct err *e);
-/* Make the machine of an opened snapshot; @config has its shares already. */
+/* Make the machine of an opened snapshot, with what was begun; @config has its shares already. */
 struct opened_vm;
-MUST_CHECK int session_restore(struct session *s, struct vm_config *config,
-                               const struct opened_vm *from, struct err *e);
+MUST_CHECK int session_restore(struct session *s, struct vm_config *config, struct opened_vm *from,
+                               struct err *e);
 /**
  * session_run() - run a machine on this terminal until it ends
  * @stats: say at the end what it did

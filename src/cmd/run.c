@@ -150,6 +150,7 @@ static int be_machine(struct launch *l)
 {
 	struct err e = {0};
 
+	opened_vm_begin(&l->distro.vm);
 	if (net_attach(&l->session.choice, &l->config, &l->session.net, &e) ||
 	    session_restore(&l->session, &l->config, &l->distro.vm, &e))
 		return say_error(&e);

@@ -59,6 +59,7 @@ struct vm_config {
 	void *agent_arg;
 	struct x86_code_image code;    /* decoded code, or empty; borrowed */
 	struct x86_code_log *code_log; /* NULL, or where what it has not is noted; borrowed */
+	struct vm *begun;              /* NULL, or what vm_begin() made; taken, also on failure */
 };
 
 /**
@@ -66,6 +67,16 @@ struct vm_config {
  * Return: NULL with a reason.
  */
 struct vm *vm_create(const struct vm_config *config, struct err *e);
+
+/**
+ * vm_begin() - have a thread make what does not depend on a machine's record: its RAM and CPU
+ * @config: ram_bytes, ram_fd, code and code_log count, and have to be those of vm_create()
+ *
+ * Of an image of RAM of which it is known what is used first; all of that is there when vm_create()
+ * returns. A child that is forked before that has none of its memory.
+ * Return: NULL if nothing was begun; something else may be given to vm_destroy() as well.
+ */
+struct vm *vm_begin(const struct vm_config *config);
 void vm_destroy(struct vm *vm); /* NULL is fine */
 
 /* ---- starting Linux --------------------------------------------------------------------- */
