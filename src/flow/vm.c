@@ -72,6 +72,8 @@ static const struct field snapshot_fields[] = {
 	FIELD_LIST(struct vm_snapshot, disks, 2, &disk_type, VM_DISKS_MAX, "disks"),
 	FIELD(struct vm_snapshot, start_pages, REC_OPTIONAL, DISK_PAGES_MAX,
               "so many of the first pages are what a start uses, in that order; 0: not known"),
+	FIELD(struct vm_snapshot, soon_pages, REC_OPTIONAL + 1, DISK_PAGES_MAX,
+              "so many of the first pages are what a start and what it does first use"),
 };
 const struct rec_type vm_snapshot_type =
 	REC_TYPE(vm_snapshot, snapshot_fields, .doc = "machine snapshot");
