@@ -8,7 +8,7 @@
  *			domain (kcmp(2) needs the right to look)
  *	keyrings	a session keyring with keys of its own; one that holds only what every
  *			login links there is replaced by the caller's
- *	SEM_UNDO	kcmp(2) compares undo lists; we have none
+ *	SEM_UNDO	see dump-undo.c
  *	MCL_FUTURE	what is mapped from now on will be locked: a task that may lock nothing is
  *			then refused a page, and in another way (EAGAIN) than for want of room,
  *			which is looked at later
@@ -28,7 +28,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/sem.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -232,44 +231,6 @@ static int hear_keyrings(const struct questions *q, struct dump *d, struct dtask
 	return ret;
 }
 
-/* ---- System V semaphores -------------------------------------------------------------------- */
-
-/* Was a thread of the task the last to use a semaphore of this array? */
-static bool used_array(const struct dtask *t, int id)
-{
-	struct semid_ds info;
-
-	if (semctl(id, 0, IPC_STAT, &info) < 0)
-		return false;
-	for (int i = 0; i < (int)info.sem_nsems; i++)
-		if (semctl(id, i, GETPID) == t->pid)
-			return true;
-	return false;
-}
-
-/*
- * Threads share an undo list that may be empty: one that exists counts when the process was
- * also the last to use some semaphore.
- */
-static bool has_undo(const struct dtask *t)
-{
-	AUTO(buf) struct buf text = {0};
-	char *save, *line;
-
-	if (os_kcmp(getpid(), t->pid, KCMP_SYSVSEM, 0, 0) <= 0 ||
-	    os_read_file_at(AT_FDCWD, "/proc/sysvipc/sem", &text) < 0)
-		return false;
-	buf_text(&text);
-	line = strtok_r((char *)text.data, "\n", &save); /* the heading */
-	while (line && (line = strtok_r(NULL, "\n", &save))) {
-		int key, id;
-
-		if (sscanf(line, "%d %d", &key, &id) == 2 && used_array(t, id))
-			return true;
-	}
-	return false;
-}
-
 /* ---- locks of what is not mapped yet, ports ------------------------------------------------ */
 
 static uint64_t max_map_count(void)
@@ -373,11 +334,7 @@ int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec, str
 	hear_landlock(&q, d, t, r);
 	hear_without_rights(&q, d, t, r);
 	ret = hear_keyrings(&q, d, t, r, e);
-	if (!ret && has_undo(t))
-		dump_obstacle(d, t->pid,
-		              "holds System V semaphores with SEM_UNDO, which its end would undo: "
-		              "POSIX semaphores can be snapshotted");
-	return ret;
+	return ret ? ret : dump_undo(d, t, r, e);
 }
 
 void dump_hidden_finish(struct dump *d)

@@ -44,6 +44,7 @@ static void prepare(struct restore *r)
 	const struct process_image *im = r->image;
 
 	r->n_tasks = im->tasks.count;
+	task_numbers_init(&r->numbers, im);
 	r->tasks = ARENA_ARRAY(&r->arena, struct rtask, r->n_tasks);
 	for (size_t i = 0; i < r->n_tasks; i++) {
 		struct rtask *t = &r->tasks[i];
@@ -245,6 +246,7 @@ int restore_run(struct process_image *im, struct page_source *pages,
 	close_array(r.sock_fds, im->socks.count);
 	if (r.place.page.at)
 		munmap((void *)(uintptr_t)r.place.page.at, REMOTE_PAGE_BYTES + 64 * 1024);
+	task_numbers_finish(&r.numbers);
 	arena_finish(&r.arena);
 	return ret;
 }

@@ -32,6 +32,7 @@
 struct dtask {
 	pid_t pid;
 	struct dtask *parent; /* NULL for the root */
+	struct dtask *children, *next_sister; /* once the tree is complete */
 	bool zombie;
 	struct tracee *threads; /* leader first; none for a zombie */
 	size_t n_threads, cap_threads;
@@ -77,6 +78,7 @@ struct dump {
 	struct list obstacles;  /* struct obstacle */
 	struct dtask **tasks;   /* parents before children */
 	size_t n_tasks, cap_tasks;
+	struct dtask **by_pid; /* the same, ascending, once the tree is complete */
 	struct kset mms, tables, fss, sighands;
 	struct list file_sets;                      /* struct file_set: descriptions by inode */
 	struct list file_users;                     /* by file id - 1: struct file_user */
@@ -130,6 +132,7 @@ struct restore {
 	struct restored *out; /* the caller's, for notes */
 	struct rtask *tasks;  /* as in the image */
 	size_t n_tasks;
+	struct task_numbers numbers; /* of the image */
 	struct remote_place place; /* our working page is at the same free address in every task */
 	remote_t parked;           /* where vvar and vdso wait, behind it */
 	uint64_t parked_bytes;
