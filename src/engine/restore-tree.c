@@ -534,9 +534,8 @@ static int check_sharing(struct walk *w, struct err *e)
 
 		if (!leader)
 			continue;
-		const struct task_rec **seen[] = {
-			&first[0][rec->mm], &first[1][rec->sighand], &first[2][leader->table],
-			&first[3][leader->fs]};
+		const struct task_rec **seen[] = {&first[0][rec->mm], &first[1][rec->sighand],
+		                                  &first[2][leader->table], &first[3][leader->fs]};
 
 		for (size_t k = 0; k < ARRAY_LEN(seen); k++) {
 			if (*seen[k] && sharing_flags(rec, *seen[k]) & ~with_parent)

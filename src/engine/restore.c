@@ -55,6 +55,12 @@ static void prepare(struct restore *r)
 		for (size_t n = 0; n < MAX(t->rec->threads.count, (size_t)1); n++)
 			t->threads[n].tracee.state = TRACEE_GONE;
 	}
+	for (size_t i = r->n_tasks; i-- > 1;) {
+		struct rtask *t = &r->tasks[i], *parent = restore_find(r, t->rec->ppid);
+
+		t->next_sister = parent->children;
+		parent->children = t;
+	}
 	r->files = fd_array(r, im->files.count);
 	r->inodes = fd_array(r, im->inodes.count);
 	r->pipe_fds = fd_array(r, 2 * im->pipes.count);

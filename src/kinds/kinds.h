@@ -31,7 +31,7 @@
 /* A process of the tree while it is dumped. */
 struct dtask {
 	pid_t pid;
-	struct dtask *parent; /* NULL for the root */
+	struct dtask *parent;                 /* NULL for the root */
 	struct dtask *children, *next_sister; /* once the tree is complete */
 	bool zombie;
 	struct tracee *threads; /* leader first; none for a zombie */
@@ -118,7 +118,8 @@ struct rthread {
 
 struct rtask {
 	const struct task_rec *rec;
-	pid_t pid; /* as we see it; rec->pid is what it sees itself */
+	struct rtask *children, *next_sister; /* in the image's order */
+	pid_t pid;                            /* as we see it; rec->pid is what it sees itself */
 	struct rthread *threads;
 	size_t n_threads; /* made so far */
 	bool acts;        /* its signal actions are there, but for SIGTRAP's */

@@ -10,9 +10,8 @@ static int id;
 
 static void step(unsigned index, int by, int flags)
 {
-	struct sembuf op = {.sem_num = (unsigned short)index,
-	                    .sem_op = (short)by,
-	                    .sem_flg = (short)flags};
+	struct sembuf op = {
+		.sem_num = (unsigned short)index, .sem_op = (short)by, .sem_flg = (short)flags};
 
 	if (semop(id, &op, 1)) {
 		int error = errno;
