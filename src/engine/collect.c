@@ -267,9 +267,16 @@ void collect_thaw(struct dump *d)
 {
 	if (!d->frozen)
 		return;
-	for (size_t i = 0; i < d->n_tasks; i++)
-		for (size_t n = 0; n < d->tasks[i]->n_threads; n++)
-			tracee_release(&d->tasks[i]->threads[n]);
+	/* Children first: no parent then sees a child that stands still for another reason than its own. */
+	for (size_t i = d->n_tasks; i--;) {
+		struct dtask *t = d->tasks[i];
+		bool stopped = t->n_threads && t->threads[0].group_stop;
+
+		for (size_t n = 0; n < t->n_threads; n++)
+			tracee_release(&t->threads[n]);
+		if (stopped)
+			tracee_await_group_stop(t->pid);
+	}
 	d->frozen = false;
 	d->frozen_ns = os_clock_ns(CLOCK_MONOTONIC) - d->frozen_at_ns;
 }

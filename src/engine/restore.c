@@ -139,9 +139,14 @@ static int open_transport(struct restore *r, int *there, struct err *e)
 static void release(struct restore *r)
 {
 	/* Children first, so that no parent runs while a child still stands still. */
-	for (size_t i = r->n_tasks; i--;)
-		for (size_t n = r->tasks[i].n_threads; n--;)
-			tracee_release(&r->tasks[i].threads[n].tracee);
+	for (size_t i = r->n_tasks; i--;) {
+		struct rtask *t = &r->tasks[i];
+
+		for (size_t n = t->n_threads; n--;)
+			tracee_release(&t->threads[n].tracee);
+		if (t->rec->state == TASK_STOPPED)
+			tracee_await_group_stop(t->pid);
+	}
 	stub_release_init(r);
 }
 
