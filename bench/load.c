@@ -2,7 +2,7 @@
 /*
  * What bench/proc takes snapshots of: a process that has one thing in quantity and then waits.
  *
- *	bench-load memory MIB | tree TASKS | threads N | fds N | mappings N
+ *	bench-load memory MIB | tree TASKS | sleepers TASKS | threads N | fds N | mappings N
  *
  * Memory holds what programs hold: a quarter text-like, a quarter pointers, a quarter numbers
  * that do not compress, a quarter zero. Prints "ready", then waits for ever.
@@ -110,6 +110,13 @@ static void many(const char *what, int n)
 			if (read(filled[0], &none, 1) != 0)
 				exit(1);
 			close(filled[0]);
+		} else if (!strcmp(what, "sleepers")) {
+			pid_t child = fork();
+
+			if (child < 0)
+				exit(1);
+			while (!child)
+				pause();
 		} else if (!strcmp(what, "threads")) {
 			if (pthread_create(&t, NULL, wait_thread, NULL))
 				exit(1);

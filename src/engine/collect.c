@@ -208,6 +208,27 @@ static int freeze_task(struct dump *d, struct dtask *t, struct err *e)
 	return r < 0 ? r : add_children(d, t, e);
 }
 
+static int by_pid(const void *a, const void *b)
+{
+	const struct dtask *const *x = a, *const *y = b;
+
+	return (*x)->pid < (*y)->pid ? -1 : (*x)->pid > (*y)->pid;
+}
+
+/* For the questions that are asked of every task, so that their time does not grow with its square. */
+static void index_tree(struct dump *d)
+{
+	d->by_pid = arena_array(&d->arena, sizeof(struct dtask *), d->n_tasks);
+	memcpy(d->by_pid, d->tasks, d->n_tasks * sizeof(struct dtask *));
+	qsort(d->by_pid, d->n_tasks, sizeof(struct dtask *), by_pid);
+	for (size_t i = d->n_tasks; i-- > 1;) {
+		struct dtask *t = d->tasks[i];
+
+		t->next_sister = t->parent->children;
+		t->parent->children = t;
+	}
+}
+
 int collect_tree(struct dump *d, pid_t root, struct err *e)
 {
 	int r;
@@ -238,6 +259,7 @@ int collect_tree(struct dump *d, pid_t root, struct err *e)
 	}
 	if (d->tasks[0]->zombie)
 		return err_say(e, OBSTACLE, "process %d has ended and waits for its parent", root);
+	index_tree(d);
 	return 0;
 }
 
@@ -245,9 +267,16 @@ void collect_thaw(struct dump *d)
 {
 	if (!d->frozen)
 		return;
-	for (size_t i = 0; i < d->n_tasks; i++)
-		for (size_t n = 0; n < d->tasks[i]->n_threads; n++)
-			tracee_release(&d->tasks[i]->threads[n]);
+	/* Children first: no parent then sees a child that stands still for another reason than its own. */
+	for (size_t i = d->n_tasks; i--;) {
+		struct dtask *t = d->tasks[i];
+		bool stopped = t->n_threads && t->threads[0].group_stop;
+
+		for (size_t n = 0; n < t->n_threads; n++)
+			tracee_release(&t->threads[n]);
+		if (stopped)
+			tracee_await_group_stop(t->pid);
+	}
 	d->frozen = false;
 	d->frozen_ns = os_clock_ns(CLOCK_MONOTONIC) - d->frozen_at_ns;
 }

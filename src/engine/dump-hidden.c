@@ -8,10 +8,11 @@
  *			domain (kcmp(2) needs the right to look)
  *	keyrings	a session keyring with keys of its own; one that holds only what every
  *			login links there is replaced by the caller's
- *	SEM_UNDO	kcmp(2) compares undo lists; we have none
+ *	SEM_UNDO	see dump-undo.c
  *	MCL_FUTURE	what is mapped from now on will be locked: a task that may lock nothing is
  *			then refused a page, and in another way (EAGAIN) than for want of room,
- *			which is looked at later
+ *			which is looked at later; what it has mapped for us says whether that is
+ *			on a fault only (MCL_ONFAULT)
  *	I/O ports	a task without the right to it may ask for the level (iopl(2)) that it has
  */
 #include <errno.h>
@@ -28,7 +29,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/sem.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -232,44 +232,6 @@ static int hear_keyrings(const struct questions *q, struct dump *d, struct dtask
 	return ret;
 }
 
-/* ---- System V semaphores -------------------------------------------------------------------- */
-
-/* Was a thread of the task the last to use a semaphore of this array? */
-static bool used_array(const struct dtask *t, int id)
-{
-	struct semid_ds info;
-
-	if (semctl(id, 0, IPC_STAT, &info) < 0)
-		return false;
-	for (int i = 0; i < (int)info.sem_nsems; i++)
-		if (semctl(id, i, GETPID) == t->pid)
-			return true;
-	return false;
-}
-
-/*
- * Threads share an undo list that may be empty: one that exists counts when the process was
- * also the last to use some semaphore.
- */
-static bool has_undo(const struct dtask *t)
-{
-	AUTO(buf) struct buf text = {0};
-	char *save, *line;
-
-	if (os_kcmp(getpid(), t->pid, KCMP_SYSVSEM, 0, 0) <= 0 ||
-	    os_read_file_at(AT_FDCWD, "/proc/sysvipc/sem", &text) < 0)
-		return false;
-	buf_text(&text);
-	line = strtok_r((char *)text.data, "\n", &save); /* the heading */
-	while (line && (line = strtok_r(NULL, "\n", &save))) {
-		int key, id;
-
-		if (sscanf(line, "%d %d", &key, &id) == 2 && used_array(t, id))
-			return true;
-	}
-	return false;
-}
-
 /* ---- locks of what is not mapped yet, ports ------------------------------------------------ */
 
 static uint64_t max_map_count(void)
@@ -326,20 +288,64 @@ static void queue_without_rights(struct questions *q, const struct dtask *t,
 		queue_capset(r, &t->status, 0);
 }
 
-static void hear_without_rights(const struct questions *q, struct dump *d, struct dtask *t,
-                                const struct remote *r)
+static int is_on_fault(struct dtask *t, uint64_t at, bool *out, struct err *e)
 {
-	struct mm_rec *mm = LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1);
-	bool on_fault = false;
+	AUTO(buf) struct buf text = {0};
+	AUTO(arena) struct arena a = {0};
+	struct list now = {0};
+	int ret = os_read_file_at(t->proc, "smaps", &text);
+
+	if (ret < 0)
+		return err_set(e, ret, "mappings");
+	ret = proc_parse_maps(buf_span(&text), &a, &now, e);
+	LIST_EACH(&now, struct proc_vma, v)
+		if (v->start <= at && at < v->end)
+			*out = (v->flags & PROC_VM_LOCKONFAULT) != 0;
+	return ret;
+}
+
+/*
+ * Is what is mapped from now on locked when it is touched, and not at once? The latest mapping tells,
+ * which is our working page. Where the task lends us memory of its own instead, a page is mapped for
+ * this; if there is no room even for that, we go by what the task has mapped.
+ */
+static int ask_on_fault(struct dtask *t, struct remote *r, bool *out, struct err *e)
+{
+	int64_t at, ignored;
+	int ret, unmapped;
+
+	*out = false;
+	if (r->own_page)
+		return is_on_fault(t, r->page.at, out, e);
+	ret = REMOTE_CALL(r, &at, e, SYS_mmap, U(0), U(PAGE_BYTES), U(PROT_NONE),
+	                  U(MAP_PRIVATE | MAP_ANONYMOUS), U(-1), U(0));
+	if (ret < 0)
+		return ret;
+	if (at < 0) {
+		LIST_EACH(&t->vmas, struct proc_vma, v)
+			*out |= (v->flags & PROC_VM_LOCKONFAULT) != 0;
+		return 0;
+	}
+	ret = is_on_fault(t, (uint64_t)at, out, e);
+	unmapped = REMOTE_CALL(r, &ignored, ret ? NULL : e, SYS_munmap, U(at), U(PAGE_BYTES));
+	return ret ? ret : unmapped;
+}
+
+static int hear_without_rights(const struct questions *q, struct dump *d, struct dtask *t,
+                               struct remote *r, struct err *e)
+{
+	bool on_fault;
+	int ret;
 
 	if (remote_result(r, q->i_ports) == 0)
 		dump_obstacle(d, t->pid, "may use all I/O ports (iopl)");
-	if (remote_result(r, q->i_mapping) != -EAGAIN)
-		return;
-	LIST_EACH(&t->vmas, struct proc_vma, v)
-		on_fault |= (v->flags & PROC_VM_LOCKONFAULT) != 0;
-	if (t->mm_owner)
-		mm->mlock_future = MCL_FUTURE | (on_fault ? MCL_ONFAULT : 0u);
+	if (remote_result(r, q->i_mapping) != -EAGAIN || !t->mm_owner)
+		return 0;
+	ret = ask_on_fault(t, r, &on_fault, e);
+	if (!ret)
+		LIST_AT(&d->image.mms, struct mm_rec, t->mm - 1)->mlock_future =
+			MCL_FUTURE | (on_fault ? MCL_ONFAULT : 0u);
+	return ret;
 }
 
 /* A restore has some mappings of its own in every task. */
@@ -371,13 +377,10 @@ int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec, str
 		return ret;
 	check_room(d, t);
 	hear_landlock(&q, d, t, r);
-	hear_without_rights(&q, d, t, r);
-	ret = hear_keyrings(&q, d, t, r, e);
-	if (!ret && has_undo(t))
-		dump_obstacle(d, t->pid,
-		              "holds System V semaphores with SEM_UNDO, which its end would undo: "
-		              "POSIX semaphores can be snapshotted");
-	return ret;
+	ret = hear_without_rights(&q, d, t, r, e);
+	if (!ret)
+		ret = hear_keyrings(&q, d, t, r, e);
+	return ret ? ret : dump_undo(d, t, r, e);
 }
 
 void dump_hidden_finish(struct dump *d)

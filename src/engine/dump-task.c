@@ -535,16 +535,17 @@ static int dump_timers(struct dump *d, struct dtask *t, struct remote *r, struct
 static int queue_news(struct process_answers *a, struct dump *d, struct dtask *t, struct remote *r,
                       struct err *e)
 {
+	size_t stopped = 0;
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i < d->n_tasks; i++) {
-		struct dtask *child = d->tasks[i];
+	for (const struct dtask *child = t->children; child; child = child->next_sister)
+		stopped += child->n_threads && child->threads[0].group_stop;
+	a->news = arena_array(&d->arena, sizeof(*a->news), stopped);
+	for (struct dtask *child = t->children; !ret && child; child = child->next_sister) {
 		struct news *news;
 
-		if (child->parent != t || !child->n_threads || !child->threads[0].group_stop)
+		if (!child->n_threads || !child->threads[0].group_stop)
 			continue;
-		if (!a->news)
-			a->news = arena_array(&d->arena, sizeof(*a->news), d->n_tasks);
 		if (!remote_has_room(r, 1, sizeof(news->info)))
 			ret = remote_run(r, e);
 		news = &a->news[a->n_news++];

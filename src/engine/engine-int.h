@@ -6,6 +6,7 @@
  *	dump.c		the order of a dump, ids of shared objects
  *	dump-task.c	what is asked of threads and processes
  *	dump-hidden.c	restrictions and resources that nothing lists: found by trying
+ *	dump-undo.c	System V semaphores that its end would undo
  *	dump-rare.c	settings that hardly any program has
  *	dump-mem.c	mappings and their pages
  *	dump-fd.c	descriptor tables and open file descriptions
@@ -55,6 +56,8 @@ MUST_CHECK int dump_task_state(struct dump *d, struct dtask *t, struct task_rec 
 MUST_CHECK int dump_hidden(struct dump *d, struct dtask *t, const struct task_rec *rec,
                            struct remote *r, struct err *e);
 void dump_hidden_finish(struct dump *d);
+/* dump-undo.c: has the process semaphores with SEM_UNDO? Notes an obstacle then. */
+MUST_CHECK int dump_undo(struct dump *d, struct dtask *t, struct remote *r, struct err *e);
 MUST_CHECK int dump_mappings(struct dump *d, struct dtask *t, struct mm_rec *mm, struct err *e);
 /* Of a task that was asked and does not share it with one that was asked before. */
 MUST_CHECK int dump_memory(struct dump *d, struct dtask *t, struct err *e);

@@ -261,13 +261,23 @@ static bool has_pending(const struct list *pending, int sig)
 	return false;
 }
 
-static int queue_pending(struct steps *s, const struct list *pending, const struct task_rec *t,
-                         uint32_t tid, struct err *e)
+/*
+ * SIGTRAP is apart. Its action is set by the leader only, after the last breakpoint; ignoring a
+ * signal takes away what is pending of it in all threads, so theirs comes after that.
+ */
+enum pending_choice { PENDING_ALL, PENDING_TRAPS, PENDING_OTHERS };
+
+/* @tid: of whom; 0: shared by all threads of @t. */
+static int queue_pending(struct steps *s, const struct list *pending, enum pending_choice choice,
+                         const struct task_rec *t, uint32_t tid, struct err *e)
 {
 	LIST_EACH(pending, struct siginfo_rec, p) {
 		const siginfo_t *info = (const void *)p->info.data;
 		int ret;
 
+		if (choice != PENDING_ALL &&
+		    (choice == PENDING_TRAPS) != (info->si_signo == SIGTRAP))
+			continue;
 		ret = make_room(s, 1, sizeof(*info), e);
 		if (ret < 0)
 			return ret;
@@ -517,7 +527,7 @@ static int restore_process(struct steps *s, struct rtask *t, struct err *e)
 		STEP(s, "setitimer", SYS_setitimer, U(timer->which),
 		     remote_in(&s->in, &value, sizeof(value)), U(0));
 	}
-	return ret ? ret : queue_pending(s, &rec->pending, rec, 0, e);
+	return ret ? ret : queue_pending(s, &rec->pending, PENDING_ALL, rec, 0, e);
 }
 
 /* Limits come last: some of what came before would not fit into them. */
@@ -593,32 +603,30 @@ static int stop_again(struct rtask *t, struct err *e)
  * Its parent was told of the stop when it happened and must not be told again: the news is
  * taken in the parent's name.
  */
-static int queue_stop_news(struct steps *s, const struct task_rec *parent, struct err *e)
+static int queue_stop_news(struct steps *s, const struct rtask *parent, struct err *e)
 {
-	LIST_EACH(&s->r->image->tasks, struct task_rec, child) {
+	for (const struct rtask *c = parent->children; c; c = c->next_sister) {
 		int ret;
 
-		if (child->ppid != parent->pid || child->state != TASK_STOPPED || child->stop_news)
+		if (c->rec->state != TASK_STOPPED || c->rec->stop_news)
 			continue;
 		ret = make_room(s, 1, 0, e);
 		if (ret < 0)
 			return ret;
-		REMOTE_QUEUE(&s->in, SYS_wait4, U(child->pid), U(0), U(WUNTRACED | WNOHANG), U(0));
+		REMOTE_QUEUE(&s->in, SYS_wait4, U(c->rec->pid), U(0), U(WUNTRACED | WNOHANG), U(0));
 	}
 	return 0;
 }
 
 /*
  * The breakpoint of a batch would make an ignored SIGTRAP a default one and would merge with one
- * that is pending. @t: of the leader, which sets what its process has; else NULL.
+ * that is pending. Of a leader: no other thread gets its SIGTRAP before.
  */
 static bool breakpoint_would_disturb(const struct restore *r, const struct task_rec *t,
                                      const struct thread_rec *rec)
 {
 	if (has_pending(&rec->pending, SIGTRAP))
 		return true;
-	if (!t)
-		return false;
 	LIST_EACH(&LIST_AT(&r->image->sighands, struct sighand_rec, t->sighand - 1)->actions,
 	          struct action_rec, a)
 		if (a->sig == SIGTRAP && a->handler == (uint64_t)(uintptr_t)SIG_IGN)
@@ -658,12 +666,12 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 		return ret;
 	}
 	instructions = xstate_in_use(rec) >> XFEATURE_AMX_TILES & 1 || rec->regs.eflags & EFLAGS_ID;
-	trap = breakpoint_would_disturb(r, leader ? t->rec : NULL, rec);
+	trap = leader && breakpoint_would_disturb(r, t->rec, rec);
 	/* Most threads need nothing between draining and the rest: one batch. */
 	quiet = !leader && !rec->pending.count && rec->creds.groups.count <= GROUPS_FEW &&
 	        !instructions && !trap;
 	if (leader)
-		ret = queue_stop_news(s, t->rec, e);
+		ret = queue_stop_news(s, t, e);
 	drain = queue_drain(s);
 	queue_directories(s, LIST_AT(&r->image->fss, struct fs_rec, rec->fs - 1));
 	queue_thread_state(s, rec);
@@ -677,7 +685,11 @@ static int restore_thread(struct restore *r, struct rtask *t, struct rthread *th
 	if (!ret && leader)
 		queue_actions(s, t);
 	if (!ret)
-		ret = queue_pending(s, &rec->pending, t->rec, rec->tid, e);
+		ret = queue_pending(s, &rec->pending, leader ? PENDING_ALL : PENDING_OTHERS, t->rec,
+		                    rec->tid, e);
+	for (size_t i = 1; !ret && leader && i < t->n_threads; i++)
+		ret = queue_pending(s, &t->threads[i].rec->pending, PENDING_TRAPS, t->rec,
+		                    t->threads[i].rec->tid, e);
 	if (!ret && leader)
 		ret = restore_process(s, t, e);
 	if (!ret && !quiet)

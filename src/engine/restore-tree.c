@@ -31,8 +31,8 @@
 /* A task while its tree is built. */
 struct node {
 	const struct task_rec *rec;
-	struct node *parent;
-	uint32_t sid; /* now */
+	struct node *parent, *children, *next_sister; /* as in the image: sisters in its order */
+	uint32_t sid;                                 /* now */
 	bool made, children_made;
 };
 
@@ -47,14 +47,14 @@ struct walk {
 	struct restore *r; /* NULL: only plan */
 	struct node *nodes;
 	size_t n;
+	struct task_numbers numbers;
 };
 
 static struct node *find_node(struct walk *w, uint32_t pid)
 {
-	for (size_t i = 0; i < w->n; i++)
-		if (w->nodes[i].rec->pid == pid)
-			return &w->nodes[i];
-	return NULL;
+	const struct task_number *number = task_numbers_find(&w->numbers, pid);
+
+	return number && !number->thread ? &w->nodes[number->task] : NULL;
 }
 
 static const struct thread_rec *leader_of(const struct task_rec *t)
@@ -332,11 +332,11 @@ static int dismiss(struct walk *w, struct stand_in *s, struct tracee *parent, st
 	return remote_one(w->r, parent, &result, e, SYS_wait4, s->pid, 0);
 }
 
-static struct node *sister_in_session(struct walk *w, const struct node *parent, uint32_t sid)
+static struct node *child_in_session(const struct node *parent, uint32_t sid)
 {
-	for (size_t i = 0; i < w->n; i++)
-		if (w->nodes[i].made && w->nodes[i].parent == parent && w->nodes[i].sid == sid)
-			return &w->nodes[i];
+	for (struct node *c = parent->children; c; c = c->next_sister)
+		if (c->made && c->sid == sid)
+			return c;
 	return NULL;
 }
 
@@ -344,7 +344,7 @@ static struct node *sister_in_session(struct walk *w, const struct node *parent,
 static int birth_in_session(struct walk *w, struct node *p, struct node *child, struct err *e)
 {
 	uint32_t sid = child->rec->sid;
-	struct node *sister = sister_in_session(w, p, sid);
+	struct node *sister = child_in_session(p, sid);
 	struct stand_in leader = {.pid = sid};
 	int r;
 
@@ -375,17 +375,23 @@ static int make_children(struct walk *w, struct node *p, struct err *e);
 /* Children of @p; @early: only those of the session that it is about to leave. */
 static int make_some(struct walk *w, struct node *p, bool early, struct err *e)
 {
-	struct node **plain = xalloc(w->n * sizeof(struct node *));
+	struct node **plain;
+	size_t children = 0;
 	int r = 0;
 
-	for (struct node *c = w->nodes, *end = w->nodes + w->n; !r && c < end; c++) {
+	for (const struct node *c = p->children; c; c = c->next_sister)
+		children++;
+	if (!children)
+		return 0;
+	plain = xalloc(children * sizeof(struct node *));
+	for (struct node *c = p->children; !r && c; c = c ? c->next_sister : NULL) {
 		size_t n = 0;
 
 		/* One after the other, up to one that is born in another session. */
-		for (; c < end; c++) {
+		for (; c; c = c->next_sister) {
 			const struct task_rec *rec = c->rec;
 
-			if (c->parent != p || c->made)
+			if (c->made)
 				continue;
 			if (early && (rec->sid == rec->pid || rec->sid != p->sid))
 				continue;
@@ -396,9 +402,9 @@ static int make_some(struct walk *w, struct node *p, bool early, struct err *e)
 		r = births_of(w, p, plain, n, e);
 		for (size_t i = 0; !r && i < n; i++)
 			r = make_children(w, plain[i], e);
-		if (!r && c < end)
+		if (!r && c)
 			r = birth_in_session(w, p, c, e);
-		if (!r && c < end)
+		if (!r && c)
 			r = make_children(w, c, e);
 	}
 	free(plain);
@@ -504,23 +510,42 @@ static int make_groups(struct walk *w, struct err *e)
 
 /* ---- both uses ---------------------------------------------------------------------------- */
 
-/* What CLONE_VM and its like share is shared with the parent, or not at all. */
+/*
+ * What CLONE_VM and its like share is shared with the parent, or not at all: whoever has something
+ * that was seen before has it from its parent.
+ */
 static int check_sharing(struct walk *w, struct err *e)
 {
+	const struct process_image *im = w->im;
+	AUTO(arena) struct arena a = {0};
+	/* By the ids of mms, sighands, tables and fss: the first task that has it. */
+	const struct task_rec **first[] = {
+		arena_array(&a, sizeof(struct task_rec *), im->mms.count + 1),
+		arena_array(&a, sizeof(struct task_rec *), im->sighands.count + 1),
+		arena_array(&a, sizeof(struct task_rec *), im->tables.count + 1),
+		arena_array(&a, sizeof(struct task_rec *), im->fss.count + 1),
+	};
+
 	for (size_t i = 0; i < w->n; i++) {
 		const struct node *n = &w->nodes[i];
-		const struct thread_rec *a = leader_of(n->rec);
-		uint64_t with_parent = n->parent ? sharing_flags(n->rec, n->parent->rec) : 0;
+		const struct task_rec *rec = n->rec;
+		const struct thread_rec *leader = leader_of(rec);
+		uint64_t with_parent = n->parent ? sharing_flags(rec, n->parent->rec) : 0;
 
-		for (size_t k = 0; a && k < i; k++) {
-			uint64_t shared = sharing_flags(n->rec, w->nodes[k].rec);
+		if (!leader)
+			continue;
+		const struct task_rec **seen[] = {&first[0][rec->mm], &first[1][rec->sighand],
+		                                  &first[2][leader->table], &first[3][leader->fs]};
 
-			if (shared & ~with_parent)
+		for (size_t k = 0; k < ARRAY_LEN(seen); k++) {
+			if (*seen[k] && sharing_flags(rec, *seen[k]) & ~with_parent)
 				return err_say(
 					e, OBSTACLE,
 					"process %u shares memory, descriptors or directories "
 					"with process %u, which is not its parent",
-					n->rec->pid, w->nodes[k].rec->pid);
+					rec->pid, (*seen[k])->pid);
+			if (!*seen[k])
+				*seen[k] = rec;
 		}
 	}
 	return 0;
@@ -529,13 +554,27 @@ static int check_sharing(struct walk *w, struct err *e)
 static void walk_init(struct walk *w, const struct process_image *im, struct restore *r)
 {
 	*w = (struct walk){.im = im, .r = r, .n = im->tasks.count};
+	task_numbers_init(&w->numbers, im);
 	w->nodes = xalloc(w->n * sizeof(*w->nodes));
 	for (size_t i = 0; i < w->n; i++) {
 		w->nodes[i].rec = LIST_AT(&im->tasks, struct task_rec, i);
-		for (size_t k = 0; k < i; k++)
-			if (w->nodes[k].rec->pid == w->nodes[i].rec->ppid)
-				w->nodes[i].parent = &w->nodes[k];
+		w->nodes[i].parent = i ? find_node(w, w->nodes[i].rec->ppid) : NULL;
 	}
+	/* From the last on, so that each list begins with the first. */
+	for (size_t i = w->n; i--;) {
+		struct node *n = &w->nodes[i];
+
+		if (!n->parent)
+			continue;
+		n->next_sister = n->parent->children;
+		n->parent->children = n;
+	}
+}
+
+static void walk_finish(struct walk *w)
+{
+	task_numbers_finish(&w->numbers);
+	free(w->nodes);
 }
 
 static int walk_all(struct walk *w, struct err *e)
@@ -562,7 +601,7 @@ int plan_tree(const struct process_image *im, struct err *e)
 
 	walk_init(&w, im, NULL);
 	r = walk_all(&w, e);
-	free(w.nodes);
+	walk_finish(&w);
 	return r;
 }
 
@@ -593,7 +632,7 @@ int restore_tree(struct restore *r, int there, struct err *e)
 		return ret;
 	walk_init(&w, r->image, r);
 	ret = walk_all(&w, e);
-	free(w.nodes);
+	walk_finish(&w);
 	for (size_t i = 0; i < r->n_tasks; i++)
 		if (r->tasks[i].n_threads)
 			r->tasks[i].pid = r->tasks[i].threads[0].tracee.tid;

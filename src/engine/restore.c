@@ -44,6 +44,7 @@ static void prepare(struct restore *r)
 	const struct process_image *im = r->image;
 
 	r->n_tasks = im->tasks.count;
+	task_numbers_init(&r->numbers, im);
 	r->tasks = ARENA_ARRAY(&r->arena, struct rtask, r->n_tasks);
 	for (size_t i = 0; i < r->n_tasks; i++) {
 		struct rtask *t = &r->tasks[i];
@@ -53,6 +54,12 @@ static void prepare(struct restore *r)
 		                         MAX(t->rec->threads.count, (size_t)1));
 		for (size_t n = 0; n < MAX(t->rec->threads.count, (size_t)1); n++)
 			t->threads[n].tracee.state = TRACEE_GONE;
+	}
+	for (size_t i = r->n_tasks; i-- > 1;) {
+		struct rtask *t = &r->tasks[i], *parent = restore_find(r, t->rec->ppid);
+
+		t->next_sister = parent->children;
+		parent->children = t;
 	}
 	r->files = fd_array(r, im->files.count);
 	r->inodes = fd_array(r, im->inodes.count);
@@ -132,9 +139,14 @@ static int open_transport(struct restore *r, int *there, struct err *e)
 static void release(struct restore *r)
 {
 	/* Children first, so that no parent runs while a child still stands still. */
-	for (size_t i = r->n_tasks; i--;)
-		for (size_t n = r->tasks[i].n_threads; n--;)
-			tracee_release(&r->tasks[i].threads[n].tracee);
+	for (size_t i = r->n_tasks; i--;) {
+		struct rtask *t = &r->tasks[i];
+
+		for (size_t n = t->n_threads; n--;)
+			tracee_release(&t->threads[n].tracee);
+		if (t->rec->state == TASK_STOPPED)
+			tracee_await_group_stop(t->pid);
+	}
 	stub_release_init(r);
 }
 
@@ -245,6 +257,7 @@ int restore_run(struct process_image *im, struct page_source *pages,
 	close_array(r.sock_fds, im->socks.count);
 	if (r.place.page.at)
 		munmap((void *)(uintptr_t)r.place.page.at, REMOTE_PAGE_BYTES + 64 * 1024);
+	task_numbers_finish(&r.numbers);
 	arena_finish(&r.arena);
 	return ret;
 }

@@ -119,44 +119,47 @@ static int check_siginfos(const struct list *l, uint64_t pid, struct err *e)
 	return 0;
 }
 
-/* Which task a number is of. Tasks and threads have their numbers from one pot. */
-struct number {
-	uint32_t tid;
-	uint32_t index; /* of the task in the image */
-	bool leader;
-};
-
-struct numbers {
-	struct number *items; /* ascending */
-	size_t n;
-};
-
 static int by_number(const void *a, const void *b)
 {
-	const struct number *x = a, *y = b;
+	const struct task_number *x = a, *y = b;
 
 	return x->tid < y->tid ? -1 : x->tid > y->tid;
 }
 
-static void collect_numbers(const struct process_image *im, struct numbers *out)
+void task_numbers_init(struct task_numbers *out, const struct process_image *im)
 {
 	size_t n = im->tasks.count;
-	uint32_t index = 0;
+	uint32_t task = 0;
 
 	LIST_EACH(&im->tasks, struct task_rec, t)
 		n += t->threads.count;
-	*out = (struct numbers){.items = xalloc(n * sizeof(*out->items))};
+	*out = (struct task_numbers){.items = xalloc(n * sizeof(*out->items))};
 	LIST_EACH(&im->tasks, struct task_rec, t) {
-		out->items[out->n++] = (struct number){t->pid, index, true};
-		for (size_t i = 1; i < t->threads.count; i++)
-			out->items[out->n++] = (struct number){
-				LIST_AT(&t->threads, struct thread_rec, i)->tid, index, false};
-		index++;
+		out->items[out->n++] = (struct task_number){t->pid, task, 0};
+		for (uint32_t i = 1; i < t->threads.count; i++)
+			out->items[out->n++] = (struct task_number){
+				LIST_AT(&t->threads, struct thread_rec, i)->tid, task, i};
+		task++;
 	}
-	qsort(out->items, out->n, sizeof(*out->items), by_number);
+	if (out->n)
+		qsort(out->items, out->n, sizeof(*out->items), by_number);
 }
 
-static int check_numbers(const struct numbers *numbers, struct err *e)
+const struct task_number *task_numbers_find(const struct task_numbers *numbers, uint32_t tid)
+{
+	const struct task_number key = {.tid = tid};
+
+	return numbers->n ? bsearch(&key, numbers->items, numbers->n, sizeof(key), by_number)
+	                  : NULL;
+}
+
+void task_numbers_finish(struct task_numbers *numbers)
+{
+	free(numbers->items);
+	*numbers = (struct task_numbers){0};
+}
+
+static int check_numbers(const struct task_numbers *numbers, struct err *e)
 {
 	for (size_t i = 0; i < numbers->n; i++) {
 		uint32_t tid = numbers->items[i].tid;
@@ -170,18 +173,16 @@ static int check_numbers(const struct numbers *numbers, struct err *e)
 }
 
 /* Is the parent of a task there before it, and able to have children? */
-static bool has_parent(const struct process_image *im, const struct numbers *numbers,
+static bool has_parent(const struct process_image *im, const struct task_numbers *numbers,
                        const struct task_rec *t, size_t index)
 {
-	const struct number key = {.tid = t->ppid},
-			    *parent = bsearch(&key, numbers->items, numbers->n, sizeof(key),
-	                                      by_number);
+	const struct task_number *parent = task_numbers_find(numbers, t->ppid);
 
-	return parent && parent->leader && parent->index < index &&
-	       LIST_AT(&im->tasks, struct task_rec, parent->index)->state != TASK_ZOMBIE;
+	return parent && !parent->thread && parent->task < index &&
+	       LIST_AT(&im->tasks, struct task_rec, parent->task)->state != TASK_ZOMBIE;
 }
 
-static int check_task(const struct process_image *im, const struct numbers *numbers,
+static int check_task(const struct process_image *im, const struct task_numbers *numbers,
                       const struct task_rec *t, size_t index, struct err *e)
 {
 	if (!t->pgid || !t->sid)
@@ -207,16 +208,16 @@ static int check_task(const struct process_image *im, const struct numbers *numb
 
 static int check_tasks(const struct process_image *im, struct err *e)
 {
-	struct numbers numbers;
+	struct task_numbers numbers;
 	size_t index = 0;
 	int r;
 
-	collect_numbers(im, &numbers);
+	task_numbers_init(&numbers, im);
 	r = check_numbers(&numbers, e);
 	LIST_EACH(&im->tasks, struct task_rec, t)
 		if (!r)
 			r = check_task(im, &numbers, t, index++, e);
-	free(numbers.items);
+	task_numbers_finish(&numbers);
 	return r;
 }
 

@@ -397,4 +397,20 @@ extern const struct rec_type process_image_type;
 /* What decoding checks of an image as a whole. Return: 0; -EBADMSG. */
 MUST_CHECK int process_image_check(const struct process_image *im, struct err *e);
 
+/* Whose a number is: processes and threads have theirs from one pot. */
+struct task_number {
+	uint32_t tid;
+	uint32_t task;   /* its index in the image */
+	uint32_t thread; /* its index in the task; 0: the process itself */
+};
+struct task_numbers {
+	struct task_number *items; /* by tid, ascending */
+	size_t n;
+};
+/* Of an image that does not change meanwhile. */
+void task_numbers_init(struct task_numbers *out, const struct process_image *im);
+/* Return: NULL if nobody in the image has that number. */
+const struct task_number *task_numbers_find(const struct task_numbers *numbers, uint32_t tid);
+void task_numbers_finish(struct task_numbers *numbers);
+
 #endif

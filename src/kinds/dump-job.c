@@ -21,12 +21,20 @@ void dump_obstacle(struct dump *d, pid_t pid, const char *fmt, ...)
 	o->text = arena_text(&d->arena, buf_text(&text));
 }
 
+static int compare_pid(const void *key, const void *item)
+{
+	const pid_t *pid = key;
+	const struct dtask *const *t = item;
+
+	return *pid < (*t)->pid ? -1 : *pid > (*t)->pid;
+}
+
 struct dtask *dump_find(const struct dump *d, pid_t pid)
 {
-	for (size_t i = 0; i < d->n_tasks; i++)
-		if (d->tasks[i]->pid == pid)
-			return d->tasks[i];
-	return NULL;
+	struct dtask **found =
+		bsearch(&pid, d->by_pid, d->n_tasks, sizeof(struct dtask *), compare_pid);
+
+	return found ? *found : NULL;
 }
 
 void dump_note_pages(struct dump *d, struct list *runs, uint64_t at, size_t pages)

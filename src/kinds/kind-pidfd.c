@@ -144,19 +144,6 @@ static int open_gone(struct restore *r, const struct file_rec *f, int *out, stru
 	return 0;
 }
 
-/* What we know a process or a thread by; 0: not in the tree. */
-static pid_t tid_here(struct restore *r, uint64_t tid)
-{
-	for (size_t i = 0; i < r->n_tasks; i++) {
-		if (r->tasks[i].rec->pid == tid)
-			return r->tasks[i].pid;
-		for (size_t n = 0; n < r->tasks[i].n_threads; n++)
-			if (r->tasks[i].threads[n].rec && r->tasks[i].threads[n].rec->tid == tid)
-				return r->tasks[i].threads[n].tracee.tid;
-	}
-	return 0;
-}
-
 static int pidfd_restore(struct restore *r, const struct file_rec *f, int *out, struct err *e)
 {
 	unsigned flags = f->flags & PIDFD_FLAGS;
@@ -165,7 +152,7 @@ static int pidfd_restore(struct restore *r, const struct file_rec *f, int *out, 
 
 	if (!f->count)
 		return open_gone(r, f, out, e);
-	tid = tid_here(r, f->count);
+	tid = f->count <= INT32_MAX ? restore_pid_here(r, (uint32_t)f->count) : 0;
 	if (!tid)
 		return err_say(e, -EBADMSG, "a pidfd names task %" PRIu64 ", which is not there",
 		               f->count);

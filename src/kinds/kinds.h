@@ -31,7 +31,8 @@
 /* A process of the tree while it is dumped. */
 struct dtask {
 	pid_t pid;
-	struct dtask *parent; /* NULL for the root */
+	struct dtask *parent;                 /* NULL for the root */
+	struct dtask *children, *next_sister; /* once the tree is complete */
 	bool zombie;
 	struct tracee *threads; /* leader first; none for a zombie */
 	size_t n_threads, cap_threads;
@@ -77,6 +78,7 @@ struct dump {
 	struct list obstacles;  /* struct obstacle */
 	struct dtask **tasks;   /* parents before children */
 	size_t n_tasks, cap_tasks;
+	struct dtask **by_pid; /* the same, ascending, once the tree is complete */
 	struct kset mms, tables, fss, sighands;
 	struct list file_sets;                      /* struct file_set: descriptions by inode */
 	struct list file_users;                     /* by file id - 1: struct file_user */
@@ -116,7 +118,8 @@ struct rthread {
 
 struct rtask {
 	const struct task_rec *rec;
-	pid_t pid; /* as we see it; rec->pid is what it sees itself */
+	struct rtask *children, *next_sister; /* in the image's order */
+	pid_t pid;                            /* as we see it; rec->pid is what it sees itself */
 	struct rthread *threads;
 	size_t n_threads; /* made so far */
 	bool acts;        /* its signal actions are there, but for SIGTRAP's */
@@ -130,6 +133,7 @@ struct restore {
 	struct restored *out; /* the caller's, for notes */
 	struct rtask *tasks;  /* as in the image */
 	size_t n_tasks;
+	struct task_numbers numbers; /* of the image */
 	struct remote_place place; /* our working page is at the same free address in every task */
 	remote_t parked;           /* where vvar and vdso wait, behind it */
 	uint64_t parked_bytes;

@@ -24,23 +24,19 @@ void restore_note(struct restore *r, const char *fmt, ...)
 
 struct rtask *restore_find(struct restore *r, uint32_t pid)
 {
-	for (size_t i = 0; i < r->n_tasks; i++)
-		if (r->tasks[i].rec->pid == pid)
-			return &r->tasks[i];
-	return NULL;
+	const struct task_number *number = task_numbers_find(&r->numbers, pid);
+
+	return number && !number->thread ? &r->tasks[number->task] : NULL;
 }
 
 pid_t restore_pid_here(struct restore *r, uint32_t pid)
 {
-	const struct rtask *t = restore_find(r, pid);
+	const struct task_number *number = task_numbers_find(&r->numbers, pid);
+	const struct rtask *t = number ? &r->tasks[number->task] : NULL;
 
-	if (t)
-		return t->pid;
-	for (size_t i = 0; i < r->n_tasks; i++)
-		for (size_t n = 0; n < r->tasks[i].n_threads; n++)
-			if (r->tasks[i].threads[n].rec && r->tasks[i].threads[n].rec->tid == pid)
-				return r->tasks[i].threads[n].tracee.tid;
-	return 0;
+	if (!t || !number->thread)
+		return t ? t->pid : 0;
+	return number->thread < t->n_threads ? t->threads[number->thread].tracee.tid : 0;
 }
 
 /* ---- CPUs ------------------------------------------------------------------------------ */

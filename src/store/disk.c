@@ -108,7 +108,7 @@ int remove_leftover(struct store *s, const char *name, int dir_fd, struct store_
 			r = err_set(e, -errno, "store: removing tmp/%s/%s", name, it->d_name);
 	}
 	closedir(dir);
-	if (!r && unlinkat(s->tmp_fd, name, AT_REMOVEDIR) < 0)
+	if (!r && unlinkat(s->tmp_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		r = err_set(e, -errno, "store: removing tmp/%s", name);
 	return r;
 }

@@ -207,7 +207,8 @@ int mark_sweep(struct store *s, struct err *e)
 
 		LIST_EACH(&ids, char *, id)
 			wanted |= !strcmp(*id, it->d_name);
-		if (!wanted && unlinkat(dirfd(dir), it->d_name, 0) < 0)
+		/* ENOENT: a restore has ended, and taken its mark back. */
+		if (!wanted && unlinkat(dirfd(dir), it->d_name, 0) < 0 && errno != ENOENT)
 			r = err_set(e, -errno, "store: removing restored/%s", it->d_name);
 	}
 	closedir(dir);

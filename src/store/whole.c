@@ -270,7 +270,10 @@ int store_remove(struct store *s, const char *name, struct err *e)
 	return 0;
 }
 
-/* Folders of dead writers, and files of ours that were to be renamed. */
+/*
+ * Folders of dead writers, and files of ours that were to be renamed. A writer that ends takes its
+ * folder away without our lock, at any moment of this.
+ */
 static int sweep_tmp(struct store *s, struct store_report *report, struct err *e)
 {
 	int copy = openat(s->tmp_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -295,7 +298,9 @@ static int sweep_tmp(struct store *s, struct store_report *report, struct err *e
 			            ? err_set(e, -errno, "store: removing tmp/%s", it->d_name)
 			            : 0;
 		else if (fd < 0)
-			r = err_set(e, -errno, "store: opening tmp/%s", it->d_name);
+			r = errno == ENOENT
+			            ? 0
+			            : err_set(e, -errno, "store: opening tmp/%s", it->d_name);
 		else if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 			r = remove_leftover(s, it->d_name, fd, report, e);
 	}
@@ -320,8 +325,10 @@ static int sweep_partial(struct store *s, struct store_report *report, struct er
 		if (!strcmp(it->d_name, ".") || !strcmp(it->d_name, ".."))
 			continue;
 		part = openat(fd, it->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-		if (part < 0 || fstat(part, &st) < 0 || flock(part, LOCK_EX | LOCK_NB) < 0)
+		if (part < 0 || flock(part, LOCK_EX | LOCK_NB) < 0 || fstat(part, &st) < 0)
 			continue;
+		if (!st.st_nlink)
+			continue; /* its import has ended since we opened it */
 		if (unlinkat(fd, it->d_name, 0) < 0)
 			r = err_set(e, -errno, "store: removing partial/%s", it->d_name);
 		else

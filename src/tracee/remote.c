@@ -80,10 +80,12 @@ static int set_regs(struct remote *r, const struct user_regs_struct *regs, struc
 	return 0;
 }
 
-/* A SIGSTOP from elsewhere cannot be kept out by the mask: send it again later. */
-static void send_again(struct remote *r, int sig)
+/* A SIGSTOP from elsewhere cannot be kept out by the mask: they are sent again later. */
+static void send_again(struct remote *r, uint64_t signals)
 {
-	syscall(SYS_tkill, r->t->tid, sig);
+	for (int sig = 1; signals; sig++, signals >>= 1)
+		if (signals & 1)
+			syscall(SYS_tkill, r->t->tid, sig);
 }
 
 /*
@@ -119,7 +121,7 @@ static void note_birth(struct remote *r)
 enum want { WANT_SYSCALL, WANT_BREAKPOINT, WANT_STEP, WANT_EVENT };
 static int go_until(struct remote *r, enum __ptrace_request request, enum want want, struct err *e)
 {
-	int late = 0;
+	uint64_t late = 0;
 
 	for (;;) {
 		int status, sig, event, ret;
@@ -139,10 +141,9 @@ static int go_until(struct remote *r, enum __ptrace_request request, enum want w
 		if (event && event != PTRACE_EVENT_STOP)
 			note_birth(r);
 		if (!event && sig != (SIGTRAP | 0x80))
-			late = sig;
+			late |= MASK_BIT(sig);
 	}
-	if (late)
-		send_again(r, late);
+	send_again(r, late);
 	return 0;
 }
 

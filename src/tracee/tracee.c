@@ -3,6 +3,7 @@
 #include "tracee/tracee.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -15,6 +16,7 @@
 #include "tracee/tracee-int.h"
 
 #define NT_XSTATE_GUESS_BYTES 16384
+#define GROUP_STOP_TIMEOUT_MS 1000u
 
 static int gone(struct tracee *t, struct err *e)
 {
@@ -212,6 +214,19 @@ int tracee_stop_group(struct tracee *t, int sig, struct err *e)
 			pass = sig;
 		}
 	}
+}
+
+void tracee_await_group_stop(pid_t pid)
+{
+	const uint64_t until = os_clock_ns(CLOCK_MONOTONIC) + GROUP_STOP_TIMEOUT_MS * 1000000u;
+	struct proc_stat stat;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	/* Nobody but its parent is told of it, and the parent not of this one. */
+	while (!os_read_stat_at(AT_FDCWD, path, &stat, NULL) && stat.state != 'T' &&
+	       stat.state != 'Z' && os_clock_ns(CLOCK_MONOTONIC) < until)
+		sched_yield();
 }
 
 int tracee_set_regs(struct tracee *t, struct err *e)

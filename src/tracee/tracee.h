@@ -103,6 +103,12 @@ MUST_CHECK int tracee_set_regs(struct tracee *t, struct err *e);
  * It stays a tracee and stays stopped when it is let go.
  */
 MUST_CHECK int tracee_stop_group(struct tracee *t, int sig, struct err *e);
+/*
+ * A task in a group stop that was let go runs for a moment, in the kernel, before it stops again: until
+ * that is over it looks to others like one that was continued. Of a process all of whose threads were
+ * released; not for longer than a second.
+ */
+void tracee_await_group_stop(pid_t pid);
 
 MUST_CHECK int tracee_read(struct tracee *t, remote_t from, void *to, size_t len, struct err *e);
 MUST_CHECK int tracee_write(struct tracee *t, remote_t to, const void *from, size_t len,

@@ -194,3 +194,75 @@ signal.pause()' "$BATS_TEST_TMPDIR/bound" >/dev/null 2>&1 </dev/null &
 	[ "$status" -eq 1 ]
 	[[ "$stderr" == *"pid $leader is the number of the process group or session"*"$member"* ]]
 }
+
+# A program with a second thread, whose number is left in $tid, snapshotted as $1 and gone.
+snapshot_threads() {
+	python3 -c 'import os, sys, threading, signal
+os.closerange(3, 4096); os.setsid()
+def work():
+    with open(sys.argv[1] + ".new", "w") as f: f.write("%d\n" % threading.get_native_id())
+    os.rename(sys.argv[1] + ".new", sys.argv[1])
+    threading.Event().wait()
+threading.Thread(target=work, daemon=True).start()
+signal.pause()' "$BATS_TEST_TMPDIR/tid" >/dev/null 2>&1 </dev/null &
+	pid=$!
+	pids+=("$pid")
+	until [ -e "$BATS_TEST_TMPDIR/tid" ]; do kill -0 "$pid"; done
+	read -r tid <"$BATS_TEST_TMPDIR/tid"
+	"$WSLX" snap proc --pid "$pid" --name "$1" --stop --quiet
+	wait "$pid" || true
+}
+
+# A process with the number $1: "sleep" goes on; "zombie" has ended, and is waited for when somebody
+# has written into the FIFO $2.
+hold() {
+	mkfifo "$2"
+	python3 -c 'import ctypes, os, sys
+libc, number = ctypes.CDLL(None), (ctypes.c_int * 1)(int(sys.argv[1]))
+args = (ctypes.c_uint64 * 11)(0, 0, 0, 0, 17, 0, 0, 0, ctypes.addressof(number), 1, 0)
+os.closerange(3, 4096)
+child = libc.syscall(435, args, 88)  # clone3
+if child == 0:
+    if sys.argv[3] == "zombie": os._exit(0)
+    os.execvp("sleep", ["sleep", "1000"])
+if sys.argv[3] == "zombie": os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+open(sys.argv[2] + ".held", "w").close()
+open(sys.argv[2]).read()
+if sys.argv[3] != "zombie": os.kill(child, 9)
+os.waitpid(child, 0)' "$1" "$2" "$3" >/dev/null 2>&1 </dev/null &
+	holder=$!
+	pids+=("$holder")
+	until [ -e "$2.held" ]; do kill -0 "$holder"; done
+}
+
+@test "a thread's number that is taken is refused, and nothing is left" {
+	[ "$EUID" -eq 0 ] || skip "needs root"
+	snapshot_threads one
+	hold "$tid" "$BATS_TEST_TMPDIR/end" sleep
+	wslx restore proc --name one
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"pid $tid is taken by \"sleep\""*"--pidns"* ]]
+	# At most dead: whoever adopted it may not have waited for it yet.
+	until [ ! -e "/proc/$pid" ]; do
+		[[ ! -e "/proc/$pid/stat" || "$(<"/proc/$pid/stat")" == *") "[ZX]* ]]
+	done
+	echo >"$BATS_TEST_TMPDIR/end"
+	wait "$holder"
+	wslx restore proc --name one
+	[ "$status" -eq 0 ]
+	[ -e "/proc/$pid/task/$tid" ]
+}
+
+@test "a thread's number that comes free during the restore is waited for" {
+	[ "$EUID" -eq 0 ] || skip "needs root"
+	snapshot_threads one
+	hold "$tid" "$BATS_TEST_TMPDIR/end" zombie
+	"$WSLX" restore proc --name one 3>&- &
+	restore=$!
+	# It sleeps in poll(2), for the end of the holder.
+	until [[ "$(<"/proc/$restore/syscall")" == 7\ * ]]; do kill -0 "$restore"; done
+	[ ! -e "/proc/$pid/task/$tid" ]
+	echo >"$BATS_TEST_TMPDIR/end"
+	wait "$restore"
+	[ -e "/proc/$pid/task/$tid" ]
+}

@@ -6,10 +6,13 @@
  */
 #include "store-kit.h"
 
+#include <dlfcn.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 static struct content keep, old, fresh;
 static uint64_t unsettled_bytes; /* of the options that old and fresh are written with */
@@ -564,6 +567,34 @@ static int settle_often(struct store *s, struct err *e)
 	return r;
 }
 
+/* Each in a process of its own. */
+static void act_at_once(const char *root, action *const *actions, size_t n)
+{
+	pid_t pids[16];
+
+	ok(n <= ARRAY_LEN(pids));
+	fflush(stdout);
+	for (size_t i = 0; i < n; i++) {
+		pids[i] = fork();
+		if (!pids[i]) {
+			struct store *s = open_store(root);
+			struct err e = {0};
+
+			if (actions[i](s, &e) < 0) {
+				printf("# %s\n", e.text);
+				fflush(stdout);
+				_exit(1);
+			}
+			_exit(0);
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		int status = 0;
+
+		ok(waitpid(pids[i], &status, 0) == pids[i] && status == 0, "action %zu", i);
+	}
+}
+
 static void many_processes_do_not_disturb_each_other(void)
 {
 	static action *const actions[] = {commit_often,  commit_often, collect_often,
@@ -573,30 +604,103 @@ static void many_processes_do_not_disturb_each_other(void)
 	struct store_report report;
 	struct store *s;
 	struct err e = {0};
-	pid_t pids[ARRAY_LEN(actions)];
 
-	fflush(stdout);
-	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
-		pids[i] = fork();
-		if (!pids[i]) {
-			s = open_store(root);
-			if (actions[i](s, &e) < 0) {
-				printf("# %s\n", e.text);
-				fflush(stdout);
-				_exit(1);
-			}
-			_exit(0);
-		}
-	}
-	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
-		int status = 0;
-
-		ok(waitpid(pids[i], &status, 0) == pids[i] && status == 0, "action %zu", i);
-	}
+	act_at_once(root, actions, ARRAY_LEN(actions));
 	s = open_store(root);
 	is_clean_after_gc(root, s, "many");
 	ok(store_verify(s, NULL, &report, &e) == 0 && report.snapshots == 32, "%llu",
 	   (unsigned long long)report.snapshots);
+	store_close(s);
+	remove_tree(root);
+}
+
+/*
+ * What others take away without the store's lock, between two looks of gc at it: a writer its folder
+ * in tmp/, a restore its mark. The C library's functions that gc looks with are stepped on.
+ */
+static void (*at_readdir)(void), (*at_flock)(void);
+static struct store_writer *leaving_writer;
+static struct store_claim *leaving_claim;
+
+static void step_on(void (**hook)(void))
+{
+	void (*leave)(void) = *hook;
+
+	*hook = NULL;
+	if (leave)
+		leave();
+}
+
+struct dirent *readdir(DIR *dir)
+{
+	static struct dirent *(*original)(DIR *);
+	struct dirent *entry;
+
+	if (!original)
+		*(void **)&original = dlsym(RTLD_NEXT, "readdir64");
+	entry = original(dir);
+	/* Folders of writers and marks are named by an id. */
+	if (entry && strlen(entry->d_name) == ID_TEXT_BYTES - 1)
+		step_on(&at_readdir);
+	return entry;
+}
+
+int flock(int fd, int how)
+{
+	if (how & LOCK_NB)
+		step_on(&at_flock);
+	return (int)syscall(SYS_flock, fd, how);
+}
+
+static void writer_leaves(void)
+{
+	store_writer_close(leaving_writer);
+	leaving_writer = NULL;
+}
+
+static void claim_leaves(void)
+{
+	store_claim_end(leaving_claim);
+	leaving_claim = NULL;
+}
+
+static void gc_sees_a_writer_leave(void (**hook)(void), const char *when)
+{
+	AUTO(text) char *root = make_victim();
+	struct store *s = open_store(root);
+	struct err e = {0};
+
+	must(store_writer_begin(s, "proc", NULL, &leaving_writer, &e), &e);
+	*hook = writer_leaves;
+	ok(collect(s, &e) == 0, "at %s: %s", when, e.text);
+	ok(!leaving_writer, "%s: the writer is still there", when);
+	is_clean_after_gc(root, s, when);
+	store_close(s);
+	remove_tree(root);
+}
+
+static void a_gc_does_not_mind_that_a_writer_ends(void)
+{
+	gc_sees_a_writer_leave(&at_readdir, "readdir");
+	gc_sees_a_writer_leave(&at_flock, "flock");
+}
+
+static void a_gc_does_not_mind_that_a_restore_ends(void)
+{
+	AUTO(text) char *root = make_victim();
+	struct store *s = open_store(root);
+	struct store_reader *reader = NULL;
+	struct err e = {0};
+
+	/* Removed since the restore has opened it: the mark is nobody's. */
+	must(store_reader_open(s, "it", &reader, &e), &e);
+	must(store_remove(s, "it", &e), &e);
+	must(store_claim(s, store_reader_meta(reader), false, &leaving_claim, &e), &e);
+	at_readdir = claim_leaves;
+	ok(collect(s, &e) == 0, "%s", e.text);
+	ok(!leaving_claim, "the restore is still there");
+	store_reader_close(reader);
+	is_clean_after_gc(root, s, "a restore that ends");
 	store_close(s);
 	remove_tree(root);
 }
@@ -647,6 +751,8 @@ int main(void)
 	RUN(a_full_disk_leaves_the_store_as_it_was);
 	RUN(a_file_size_limit_leaves_the_store_as_it_was);
 	RUN(many_processes_do_not_disturb_each_other);
+	RUN(a_gc_does_not_mind_that_a_writer_ends);
+	RUN(a_gc_does_not_mind_that_a_restore_ends);
 	RUN(many_first_users_agree_on_one_key);
 	buf_finish(&keep.pages);
 	buf_finish(&old.pages);
