@@ -368,8 +368,9 @@ class Tap:
             if error:
                 self.failed += 1
                 self.failures.append((name, error))
-                for line in error.strip().split("\n"):
-                    print(f"#   {line}")
+                sys.stdout.flush()
+                for line in error.strip().split("\n"):  # a harness of TAP shows only what is here
+                    print(f"#   {name}: {line}", file=sys.stderr)
             if skip:
                 self.skipped += 1
             sys.stdout.flush()

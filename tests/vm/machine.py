@@ -181,8 +181,9 @@ def run(tests):
             print(f"ok {n} - {name} # SKIP {why}")
         except Exception:
             failed += 1
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}")
             print(f"not ok {n} - {name}")
+            sys.stdout.flush()
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}", file=sys.stderr)  # which a harness of TAP shows, too
         sys.stdout.flush()
     sys.exit(1 if failed else 0)
