@@ -204,7 +204,7 @@ MUST_CHECK int vm_load(struct vm *vm, struct span state, struct page_source *pag
 MUST_CHECK int vm_unpack_ram(struct span state, struct page_source *pages,
                              const struct vm_page_writer *w, struct err *e);
 
-/* From page @page of RAM on, @count pages are pages @first and so on of the snapshot. */
+/* From page @page of RAM or of a disk on, @count pages are pages @first and so on of the snapshot. */
 struct vm_run {
 	uint64_t page, count, first;
 };
