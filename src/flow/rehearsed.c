@@ -165,12 +165,10 @@ static int add_all(struct storing *s, uint64_t *start_pages, struct err *e)
 	return r;
 }
 
-/* The runs of a target. Its struct is that of RAM and of disks: page, count, first. */
 static void list_runs(const struct storing *s, unsigned target, struct arena *a, struct list *out)
 {
 	struct vm_run *last = NULL;
 
-	static_assert(sizeof(struct vm_run) == sizeof(struct disk_run), "runs are alike");
 	for (uint64_t page = 0; page < s->pages[target]; page++) {
 		uint32_t number = s->number[target][page];
 
