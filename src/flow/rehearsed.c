@@ -24,8 +24,7 @@ struct storing {
 	uint64_t pages[TARGETS_MAX];
 	uint32_t *number[TARGETS_MAX]; /* of each page in the snapshot, plus one; 0: not in it */
 
-	struct vm_touch
-		*home; /* of each page of the snapshot: where its content can be seen again */
+	struct vm_touch *home; /* of each page of the snapshot: where it can be seen again */
 	uint64_t n_pages, homes_cap;
 	uint32_t *table; /* page numbers plus one, by hash */
 	uint64_t table_cap;

@@ -527,7 +527,10 @@ static int restore_own(struct store *store, struct disk_rec *rec, struct page_so
 	if (!access(file, F_OK))
 		return 0;
 	if (!rec->runs.count)
-		return err_say(e, -ENOENT, "its disk %s is gone", file);
+		return err_say(e, -ENOENT,
+		               "its disk %s is gone; a run of the snapshot that it was started "
+		               "from, as another distro, makes it again",
+		               file);
 	fd = own_disk_begin(store, e);
 	if (fd < 0)
 		return fd;

@@ -42,8 +42,8 @@ struct vm_config {
 	uint64_t ram_bytes; /* multiple of 1 MiB */
 	int ram_fd;         /* -1, or a flat image of RAM, mapped privately */
 	struct vm_need ram_need;
-	const uint64_t
-		*waited_ns; /* for what was not there yet: its clock stands still then; or NULL */
+	/* How long was waited for what was not there yet: its clock stands still then; or NULL. */
+	const uint64_t *waited_ns;
 	struct disk *disk[VM_DISKS_MAX]; /* borrowed for the machine's life */
 	unsigned n_disks;
 	struct share *share[VM_SHARES_MAX]; /* likewise */
