@@ -58,8 +58,14 @@ static void on_agent(void *arg, const char *line)
 	struct session *s = arg;
 	int status;
 
-	if (sscanf(line, "exit %d", &status) == 1)
+	if (sscanf(line, "exit %d", &status) == 1) {
 		s->status = status & 0xff;
+		/* Nothing of a baked machine outlives it: there is nothing to switch off in order. */
+		if (s->leave >= 0) {
+			s->ended = true;
+			vm_stop(s->vm);
+		}
+	}
 	/* A baked machine whose random numbers are those of its brothers must not go on. */
 	if (s->leave >= 0 && !strcmp(line, "failed reseed") && !fallback_forced("twins")) {
 		fprintf(stderr, "wslx: the machine could not re-key its random numbers; it is "
@@ -318,6 +324,8 @@ int session_run(struct session *s, bool stats)
 		return say_error(&e);
 	}
 	outcome = vm_run(s->vm);
+	if (outcome == VM_STOPPED && s->ended)
+		outcome = VM_POWER_OFF;
 	if (outcome == VM_POWER_OFF)
 		tell_supervisor(s, LEAVE_ENDED);
 	restore_terminal();

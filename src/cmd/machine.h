@@ -17,6 +17,7 @@ struct session {
 	struct control control;
 	bool escape;  /* the last byte was Ctrl-a */
 	bool failed;  /* it had to be stopped, and why was said */
+	bool ended;   /* what it was for has ended, and it was stopped */
 	int status;   /* what the guest's command returned, or -1 */
 	char *socket; /* where it listens for requests; NULL: nowhere */
 	int lock;     /* on its name */

@@ -296,7 +296,12 @@ void rtc_init(struct rtc *r, const char *name, const struct dev_clock *clock, st
  * reset.
  */
 enum power_request { POWER_NONE, POWER_OFF, POWER_RESET, POWER_PANICKED };
-enum power_event { POWER_EVENT_BUTTON = 1, POWER_EVENT_GENERATION = 2 };
+enum power_event {
+	POWER_EVENT_BUTTON = 1,
+	POWER_EVENT_GENERATION = 2, /* machines of older snapshots ask for it like this */
+	/* As a driver asks for it that is told by an interrupt of its own, which needs no reading. */
+	POWER_EVENT_GENERATION_PULSE = 4,
+};
 /* Offsets in the port window. */
 enum power_port {
 	POWER_SLEEP_CONTROL,
@@ -318,13 +323,13 @@ struct power_state {
 struct power {
 	struct dev dev;
 	struct power_state state;
-	struct irq_line irq;
+	struct irq_line irq, generation; /* the second is edge-triggered */
 	void (*request)(void *arg, enum power_request r);
 	void *arg;
 };
 
 extern const struct rec_type power_state_type;
-void power_init(struct power *p, const char *name, struct irq_line irq,
+void power_init(struct power *p, const char *name, struct irq_line irq, struct irq_line generation,
                 void (*request)(void *, enum power_request), void *arg);
 /* Does nothing if the guest has no driver for it. */
 void power_raise(struct power *p, enum power_event event);

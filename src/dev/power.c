@@ -45,11 +45,17 @@ static void power_write(struct dev *d, unsigned window, uint64_t offset, unsigne
 	else if (offset == POWER_PANIC && value == POWER_PANIC_EVENT)
 		p->request(p->arg, POWER_PANICKED);
 	else if (offset == POWER_EVENTS)
-		p->state.wanted |= (uint32_t)value & POWER_EVENT_GENERATION;
+		p->state.wanted |=
+			(uint32_t)value & (POWER_EVENT_GENERATION | POWER_EVENT_GENERATION_PULSE);
 }
 
 void power_raise(struct power *p, enum power_event event)
 {
+	if (event == POWER_EVENT_GENERATION && p->state.wanted & POWER_EVENT_GENERATION_PULSE) {
+		irq_set(&p->generation, true);
+		irq_set(&p->generation, false);
+		return;
+	}
 	if (event != POWER_EVENT_BUTTON && !(p->state.wanted & event))
 		return;
 	p->state.events |= event;
@@ -71,12 +77,13 @@ static const struct dev_class power_class = {
 	.loaded = power_loaded,
 };
 
-void power_init(struct power *p, const char *name, struct irq_line irq,
+void power_init(struct power *p, const char *name, struct irq_line irq, struct irq_line generation,
                 void (*request)(void *, enum power_request), void *arg)
 {
 	*p = (struct power){
 		.dev = {&power_class, name, &power_state_type, NULL},
 		.irq = irq,
+		.generation = generation,
 		.request = request,
 		.arg = arg,
 	};

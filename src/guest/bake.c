@@ -13,13 +13,14 @@
  * The gate is reading from a named pipe: the last line of the file that an interactive shell reads
  * when it starts; in bash, what it does before its first prompt, when its line editor, history and job
  * control are ready as well. What is known at run time only, such as TERM, it reads from a file
- * after that; a shell's own generator ($RANDOM) is seeded there too. Anything but a shell is started
- * after the barrier, because only a shell is known to have done nothing by then that must not be done
- * twice.
+ * after that; through the gate comes the seed of its own generator ($RANDOM). Anything but a shell is
+ * started after the barrier, because only a shell is known to have done nothing by then that must
+ * not be done twice.
  *
  * Whatever can be done beforehand is: an interpreted CPU takes longer for the way to the prompt than
  * all the rest of a restore. So identities are made once before the snapshot, after which only
- * the contents of files change, and `ls` has run.
+ * the contents of open files change; what there is to do is found out; `ls` has run; and the last
+ * thing before the barrier is what comes after it, for pages that fork(2) has left to be copied.
  */
 #include "guest.h"
 
@@ -44,26 +45,35 @@
 #define RC DIR_OF_OURS "/rc"
 #define BASH_GATE DIR_OF_OURS "/bash-gate"
 #define GO DIR_OF_OURS "/go"
+#define INFO_BYTES 4095 /* mostly much less */
+#define ENTROPY_BYTES 255
+#define DROP_S 1
 #define USUAL_TERM "TERM=xterm-256color"
 
+/*
+ * A line comes through the gate, the seed. If there is a file to read the line has no end, which
+ * read(1) reports. In bash it is the last command before the prompt: even "true" would cost more than
+ * all that PID 1 does.
+ */
 static const char rc[] = "if [ -n \"${BASH_VERSION-}\" ]; then\n"
 			 "\t[ -r /etc/bash.bashrc ] && . /etc/bash.bashrc\n"
 			 "\t[ -r ~/.bashrc ] && . ~/.bashrc\n"
 			 "\tbind -q self-insert > /dev/null 2>&1\n"
 			 "\twslx_prompt=${PROMPT_COMMAND-}\n"
 			 "\tPROMPT_COMMAND='. " BASH_GATE "'\n"
+			 "\t[ -z \"$wslx_prompt\" ] ||\n"
+			 "\t\tPROMPT_COMMAND='. " BASH_GATE "; eval \"$PROMPT_COMMAND\"'\n"
 			 "else\n"
-			 "\tread -r wslx_go < " GATE "\n"
-			 "\tunset wslx_go ENV\n"
-			 "\t. " GO "\n"
+			 "\tunset ENV\n"
+			 "\tread -r wslx_seed < " GATE " || . " GO "\n"
+			 "\t[ -n \"${RANDOM-}\" ] && RANDOM=$wslx_seed\n"
+			 "\tunset wslx_seed\n"
 			 "fi\n";
 
 static const char bash_gate[] = "PROMPT_COMMAND=$wslx_prompt\n"
 				"[ -n \"$wslx_prompt\" ] || unset 'PROMPT_COMMAND[0]'\n"
-				"read -r wslx_prompt < " GATE "\n"
 				"unset wslx_prompt ENV\n"
-				". " GO "\n"
-				"eval \"${PROMPT_COMMAND-}\"\n";
+				"read -r ${RANDOM:+RANDOM} < " GATE " || . " GO "\n";
 
 /* ---- before the barrier ------------------------------------------------------------------- */
 
@@ -198,10 +208,8 @@ static int start_shell(struct plan *p, const char *path, pid_t *child, int agent
 	return gate;
 }
 
-/* What a first command needs is in the page cache, and looked up: it needs no disk then. */
-static void warm_up(const struct plan *p)
+static void run_quietly(const struct plan *p, char *const *argv)
 {
-	char *const ls[] = {"ls", "/", NULL};
 	pid_t child = fork();
 
 	if (!child) {
@@ -210,11 +218,28 @@ static void warm_up(const struct plan *p)
 
 		for (int fd = 0; null >= 0 && fd < 3; fd++)
 			dup2(null, fd);
-		launch_exec(&l, ls);
+		launch_exec(&l, argv);
 		_exit(127);
 	}
 	if (child > 0)
 		waitpid(child, NULL, 0);
+}
+
+/*
+ * What first commands need is in the page cache, and looked up: it needs no disk then. Twice, since
+ * the second use of a page makes it one that is used often, which takes longer than its use.
+ */
+static void warm_up(const struct plan *p)
+{
+	char *const ls[] = {"ls", "/", NULL}, *const cat[] = {"cat", "/dev/null", NULL};
+	char *const nothing[] = {"true", NULL}, *const sh[] = {"sh", "-c", ":", NULL};
+
+	for (unsigned i = 0; i < 2; i++) {
+		run_quietly(p, ls);
+		run_quietly(p, cat);
+		run_quietly(p, nothing);
+		run_quietly(p, sh);
+	}
 }
 
 /* ---- the barrier -------------------------------------------------------------------------- */
@@ -255,61 +280,131 @@ static long long ns_of(const char *seconds)
 	return ns;
 }
 
-static void make_fresh(const struct plan *p, const struct plan *before, int random, int agent)
+/* What is opened, and found out, before the barrier. */
+struct prepared {
+	int random;
+	struct told info, entropy;
+	bool has_hooks, needs_keys;
+};
+
+static void prepare(struct prepared *p)
 {
-	const char *name = p->hostname;
+	p->random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+	if (!told_open(&p->info, TOLD_DIR "/info", INFO_BYTES) ||
+	    !told_open(&p->entropy, TOLD_DIR "/entropy", ENTROPY_BYTES))
+		complain("open", TOLD_DIR);
+	p->has_hooks = !access(HOOKS_DIR, F_OK);
+	p->needs_keys = fresh_drop_ssh_keys();
+	fresh_open();
+	/* What is told now is of the machine that is baked: it is read for the way there. */
+	told_read(&p->info);
+	if (told_read(&p->entropy))
+		fresh_entropy(p->random, p->entropy.text);
+	fresh_identity(NULL);
+	/*
+	 * A young kernel re-keys every few seconds, when it is next asked. Done now, it is not due in
+	 * the first moments of a restore: these depend on nothing but what we do there.
+	 */
+	if (ioctl(p->random, RNDRESEEDCRNG))
+		complain("re-key", "random numbers");
+}
 
-	size_t len = 0;
-	char *seed = read_whole(TOLD_DIR "/entropy", &len);
+static void make_fresh(struct prepared *prepared, const struct plan *p, const struct plan *before,
+                       int agent)
+{
+	const char *name = p->hostname, *seed = told_read(&prepared->entropy);
 
-	if (!seed || !fresh_entropy(random, seed))
+	if (!seed || !fresh_entropy(prepared->random, seed))
 		agent_say(agent, "failed reseed");
 	else if (!p->clock || !fresh_clock(ns_of(p->clock)))
 		agent_say(agent, "failed clock");
 	if (seed)
-		explicit_bzero(seed, len);
-	free(seed);
+		explicit_bzero(prepared->entropy.text, prepared->entropy.len);
 	if (name && before->hostname && !strcmp(name, before->hostname))
 		name = NULL;
 	fresh_identity(name);
-	fresh_ssh_keys();
+	if (prepared->needs_keys)
+		fresh_ssh_keys();
 	if (p->mac)
 		net_set_mac(p->mac);
 }
 
-/* What the waiting shell reads: its environment, and a seed for its own generator. */
-static void write_go(const struct plan *p, const struct plan *before)
+/* ---- the waiting shell -------------------------------------------------------------------- */
+
+/* Whether a shell can be told of a variable, and has to be. */
+static bool is_new(const struct plan *before, const char *assignment, size_t name)
 {
-	FILE *f = fopen(GO, "we");
-	uint32_t seed = 0;
+	const char *old;
+	char copy[256];
 
-	if (!f) {
-		complain("write", GO);
-		return;
-	}
+	if (name >= sizeof(copy) ||
+	    strspn(assignment, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789") !=
+	            name)
+		return false;
+	memcpy(copy, assignment, name);
+	copy[name] = '\0';
+	old = launch_get(&before->launch, copy);
+	return !old || strcmp(old, assignment + name + 1);
+}
+
+/* What it reads if its environment is another one now. Return: whether it is. */
+static bool write_go(const struct plan *p, const struct plan *before)
+{
+	FILE *f = NULL;
+
 	for (unsigned i = 0; i < p->launch.n_env; i++) {
-		const char *line = p->launch.env[i], *equals = strchr(line, '=');
-		const char *old;
-		char name[256];
+		const char *line = p->launch.env[i];
+		size_t name = strcspn(line, "=");
 
-		snprintf(name, sizeof(name), "%.*s", (int)(equals - line), line);
-		old = launch_get(&before->launch, name);
-		if ((old && !strcmp(old, equals + 1)) ||
-		    strspn(name,
-		           "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789") !=
-		            strlen(name))
+		if (!is_new(before, line, name))
 			continue;
-		fprintf(f, "export %s='", name);
-		for (const char *c = equals + 1; *c; c++)
+		if (!f)
+			f = fopen(GO, "we");
+		if (!f)
+			break;
+		fprintf(f, "export %.*s='", (int)name, line);
+		for (const char *c = line + name + 1; *c; c++)
 			*c == '\'' ? fputs("'\\''", f) : fputc(*c, f);
 		fputs("'\n", f);
 	}
-	if (getrandom(&seed, sizeof(seed), 0) == sizeof(seed))
-		fprintf(f, "[ -n \"${RANDOM-}\" ] && RANDOM=%u\n", seed >> 1);
-	/* The status of the last command is the shell's first "$?". */
-	fputs("true\n", f);
-	if (fclose(f) || chmod(GO, 0644))
+	if (f && (fclose(f) || chmod(GO, 0644)))
 		complain("write", GO);
+	return f;
+}
+
+static void open_gate(int gate, bool has_news)
+{
+	uint32_t seed = 0;
+	char line[32];
+	int n;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		complain("read", "random numbers");
+	n = snprintf(line, sizeof(line), "%u%s", seed >> 1, has_news ? "" : "\n");
+	if (write(gate, line, (size_t)n) != n)
+		complain("open", GATE);
+	close(gate);
+}
+
+/*
+ * The shell that waits for nothing ends a moment later. The end of a large process keeps the CPU busy
+ * for longer than a small command does, after which the machine is gone anyway. It must not see the
+ * gate close, after which it would go on with its prompt.
+ */
+static pid_t unwanted_shell;
+
+static void on_alarm(int signal)
+{
+	kill(unwanted_shell, SIGKILL);
+}
+
+static void drop_shell(pid_t shell)
+{
+	struct sigaction once = {.sa_handler = on_alarm, .sa_flags = SA_RESETHAND};
+
+	unwanted_shell = shell;
+	sigaction(SIGALRM, &once, NULL);
+	alarm(DROP_S);
 }
 
 static pid_t start_command(struct plan *p)
@@ -332,13 +427,25 @@ static pid_t start_command(struct plan *p)
 	return child;
 }
 
+static pid_t start(struct plan *after, const struct plan *before, pid_t shell, int gate)
+{
+	if (gate >= 0 && !after->has_command) {
+		open_gate(gate, write_go(after, before));
+		return shell;
+	}
+	if (shell > 0)
+		drop_shell(shell);
+	return start_command(after);
+}
+
 int bake_run(char *image, int agent)
 {
 	static struct plan before, after;
+	static struct prepared prepared;
+	char *info, *shares = NULL;
 	const char *shell;
 	pid_t child = -1;
-	int gate = -1, status, random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
-	char *info;
+	int gate = -1;
 
 	if (net_configure())
 		net_name_servers(true);
@@ -346,6 +453,7 @@ int bake_run(char *image, int agent)
 	if (!launch_get(&before.launch, "TERM"))
 		launch_env(&before.launch, USUAL_TERM);
 	/* A shell notes the name for its prompt when it starts. */
+	fresh_open();
 	fresh_identity(before.hostname);
 	shell = shell_of(&before);
 	if (shell)
@@ -356,43 +464,21 @@ int bake_run(char *image, int agent)
 	if (shell && gate < 0)
 		return 127;
 	agent_skip_one();
-	/*
-	 * A young kernel re-keys every few seconds, when it is next asked. Done now, it is not due in
-	 * the first moments of a restore: these depend on nothing but what we do there.
-	 */
-	if (ioctl(random, RNDRESEEDCRNG))
-		complain("re-key", "random numbers");
-	barrier();
 	after = before;
 	after.has_command = false;
-	info = read_whole(TOLD_DIR "/info", NULL);
-	if (info) {
-		char *copy = strdup(info);
-
-		take_lines(&after, copy);
-	}
-	make_fresh(&after, &before, random, agent);
+	prepare(&prepared);
+	barrier();
+	info = told_read(&prepared.info);
+	if (info && shares_asked(info))
+		shares = strdup(info);
 	if (info)
-		shares_bind(info, "");
-	free(info);
-	fresh_hooks();
-	if (gate >= 0 && !after.has_command) {
-		write_go(&after, &before);
-		if (write(gate, "\n", 1) != 1)
-			complain("open", GATE);
-	} else {
-		if (child > 0) {
-			kill(child, SIGKILL);
-			waitpid(child, NULL, 0);
-			/* The end of a session hangs its terminal up. */
-			open_console();
-		}
-		child = start_command(&after);
-	}
-	if (gate >= 0)
-		close(gate);
-	status = child < 0 ? 127 : wait_for(child);
-	/* The kernel's farewell would stand on the user's terminal. */
-	write_whole("/proc/sys/kernel/printk", "0\n", 2, 0644);
-	return status;
+		take_lines(&after, info);
+	make_fresh(&prepared, &after, &before, agent);
+	if (shares)
+		shares_bind(shares, "");
+	if (prepared.has_hooks || shares)
+		fresh_hooks();
+	free(shares);
+	child = start(&after, &before, child, gate);
+	return child < 0 ? 127 : wait_for(child);
 }

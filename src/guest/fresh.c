@@ -2,8 +2,10 @@
 #include "guest.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,62 +67,149 @@ bool fresh_clock(long long ns)
 
 /* ---- identity ----------------------------------------------------------------------------- */
 
-static void random_hex(char *out, size_t digits)
-{
-	uint8_t bytes[32];
+/*
+ * After a restore every lookup of a name and every page that is touched for the first time counts.
+ * So the files are opened before the barrier, and what is in them has the same length as before.
+ */
+static struct {
+	bool is_kept; /* the others are opened each time */
+	int machine_id[2], boot_id, seed, hostname;
+} files;
 
-	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-		complain("read", "random numbers");
-	for (size_t i = 0; i < digits; i++)
-		out[i] = "0123456789abcdef"[bytes[i / 2] >> (i % 2 ? 0 : 4) & 15];
-	out[digits] = '\0';
+static void close_file(int *fd)
+{
+	if (files.is_kept && *fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 /* Only where the image has one: one that is made at first use is new by itself. */
-static void fresh_machine_id(void)
+static void open_machine_ids(void)
 {
 	static const char *const places[] = {"/etc/machine-id", "/var/lib/dbus/machine-id"};
-	char id[33];
 
-	random_hex(id, 32);
-	id[12] = '4'; /* as a random UUID (machine-id(5)) */
-	id[16] = "89ab"[id[16] & 3];
-	id[32] = '\n';
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		struct stat st;
 
+		close_file(&files.machine_id[i]);
 		/* A link leads to the other one. */
 		if (!lstat(places[i], &st) && S_ISREG(st.st_mode))
-			write_whole(places[i], id, sizeof(id), 0444);
+			files.machine_id[i] = open(places[i], O_WRONLY | O_TRUNC | O_CLOEXEC);
+		if (files.machine_id[i] >= 0)
+			fchmod(files.machine_id[i], 0444);
 	}
 }
 
 /* The kernel's own stays for the life of a boot; a file before it is what programs read. */
-static void fresh_boot_id(void)
+static void open_boot_id(void)
 {
-	static bool is_shown;
-	char hex[33], id[40];
+	bool is_shown = files.is_kept;
 
-	random_hex(hex, 32);
-	snprintf(id, sizeof(id), "%.8s-%.4s-4%.3s-%c%.3s-%.12s\n", hex, hex + 8, hex + 13,
-	         "89ab"[hex[16] & 3], hex + 17, hex + 20);
-	if (!write_whole("/run/wslx/boot_id", id, strlen(id), 0444) || is_shown)
-		return;
-	is_shown = true;
-	if (mount("/run/wslx/boot_id", BOOT_ID, NULL, MS_BIND, NULL))
+	mkdir("/run/wslx", 0755);
+	close_file(&files.boot_id);
+	files.boot_id = open("/run/wslx/boot_id", O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
+	if (!is_shown && files.boot_id >= 0 &&
+	    mount("/run/wslx/boot_id", BOOT_ID, NULL, MS_BIND, NULL))
 		complain("mount", BOOT_ID);
 }
 
-static void fresh_seed_file(void)
+void fresh_open(void)
 {
-	char seed[SEED_FILE_BYTES];
-
-	if (!access(SEED_FILE, F_OK) && getrandom(seed, sizeof(seed), 0) == sizeof(seed))
-		write_whole(SEED_FILE, seed, sizeof(seed), 0600);
+	open_machine_ids();
+	open_boot_id();
+	close_file(&files.seed);
+	files.seed = open(SEED_FILE, O_WRONLY | O_CLOEXEC);
+	close_file(&files.hostname);
+	files.hostname = open("/etc/hostname", O_WRONLY | O_CLOEXEC);
+	files.is_kept = true;
 }
 
-/* Keys that every holder of the image knows are none. New ones are made beside, as that takes. */
-void fresh_ssh_keys(void)
+static void rewrite(int fd, const char *data, size_t len, const char *what)
+{
+	if (fd >= 0 && pwrite(fd, data, len, 0) != (ssize_t)len)
+		complain("write", what);
+}
+
+static void put_hex(char *out, const uint8_t *bytes, size_t digits)
+{
+	for (size_t i = 0; i < digits; i++)
+		out[i] = "0123456789abcdef"[bytes[i / 2] >> (i % 2 ? 0 : 4) & 15];
+}
+
+/* As a random UUID (machine-id(5)). */
+static void fresh_machine_id(const uint8_t bytes[16])
+{
+	char id[33];
+
+	put_hex(id, bytes, 32);
+	id[12] = '4';
+	id[16] = "89ab"[id[16] & 3];
+	id[32] = '\n';
+	for (size_t i = 0; i < sizeof(files.machine_id) / sizeof(files.machine_id[0]); i++)
+		rewrite(files.machine_id[i], id, sizeof(id), "machine-id");
+}
+
+static void fresh_boot_id(const uint8_t bytes[16])
+{
+	char id[37] = "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx\n", hex[32];
+	const char *from = hex;
+
+	put_hex(hex, bytes, 32);
+	for (size_t i = 0; i < sizeof(id); i++) {
+		if (id[i] == 'x')
+			id[i] = *from++;
+		else if (id[i] == 'y')
+			id[i] = "89ab"[*from++ & 3];
+	}
+	rewrite(files.boot_id, id, sizeof(id), BOOT_ID);
+}
+
+static void fresh_hostname(const char *name)
+{
+	char line[256];
+	size_t len = strlen(name);
+
+	if (sethostname(name, len))
+		complain("set", "hostname");
+	if (files.hostname < 0 || len >= sizeof(line))
+		return;
+	memcpy(line, name, len);
+	line[len++] = '\n';
+	rewrite(files.hostname, line, len, "/etc/hostname");
+	if (ftruncate(files.hostname, (off_t)len))
+		complain("write", "/etc/hostname");
+}
+
+void fresh_identity(const char *hostname)
+{
+	struct {
+		uint8_t machine_id[16], boot_id[16];
+		char seed[SEED_FILE_BYTES];
+	} random;
+	size_t needed = files.seed < 0 ? offsetof(typeof(random), seed) : sizeof(random);
+
+	if (hostname && *hostname)
+		fresh_hostname(hostname);
+	/* Up to 256 bytes never come in pieces; of more the rest may be missing after a signal. */
+	for (size_t done = 0; done < needed;) {
+		ssize_t n = getrandom((char *)&random + done, needed - done, 0);
+
+		if (n < 0 && errno != EINTR) {
+			complain("read", "random numbers");
+			return;
+		}
+		done += n > 0 ? (size_t)n : 0;
+	}
+	fresh_machine_id(random.machine_id);
+	fresh_boot_id(random.boot_id);
+	if (files.seed >= 0)
+		rewrite(files.seed, random.seed, sizeof(random.seed), SEED_FILE);
+	explicit_bzero(&random, sizeof(random));
+}
+
+/* ---- keys --------------------------------------------------------------------------------- */
+
+bool fresh_drop_ssh_keys(void)
 {
 	struct dirent *entry;
 	DIR *d = opendir("/etc/ssh");
@@ -131,7 +220,13 @@ void fresh_ssh_keys(void)
 			any |= !unlinkat(dirfd(d), entry->d_name, 0);
 	if (d)
 		closedir(d);
-	if (any && !access("/usr/bin/ssh-keygen", X_OK) && !fork()) {
+	return any && !access("/usr/bin/ssh-keygen", X_OK);
+}
+
+/* Beside what runs, as that takes. */
+void fresh_ssh_keys(void)
+{
+	if (!fork()) {
 		int null = open("/dev/null", O_RDWR);
 
 		for (int fd = 0; null >= 0 && fd < 3; fd++)
@@ -139,25 +234,6 @@ void fresh_ssh_keys(void)
 		execl("/usr/bin/ssh-keygen", "ssh-keygen", "-A", (char *)NULL);
 		_exit(127);
 	}
-}
-
-void fresh_identity(const char *hostname)
-{
-	mkdir("/run/wslx", 0755);
-	if (hostname && *hostname) {
-		if (sethostname(hostname, strlen(hostname)))
-			complain("set", "hostname");
-		if (!access("/etc/hostname", F_OK)) {
-			char line[256];
-			int n = snprintf(line, sizeof(line), "%s\n", hostname);
-
-			if (n > 0 && n < (int)sizeof(line))
-				write_whole("/etc/hostname", line, (size_t)n, 0644);
-		}
-	}
-	fresh_machine_id();
-	fresh_boot_id();
-	fresh_seed_file();
 }
 
 /* ---- hooks -------------------------------------------------------------------------------- */

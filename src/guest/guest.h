@@ -76,10 +76,23 @@ bool info_next(char **at, char **key, char **value);
 
 /* Mount the two shares, where the machine has them. */
 void shares_mount(void);
+
+/* What the host tells in a file that was opened before a snapshot, when its content was another. */
+struct told {
+	int fd;
+	char *text; /* NUL after its end */
+	size_t len, room;
+};
+
+bool told_open(struct told *t, const char *path, size_t room);
+/* Return: the text; NULL if there is none. */
+char *told_read(struct told *t);
 /* Have them at the same places below @root too. */
 void shares_show(const char *root);
 /* Mount what the info's lines "s" and "sr" ask for, below @root. */
 void shares_bind(const char *info, const char *root);
+/* Whether they ask for anything. */
+bool shares_asked(const char *info);
 
 /* ---- fresh.c ------------------------------------------------------------------------------ */
 
@@ -95,8 +108,12 @@ void shares_bind(const char *info, const char *root);
  */
 bool fresh_entropy(int random, const char *hex);
 bool fresh_clock(long long ns); /* since 1970 */
+/* Have the files of an identity at hand, for fresh_identity(). Again: those that are there now. */
+void fresh_open(void);
 /* Names that no two machines may share. @hostname: NULL leaves it. May be called again. */
 void fresh_identity(const char *hostname);
+/* Keys that every holder of an image knows are none. Return: whether new ones have to be made. */
+bool fresh_drop_ssh_keys(void);
 void fresh_ssh_keys(void);
 /* The programs in HOOKS_DIR, for generators that the kernel does not know of. */
 void fresh_hooks(void);

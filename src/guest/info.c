@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define WHOLE_MAX (4u << 20)
+#define REQUEST_MAX (64u << 10) /* which the host answers in full, if there is so much */
 #define MAGIC_9P 0x01021997
 
 /*
@@ -50,6 +51,50 @@ char *read_whole(const char *path, size_t *len)
 	if (len)
 		*len = n;
 	return text;
+}
+
+/*
+ * A read that does not wait is one request to the host, where another one would ask for a second
+ * to hear that there is no more.
+ */
+bool told_open(struct told *t, const char *path, size_t room)
+{
+	*t = (struct told){.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+	if (t->fd < 0)
+		return false;
+	t->text = malloc(room + 1);
+	t->room = t->text ? room : 0;
+	/* Its pages are ours from now on. */
+	if (t->text)
+		memset(t->text, 0, room + 1);
+	return t->text;
+}
+
+char *told_read(struct told *t)
+{
+	size_t asked;
+	ssize_t n;
+
+	t->len = 0;
+	do {
+		if (t->len == t->room) {
+			char *more = t->room && t->room < WHOLE_MAX
+			                     ? realloc(t->text, 2 * t->room + 1)
+			                     : NULL;
+
+			if (!more)
+				return NULL;
+			t->text = more;
+			t->room *= 2;
+		}
+		asked = t->room - t->len < REQUEST_MAX ? t->room - t->len : REQUEST_MAX;
+		n = pread(t->fd, t->text + t->len, asked, (off_t)t->len);
+		t->len += n > 0 ? (size_t)n : 0;
+	} while (n == (ssize_t)asked);
+	if (n < 0)
+		return NULL;
+	t->text[t->len] = '\0';
+	return t->text;
 }
 
 bool write_whole(const char *path, const char *data, size_t len, unsigned mode)
@@ -147,6 +192,17 @@ static void bind(const char *name, const char *to, const char *root, bool read_o
 	if (mount(from, where, NULL, MS_BIND, NULL) ||
 	    (read_only && mount(NULL, where, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL)))
 		complain("share", where);
+}
+
+bool shares_asked(const char *info)
+{
+	for (const char *line = info; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, "s: ", 3) || !strncmp(line, "sr: ", 4) ||
+		    !strncmp(line, "m: ", 3) || !strncmp(line, "mr: ", 4))
+			return true;
+	}
+	return false;
 }
 
 void shares_bind(const char *info, const char *root)

@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define ROOT "/newroot"
@@ -250,8 +251,13 @@ int main(int argc, char **argv)
 			run_command(argv + 1);
 		status = child < 0 ? 127 : wait_for(child);
 	}
+	/* The host need not wait for more than this line. */
+	tcdrain(1);
 	snprintf(line, sizeof(line), "exit %d", status);
 	agent_say(agent, line);
+	/* The kernel's farewell would stand on the user's terminal. */
+	if (image)
+		write_whole("/proc/sys/kernel/printk", "0\n", 2, 0644);
 	sync();
 	reboot(RB_POWER_OFF);
 	complain("switch off", "machine");

@@ -162,6 +162,7 @@ void launch_exec(struct launch *l, char *const *argv)
 {
 	const char *path;
 
+	/* Whoever had the terminal: its end will not hang it up. */
 	setsid();
 	ioctl(0, TIOCSCTTY, 1);
 	if (!launch_get(l, "PATH"))

@@ -117,7 +117,7 @@ static size_t aml_method(struct buf *b, const char *name, uint8_t n_args)
 	buf_add_byte(b, AML_METHOD);
 	at = aml_open(b);
 	buf_add_text(b, name);
-	buf_add_byte(b, n_args | 8); /* serialized */
+	buf_add_byte(b, n_args);
 	return at;
 }
 
@@ -257,7 +257,7 @@ static void add_generation(struct buf *b)
 	 */
 	body = aml_method(b, "ADDR", 0);
 	buf_add_byte(b, AML_STORE);
-	aml_integer(b, POWER_EVENT_GENERATION);
+	aml_integer(b, POWER_EVENT_GENERATION_PULSE);
 	buf_add(b, (uint8_t[]){'\\', AML_MULTI_NAME, 3}, 3);
 	buf_add_text(b, "_SB_GED0EVTS");
 	buf_add_byte(b, AML_RETURN);
@@ -271,6 +271,13 @@ static void add_generation(struct buf *b)
 	aml_close(b, at);
 }
 
+static void aml_notify(struct buf *b, const char *device)
+{
+	buf_add_byte(b, AML_NOTIFY);
+	buf_add_text(b, device);
+	aml_integer(b, 0x80);
+}
+
 static void add_notify_if(struct buf *b, uint8_t bit, const char *device)
 {
 	size_t at;
@@ -281,13 +288,11 @@ static void add_notify_if(struct buf *b, uint8_t bit, const char *device)
 	buf_add_byte(b, AML_LOCAL0);
 	aml_integer(b, bit);
 	buf_add_byte(b, AML_ZERO); /* the result goes nowhere else */
-	buf_add_byte(b, AML_NOTIFY);
-	buf_add_text(b, device);
-	aml_integer(b, 0x80);
+	aml_notify(b, device);
 	aml_close(b, at);
 }
 
-/* Reading the event register is the acknowledgement. */
+/* Reading the event register is the acknowledgement; an edge needs none. */
 static void add_event_device(struct buf *b)
 {
 	struct buf crs = {0};
@@ -296,6 +301,7 @@ static void add_event_device(struct buf *b)
 	aml_name(b, "_HID");
 	aml_string(b, "ACPI0013");
 	crs_interrupt(&crs, PIN_POWER, false);
+	crs_interrupt(&crs, PIN_GENERATION, true);
 	aml_crs(b, &crs);
 
 	buf_add(b, (uint8_t[]){AML_EXT, AML_EXT_REGION}, 2);
@@ -316,7 +322,14 @@ static void add_event_device(struct buf *b)
 	buf_add_text(b, "EVTS");
 	buf_add_byte(b, AML_LOCAL0);
 	add_notify_if(b, POWER_EVENT_BUTTON, "PWRB");
-	add_notify_if(b, POWER_EVENT_GENERATION, "VGEN");
+	aml_close(b, body);
+
+	/*
+	 * Every restored machine runs this before anything else, and each term of AML takes a guest's
+	 * kernel thousands of instructions.
+	 */
+	body = aml_method(b, "_E0A", 1);
+	aml_notify(b, "VGEN");
 	aml_close(b, body);
 	aml_close(b, at);
 }

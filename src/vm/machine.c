@@ -253,7 +253,8 @@ static void create_devices(struct vm *vm)
 	add_ports(vm, &vm->serial.dev, PORT_SERIAL, 8);
 	rtc_init(&vm->rtc, "rtc", &vm->dev_clock, ioapic_line(io, PIN_RTC));
 	add_ports(vm, &vm->rtc.dev, PORT_RTC, 2);
-	power_init(&vm->power, "power", ioapic_line(io, PIN_POWER), power_request, vm);
+	power_init(&vm->power, "power", ioapic_line(io, PIN_POWER),
+	           ioapic_line(io, PIN_GENERATION), power_request, vm);
 	add_ports(vm, &vm->power.dev, PORT_POWER, POWER_PORTS);
 
 	vconsole_init(&vm->console, "console", &vm->ram, virtio_line(vm, VIRTIO_CONSOLE),

@@ -41,6 +41,7 @@
 #define PIN_SERIAL 4
 #define PIN_RTC 8
 #define PIN_POWER 9
+#define PIN_GENERATION 10 /* its number is in the name of a method: acpi.c */
 #define PIN_VIRTIO 16
 
 /* Places of the virtio devices; after the last disk come shares, then the network. */

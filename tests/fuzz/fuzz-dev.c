@@ -184,7 +184,7 @@ static struct machine *create(void)
 	ioapic_init(io, "ioapic", &m->fabric);
 	serial_init(&m->serial, "serial", ioapic_line(io, 4), out);
 	rtc_init(&m->rtc, "rtc", &m->clock, ioapic_line(io, 8));
-	power_init(&m->power, "power", ioapic_line(io, 9), requested, NULL);
+	power_init(&m->power, "power", ioapic_line(io, 9), ioapic_line(io, 10), requested, NULL);
 	vconsole_init(&m->console, "console", &m->ram, ioapic_line(io, 16), out);
 	vrng_init(&m->rng, "rng", &m->ram, ioapic_line(io, 17), not_random);
 	vballoon_init(&m->balloon, "balloon", &m->ram, ioapic_line(io, 18));

@@ -38,6 +38,14 @@ static void on_request(void *arg, enum power_request r)
 
 static const struct dev_clock test_clock = {clock_read, wall_read, NULL};
 static const struct irq_line test_line = {on_line, NULL, 4};
+static unsigned pulses;
+
+static void on_pulse(void *arg, unsigned pin, bool high)
+{
+	pulses += high;
+}
+
+static const struct irq_line pulse_line = {on_pulse, NULL, 5};
 
 static uint8_t rd(struct dev *d, unsigned reg)
 {
@@ -207,7 +215,7 @@ static struct power power;
 
 static void power_off_and_reset_are_asked_for(void)
 {
-	power_init(&power, "power", test_line, on_request, NULL);
+	power_init(&power, "power", test_line, pulse_line, on_request, NULL);
 	requested = POWER_NONE;
 	wr(&power.dev, POWER_SLEEP_CONTROL, 5 << 2);
 	wr(&power.dev, POWER_SLEEP_CONTROL, 0x20 | 3 << 2);
@@ -227,7 +235,7 @@ static void power_off_and_reset_are_asked_for(void)
 static void power_events_are_read_once(void)
 {
 	line = false;
-	power_init(&power, "power", test_line, on_request, NULL);
+	power_init(&power, "power", test_line, pulse_line, on_request, NULL);
 	power_raise(&power, POWER_EVENT_GENERATION);
 	ok(!line); /* no driver has asked for it */
 	wr(&power.dev, POWER_EVENTS, POWER_EVENT_GENERATION);
@@ -235,13 +243,17 @@ static void power_events_are_read_once(void)
 	power_raise(&power, POWER_EVENT_GENERATION);
 	ok(line && rd(&power.dev, POWER_EVENTS) == 3);
 	ok(!line && rd(&power.dev, POWER_EVENTS) == 0);
+	ok(!pulses);
+	wr(&power.dev, POWER_EVENTS, POWER_EVENT_GENERATION_PULSE);
+	power_raise(&power, POWER_EVENT_GENERATION);
+	ok(pulses == 1 && !line && rd(&power.dev, POWER_EVENTS) == 0, "by a line of its own");
 }
 
 static void nobody_answers_with_ones(void)
 {
 	struct bus bus = {0};
 
-	power_init(&power, "power", test_line, on_request, NULL);
+	power_init(&power, "power", test_line, pulse_line, on_request, NULL);
 	bus_add(&bus, BUS_PORT, 0x600, POWER_PORTS, &power.dev, 0);
 	ok(bus_read(&bus, BUS_PORT, 0x608, 1) == 0xff);
 	ok(bus_read(&bus, BUS_PORT, 0x5ff, 2) == 0xffff);

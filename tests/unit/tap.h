@@ -21,9 +21,10 @@ static bool tap_now_failed;
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \
 			tap_now_failed = true;                                                     \
-			printf("# %s:%d: not true: %s: ", __FILE__, __LINE__, #cond);              \
-			printf(" " __VA_ARGS__);                                                   \
-			printf("\n");                                                              \
+			/* A harness of TAP shows what is here. */                                 \
+			fprintf(stderr, "# %s:%d: not true: %s: ", __FILE__, __LINE__, #cond);     \
+			fprintf(stderr, " " __VA_ARGS__);                                          \
+			fprintf(stderr, "\n");                                                     \
 		}                                                                                  \
 	} while (0)
 
