@@ -82,15 +82,37 @@ static void tell_supervisor(struct session *s, char what)
 		vm_stop(s->vm);
 }
 
+/*
+ * A machine that has not all arrived can only be kept when it has, which may take long, or forever.
+ * Who does not want to wait says so by asking twice.
+ */
+static void leave(struct session *s)
+{
+	struct arrival *a = s->control.arrival;
+
+	if (s->leave < 0) {
+		vm_stop(s->vm);
+		return;
+	}
+	if (a && !arrival_is_complete(a)) {
+		if (s->leaves) {
+			restore_terminal();
+			tell_supervisor(s, LEAVE_LOST);
+			_exit(EXIT_DONE);
+		}
+		fprintf(stderr, "wslx: it is kept when all of it has arrived; Ctrl-a x again ends "
+		                "it now, and it is not kept\r\n");
+	}
+	s->leaves = true;
+	tell_supervisor(s, LEAVE_ASKED);
+}
+
 static void typed(struct session *s, uint8_t byte)
 {
 	if (s->escape) {
 		s->escape = false;
 		if (byte == 'x') {
-			if (s->leave < 0)
-				vm_stop(s->vm);
-			else
-				tell_supervisor(s, LEAVE_ASKED);
+			leave(s);
 			return;
 		}
 		if (byte == 'p') {
@@ -114,11 +136,20 @@ static void on_input(void *arg, int fd, short revents)
 	if (n < 0 && errno == EINTR)
 		return;
 	if (n <= 0) {
+		s->unheard = true;
 		vm_unwatch(s->vm, fd);
 		return;
 	}
 	for (ssize_t i = 0; i < n; i++)
 		typed(s, bytes[i]);
+}
+
+static bool on_input_in_a_wait(void *arg)
+{
+	struct session *s = arg;
+
+	on_input(s, 0, POLLIN);
+	return !s->unheard && vm_takes_input(s->vm);
 }
 
 static void resize(struct session *s)
@@ -229,7 +260,7 @@ static int await_pages(struct session *s, struct vm_config *config, const struct
 	return 0;
 }
 
-int session_restore(struct session *s, struct vm_config *config, const struct opened_vm *from,
+int session_restore(struct session *s, struct vm_config *config, struct opened_vm *from,
                     struct err *e)
 {
 	config->ram_bytes = from->needs.ram_bytes;
@@ -242,6 +273,8 @@ int session_restore(struct session *s, struct vm_config *config, const struct op
 	}
 	config->code = from->code;
 	config->code_log = from->code_log;
+	config->begun = from->begun;
+	from->begun = NULL;
 	for (unsigned i = 0; i < from->n_disks; i++) {
 		s->control.disk[i] = from->disk[i];
 		config->disk[i] = from->disk[i].disk;
@@ -316,6 +349,8 @@ int session_run(struct session *s, bool stats)
 	if (watch_signals(s, &e) || (s->socket && control_listen(&s->control, s->socket, &e)))
 		return say_error(&e);
 	vm_watch_input(s->vm, 0, on_input, s);
+	if (s->control.arrival)
+		arrival_attend(s->control.arrival, 0, on_input_in_a_wait, s);
 	resize(s);
 	raw_terminal();
 	if ((s->choice.options.n_publish && net_wait(s->net, &e)) ||

@@ -11,11 +11,14 @@
 /* What a supervised session tells its supervisor. */
 #define LEAVE_ASKED 'x' /* the user wants to leave */
 #define LEAVE_ENDED 'e' /* the guest has switched itself off */
+#define LEAVE_LOST 'l'  /* the user does not want to wait until it can be kept */
 
 struct session {
 	struct vm *vm;
 	struct control control;
 	bool escape;  /* the last byte was Ctrl-a */
+	bool leaves;  /* the user has asked to */
+	bool unheard; /* nothing more will be typed */
 	bool failed;  /* it had to be stopped, and why was said */
 	bool ended;   /* what it was for has ended, and it was stopped */
 	int status;   /* what the guest's command returned, or -1 */
@@ -37,10 +40,10 @@ MUST_CHECK int session_name(struct session *s, struct store *store, const char *
                             const char *control, struct err *e);
 /* Open all directories that --share names. */
 MUST_CHECK int session_share(struct session *s, const struct args *args, struct err *e);
-/* Make the machine of an opened snapshot; @config has its shares already. */
+/* Make the machine of an opened snapshot, with what was begun; @config has its shares already. */
 struct opened_vm;
-MUST_CHECK int session_restore(struct session *s, struct vm_config *config,
-                               const struct opened_vm *from, struct err *e);
+MUST_CHECK int session_restore(struct session *s, struct vm_config *config, struct opened_vm *from,
+                               struct err *e);
 /**
  * session_run() - run a machine on this terminal until it ends
  * @stats: say at the end what it did

@@ -38,6 +38,7 @@ static int run(struct args *args)
 	int r, code;
 
 	session_config(&s, &config);
+	flow_begin_vm(arg_value(args, "name"), &from);
 	r = net_choose(args, true, &s.choice, &e);
 	if (!r)
 		r = cmd_open_store(&store, &e);

@@ -173,8 +173,8 @@ static void end_progress(struct oci_progress *p)
 	progress_end((struct progress *)p);
 }
 
-/* Have it here, or as much of it as a start needs. */
-static int pull(struct search *s, struct err *e)
+/* Have it asked for. */
+static int begin_pull(struct search *s, const char *root, bool without_store, struct err *e)
 {
 	struct arrive_vm what = {
 		.pull = {.ref = s->what,
@@ -184,14 +184,23 @@ static int pull(struct search *s, struct err *e)
 	                 /* What was baked from there is not more than what is there. */
 	                 .replace = s->was_baked,
 	                 .insecure = s->bake.from.insecure},
-		.pulled = end_progress};
+		.pulled = end_progress,
+		.without_store = without_store};
 	struct progress progress;
-	int r;
 
 	progress_begin(&progress, "pull", false);
 	what.pull.progress = &progress.oci;
 	arrived_vm_finish(s->arrived);
-	r = flow_arrive_vm(*s->store, &what, s->arrived, e);
+	return flow_arrive_begin(root, &what, s->arrived, e);
+}
+
+/* Have it here, or as much of it as a start needs. */
+static int pull(struct search *s, struct err *e)
+{
+	int r = s->arrived->is_begun ? 0 : begin_pull(s, store_root(*s->store), false, e);
+
+	if (!r)
+		r = flow_arrive_vm(*s->store, s->arrived, e);
 	if (!r && s->arrived->pull.state == PULL_OFFLINE)
 		say_offline(&s->arrived->pull);
 	return r;
@@ -244,6 +253,28 @@ static int find_there(struct search *s, struct err *e)
 	}
 	r = pull(s, e);
 	return r == -EMEDIUMTYPE ? find_image_there(s, e) : r;
+}
+
+/* Whether it can only be a reference to a registry, or the name of a snapshot that is here. */
+static bool is_remote(const char *what)
+{
+	return strchr(what, '/') && what[0] != '/' && what[0] != '.' && !rootfs_is_here(what);
+}
+
+int run_ask_early(const char *what, const struct bake *how, struct arrived_vm *arrived,
+                  struct err *e)
+{
+	struct search s = {.what = what, .arrived = arrived, .bake = *how};
+	struct oci_ref ref;
+	int r = 0;
+
+	/* What cannot be right is told by who looks closer. */
+	if (is_remote(what) && !store_exists(NULL) && !oci_ref_parse(what, &s.arena, &ref, NULL)) {
+		s.name = flow_pull_name(&ref, &s.arena);
+		r = begin_pull(&s, NULL, true, e);
+	}
+	arena_finish(&s.arena);
+	return r;
 }
 
 int run_find_snapshot(const char *what, const struct bake *how, struct store **store,

@@ -117,8 +117,10 @@ static int open_machine(struct launch *l, const char *what, struct err *e)
 {
 	AUTO(store) struct store *store = NULL;
 	AUTO(text) char *snapshot = NULL;
-	int r = cmd_open_store(&store, e);
+	int r = what ? run_ask_early(what, &l->bake, &l->arrived, e) : 0;
 
+	if (!r)
+		r = cmd_open_store(&store, e);
 	if (!r && what)
 		r = run_find_snapshot(what, &l->bake, &store, &l->arrived, &snapshot, e);
 	l->choice.snapshot = snapshot;
@@ -148,6 +150,7 @@ static int be_machine(struct launch *l)
 {
 	struct err e = {0};
 
+	opened_vm_begin(&l->distro.vm);
 	if (net_attach(&l->session.choice, &l->config, &l->session.net, &e) ||
 	    session_restore(&l->session, &l->config, &l->distro.vm, &e))
 		return say_error(&e);
@@ -160,15 +163,21 @@ static int be_machine(struct launch *l)
 	return session_run(&l->session, arg_is_set(l->args, "stats"));
 }
 
-static int keep(const struct launch *l)
+static int keep(const struct launch *l, struct err *e)
 {
 	AUTO(store) struct store *store = NULL;
-	struct err e = {0};
-	int r = cmd_open_store(&store, &e);
+	int r = cmd_open_store(&store, e);
 
-	if (!r)
-		r = flow_stop_machine(store, l->distro.name, true, &e);
-	return r ? say_error(&e) : EXIT_DONE;
+	return r ? r : flow_stop_machine(store, l->distro.name, true, e);
+}
+
+/* Whether the user has left while the machine could not be kept. */
+static bool is_lost(int leave)
+{
+	struct pollfd fd = {.fd = leave, .events = POLLIN};
+	char what;
+
+	return poll(&fd, 1, 0) > 0 && read(leave, &what, 1) == 1 && what == LEAVE_LOST;
 }
 
 /* A machine that has ended by itself has nothing left that could go on. */
@@ -224,15 +233,22 @@ static int wait_for_machine(struct launch *l, pid_t child, int leave, int hangup
 			continue;
 		if (fds[0].revents && read(leave, &what, 1) != 1)
 			break;
-		if (what == LEAVE_ENDED)
+		if (what == LEAVE_ENDED || what == LEAVE_LOST)
 			break;
 		/* One try for each signal: a machine that cannot be kept runs on. */
 		if (fds[1].revents && read(hangup, &signal, sizeof(signal)) < 0)
 			continue;
 		if (fds[2].revents)
 			fds[2].fd = -1;
-		if (!kept)
-			kept = keep(l) == EXIT_DONE;
+		if (!kept) {
+			struct err e = {0};
+
+			kept = keep(l, &e) == 0;
+			if (!kept && is_lost(leave))
+				break;
+			if (!kept)
+				say_error(&e);
+		}
 		fds[1].fd = kept ? -1 : hangup;
 		what = 0;
 	}

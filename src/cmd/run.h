@@ -21,6 +21,15 @@
 MUST_CHECK int run_find_snapshot(const char *what, const struct bake *how, struct store **store,
                                  struct arrived_vm *arrived, char **out, struct err *e);
 
+/**
+ * run_ask_early() - have a registry asked while a store is made
+ *
+ * That takes as long as asking does. In a store that is there something else may have the name, and
+ * then it is not asked for now. To be called before any store is opened; then run_find_snapshot().
+ */
+MUST_CHECK int run_ask_early(const char *what, const struct bake *how, struct arrived_vm *arrived,
+                             struct err *e);
+
 /*
  * Go on with the distro that the first operand names, which was kept, on this terminal. Takes the
  * options "share" and "stats". Return: the exit status.

@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* Offset in host memory; UINT64_MAX if that is not all RAM. */
-static uint64_t offset_of(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes)
+uint64_t ram_offset(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes)
 {
 	uint64_t high = ram->bytes - ram->low_bytes;
 
@@ -19,7 +18,7 @@ static uint64_t offset_of(const struct dev_ram *ram, uint64_t gpa, uint64_t byte
 
 uint8_t *ram_at(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes)
 {
-	uint64_t offset = offset_of(ram, gpa, bytes);
+	uint64_t offset = ram_offset(ram, gpa, bytes);
 
 	if (offset == UINT64_MAX)
 		return NULL;

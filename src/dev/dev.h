@@ -50,6 +50,8 @@ struct dev_ram {
  * Return: NULL unless all of [@gpa, @gpa + @bytes) is RAM without a gap.
  */
 uint8_t *ram_at(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes);
+/* Where they are in a flat image of RAM; UINT64_MAX unless all is RAM. Nothing is waited for. */
+uint64_t ram_offset(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes);
 void ram_wrote(const struct dev_ram *ram, uint64_t gpa, uint64_t bytes);
 
 struct dev_clock {

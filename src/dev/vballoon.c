@@ -27,7 +27,7 @@ static void discard(struct virtio *v, uint64_t gpa, uint64_t bytes)
 	uint64_t end = (gpa + bytes) & ~(uint64_t)(PAGE_BYTES - 1);
 
 	gpa = (gpa + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
-	if (gpa >= end || !ram_at(v->ram, gpa, end - gpa) || !v->ram->discard)
+	if (gpa >= end || ram_offset(v->ram, gpa, end - gpa) == UINT64_MAX || !v->ram->discard)
 		return;
 	v->ram->discard(v->ram->arg, gpa, end - gpa);
 	ram_wrote(v->ram, gpa, end - gpa);

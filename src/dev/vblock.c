@@ -55,7 +55,7 @@ static bool transfer(struct vblock *b, const struct virtq_chain *c, bool write, 
 	for (unsigned i = first; i < first + n && done < bytes;) {
 		const struct virtq_segment *s = &c->segment[i];
 		uint64_t left, whole;
-		uint8_t bounce[SECTOR];
+		uint8_t bounce[SECTOR], *host;
 		int r;
 
 		if (skip >= s->bytes) {
@@ -66,8 +66,9 @@ static bool transfer(struct vblock *b, const struct virtq_chain *c, bool write, 
 		left = MIN(s->bytes - skip, bytes - done);
 		whole = left - left % SECTOR;
 		if (whole) {
-			r = write ? b->disk->write(b->disk, at + done, s->host + skip, whole)
-			          : b->disk->read(b->disk, at + done, s->host + skip, whole);
+			host = ram_at(v->ram, s->gpa + skip, whole);
+			r = write ? b->disk->write(b->disk, at + done, host, whole)
+			          : b->disk->read(b->disk, at + done, host, whole);
 			if (!write)
 				ram_wrote(v->ram, s->gpa + skip, whole);
 			if (r)

@@ -24,8 +24,11 @@ static void vconsole_notify(struct virtio *v, unsigned q)
 	if (q != QUEUE_TX)
 		return;
 	while (virtq_pop(v, q, &chain)) {
-		for (unsigned i = 0; i < chain.n_out && c->out.write; i++)
-			c->out.write(c->out.arg, chain.segment[i].host, chain.segment[i].bytes);
+		for (unsigned i = 0; i < chain.n_out && c->out.write; i++) {
+			const struct virtq_segment *s = &chain.segment[i];
+
+			c->out.write(c->out.arg, ram_at(v->ram, s->gpa, s->bytes), s->bytes);
+		}
 		virtq_push(v, q, &chain, 0);
 		any = true;
 	}

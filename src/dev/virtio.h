@@ -94,8 +94,7 @@ void virtio_break(struct virtio *v);
 /* ---- queues ----------------------------------------------------------------------------- */
 
 struct virtq_segment {
-	uint8_t *host;
-	uint64_t gpa;
+	uint64_t gpa; /* RAM, which ram_at() finds when it is to be looked at, and not before */
 	uint32_t bytes;
 };
 
@@ -104,6 +103,7 @@ struct virtq_chain {
 	uint16_t head;
 	unsigned n_out, n_in;
 	uint64_t out_bytes, in_bytes;
+	const struct dev_ram *ram;
 	struct virtq_segment segment[VIRTQ_SIZE_MAX];
 };
 

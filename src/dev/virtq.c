@@ -129,17 +129,15 @@ static struct desc desc_at(const uint8_t *table, unsigned i)
 static bool add_segment(struct virtio *v, struct virtq_chain *c, const struct desc *d)
 {
 	unsigned n = c->n_out + c->n_in;
-	uint8_t *host;
 
 	if (n == VIRTQ_SIZE_MAX)
 		return false;
 	/* Device-readable ones come first (2.7.4.2). */
 	if (!(d->flags & DESC_WRITE) && c->n_in)
 		return false;
-	host = ram_at(v->ram, d->addr, d->len);
-	if (!host)
+	if (ram_offset(v->ram, d->addr, d->len) == UINT64_MAX)
 		return false;
-	c->segment[n] = (struct virtq_segment){host, d->addr, d->len};
+	c->segment[n] = (struct virtq_segment){d->addr, d->len};
 	if (d->flags & DESC_WRITE) {
 		c->n_in++;
 		c->in_bytes += d->len;
@@ -200,6 +198,7 @@ bool virtq_pop(struct virtio *v, unsigned qi, struct virtq_chain *c)
 	c->head = load16(r.avail + 4 + 2ul * (q->next_avail & (q->size - 1u)));
 	c->n_out = c->n_in = 0;
 	c->out_bytes = c->in_bytes = 0;
+	c->ram = v->ram;
 	if (!walk(v, r.desc, q->size, c->head, c, false)) {
 		virtio_break(v);
 		return false;
@@ -277,7 +276,7 @@ size_t chain_read(const struct virtq_chain *c, uint64_t at, void *out, size_t le
 		}
 		size_t n = MIN(len - done, s->bytes - at);
 
-		memcpy((uint8_t *)out + done, s->host + at, n);
+		memcpy((uint8_t *)out + done, ram_at(c->ram, s->gpa + at, n), n);
 		done += n;
 		at = 0;
 	}
@@ -298,7 +297,7 @@ size_t chain_write(struct virtio *v, const struct virtq_chain *c, uint64_t at, c
 		}
 		size_t n = MIN(len - done, s->bytes - at);
 
-		memcpy(s->host + at, (const uint8_t *)data + done, n);
+		memcpy(ram_at(c->ram, s->gpa + at, n), (const uint8_t *)data + done, n);
 		ram_wrote(v->ram, s->gpa + at, n);
 		done += n;
 		at = 0;

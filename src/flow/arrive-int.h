@@ -80,7 +80,7 @@ struct carrier {
 
 /**
  * carrier_main() - what the carrier's process does, to its end
- * @root: of the store
+ * @root: of the store; NULL: the usual one
  * @line: to the machine; a SOCK_SEQPACKET
  */
 void carrier_main(const char *root, const struct arrive_vm *what, int line);

@@ -171,10 +171,10 @@ static int take(struct store *store, struct arrived_vm *out, int line, struct er
 	return r;
 }
 
-int flow_arrive_vm(struct store *store, const struct arrive_vm *what, struct arrived_vm *out,
-                   struct err *e)
+int flow_arrive_begin(const char *root, const struct arrive_vm *what, struct arrived_vm *out,
+                      struct err *e)
 {
-	int ends[2], r;
+	int ends[2];
 	pid_t child;
 
 	*out = (struct arrived_vm){.vm.ram_fd = -1};
@@ -184,7 +184,7 @@ int flow_arrive_vm(struct store *store, const struct arrive_vm *what, struct arr
 	child = fork();
 	if (!child) {
 		close(ends[0]);
-		carrier_main(store_root(store), what, ends[1]);
+		carrier_main(root, what, ends[1]);
 		_exit(0);
 	}
 	close(ends[1]);
@@ -193,20 +193,36 @@ int flow_arrive_vm(struct store *store, const struct arrive_vm *what, struct arr
 		return err_set(e, -errno, "starting a process for the registry");
 	}
 	out->carrier = child;
-	r = take(store, out, ends[0], e);
-	close(ends[0]);
+	out->is_begun = true;
+	out->line = ends[0];
+	return 0;
+}
+
+int flow_arrive_vm(struct store *store, struct arrived_vm *out, struct err *e)
+{
+	int r;
+
+	assert(out->is_begun);
+	out->is_begun = false;
+	r = take(store, out, out->line, e);
+	close(out->line);
 	return r;
 }
 
 void arrived_vm_finish(struct arrived_vm *a)
 {
+	bool is_needless = a->is_begun || a->pull.state == PULL_BEGUN;
+
 	opened_vm_finish(&a->vm);
+	if (a->is_begun)
+		close(a->line);
 	/* One whose machine was started goes on by itself. */
-	if (a->carrier > 0 && a->pull.state == PULL_BEGUN && !a->is_started)
+	if (a->carrier > 0 && is_needless && !a->is_started)
 		kill(a->carrier, SIGTERM);
 	if (a->carrier > 0 && !a->is_started)
 		while (waitpid(a->carrier, NULL, 0) < 0 && errno == EINTR)
 			;
 	a->carrier = 0;
+	a->is_begun = false;
 	pull_result_finish(&a->pull);
 }

@@ -15,6 +15,8 @@ struct arrive_vm {
 	struct pull_snapshot pull; /* .may_begin is ours */
 	/* Called by the process that pulls when .pull.progress will not be told any more; or NULL */
 	void (*pulled)(struct oci_progress *p);
+	/* The store is not there yet: whoever makes it does so while the registry is asked. */
+	bool without_store;
 };
 
 struct arrived_vm {
@@ -22,20 +24,30 @@ struct arrived_vm {
 	struct opened_vm vm;     /* with PULL_BEGUN: what flow_open_vm() gives */
 	pid_t carrier;           /* with PULL_BEGUN; else 0 */
 	bool is_started;         /* the caller's: the machine runs, or has run */
+	bool is_begun;           /* by flow_arrive_begin(), and flow_arrive_vm() has not taken it */
+	int line;                /* then: to the carrier */
 };
 
 /**
- * flow_arrive_vm() - have a machine of a registry, all of it or enough of it to start
- * @out: finish it always
+ * flow_arrive_begin() - ask a registry for a machine, while the caller does something else
+ * @root: of the store; NULL: the usual one
+ * @out:  for flow_arrive_vm(); finish it always
  *
  * The network is another process's business, so that neither connections nor credentials are in the
- * memory of the machine that the caller will fork(). With PULL_BEGUN the machine can be made
+ * memory of the machine that the caller will fork(). Call it while there is one thread only.
+ */
+MUST_CHECK int flow_arrive_begin(const char *root, const struct arrive_vm *what,
+                                 struct arrived_vm *out, struct err *e);
+
+/**
+ * flow_arrive_vm() - have what was asked for, all of it or enough of it to start
+ *
+ * With PULL_BEGUN the machine can be made
  * at once; its pages arrive while it runs and, if it ends before, afterwards, by a process that
  * nobody waits for (flow_pull() of the same would); then the snapshot is in the store.
- * Otherwise it is there already. Call it while there is one thread only.
+ * Otherwise it is there already.
  */
-MUST_CHECK int flow_arrive_vm(struct store *store, const struct arrive_vm *what,
-                              struct arrived_vm *out, struct err *e);
+MUST_CHECK int flow_arrive_vm(struct store *store, struct arrived_vm *out, struct err *e);
 /* A carrier whose machine was not started ends; any other when everything has arrived. */
 void arrived_vm_finish(struct arrived_vm *a);
 

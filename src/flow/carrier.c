@@ -258,6 +258,8 @@ void carrier_main(const char *root, const struct arrive_vm *what, int line)
 	c->line = line;
 	for (unsigned i = 0; i < ARRAY_LEN(c->file); i++)
 		c->file[i] = c->open[i] = -1;
+	if (what->without_store)
+		c->remote = flow_pull_ask(&pull);
 	r = store_open(root, NULL, &c->store, &e);
 	if (!r)
 		r = flow_pull_begin(c->store, &pull, &result, &c->remote, &e);

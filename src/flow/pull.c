@@ -16,6 +16,8 @@
 
 #define COMMITS_MAX 3u
 #define FETCHERS_MAX 4u
+/* Of pages, with the records: a start uses them, and what they are is not known before. */
+#define BEGINNING_BYTES ((size_t)512 << 10)
 
 /* Progress that several threads make. */
 struct shared_progress {
@@ -209,23 +211,31 @@ static int check_size(const struct store_import *import, const struct pull_snaps
 	return store_import_room(import, missing, e);
 }
 
+/* The first bytes of a blob of pages. */
+struct beginning {
+	char digest[72]; /* empty: there are none */
+	struct buf bytes;
+};
+
 /* Blobs that are to be fetched, by threads that take the next one. */
 struct fetching {
 	const struct store_parcel_blob *blob[4 + 64];
 	unsigned n, next;
 	struct oci_client *client;
-	bool probe;  /* first of all, ask whether the registry knows ranges */
-	bool ranged; /* told */
+	struct beginning *beginning; /* of the first blob, instead of all of it; or NULL */
+	bool ranged;                 /* then told: whether the registry knows ranges */
 	pthread_mutex_t lock;
 	int failed;
 	struct err first;
 };
 
-static int probe_ranges(struct fetching *f, const struct store_parcel_blob *b, struct err *e)
+static int fetch_beginning(struct fetching *f, const struct store_parcel_blob *b, struct err *e)
 {
-	uint8_t byte;
+	struct buf *bytes = &f->beginning->bytes;
+	size_t len = bytes->len;
 
-	return oci_blob_read(f->client, b->digest, b->bytes, 0, &byte, 1, &f->ranged, e);
+	memcpy(f->beginning->digest, b->digest, sizeof(f->beginning->digest));
+	return oci_blob_read(f->client, b->digest, b->bytes, 0, bytes->data, len, &f->ranged, e);
 }
 
 static void *fetch_blobs(void *arg)
@@ -239,9 +249,9 @@ static void *fetch_blobs(void *arg)
 
 		if (i >= f->n || __atomic_load_n(&f->failed, __ATOMIC_RELAXED))
 			return NULL;
-		r = f->probe && !i ? probe_ranges(f, f->blob[i], &e)
-		                   : oci_blob_pull(f->client, f->blob[i]->digest, f->blob[i]->bytes,
-		                                   f->blob[i]->fd, &e);
+		r = f->beginning && !i ? fetch_beginning(f, f->blob[i], &e)
+		                       : oci_blob_pull(f->client, f->blob[i]->digest,
+		                                       f->blob[i]->bytes, f->blob[i]->fd, &e);
 		if (!r)
 			continue;
 		pthread_mutex_lock(&f->lock);
@@ -300,27 +310,6 @@ static int pull_records(struct source *s, struct store_import *import, struct er
 	return r < 0 ? r : store_import_check(import, e);
 }
 
-static int import_once(struct store *store, struct source *s, const struct pull_snapshot *what,
-                       struct pull_result *result, struct err *e)
-{
-	const struct store_import_options options = {
-		.name = s->name, .origin = s->origin, .replace = what->replace, .update = true};
-	AUTO(store_import) struct store_import *import = NULL;
-	int r = store_import_begin(store, buf_span(&s->manifest.bytes), &import, e);
-
-	if (!r)
-		r = check_size(import, what, &result->fetched_bytes, e);
-	if (r < 0)
-		return r;
-	result->bytes = all_bytes(store_import_parcel(import));
-	if (what->progress)
-		what->progress->total = result->fetched_bytes;
-	r = pull_records(s, import, e);
-	if (!r)
-		r = pull_blobs(s, import, true, e);
-	return r < 0 ? r : store_import_commit(import, &options, e);
-}
-
 /* ---- use before it has all arrived ----------------------------------------------------- */
 
 struct remote {
@@ -328,6 +317,10 @@ struct remote {
 	struct source source;
 	struct store_import *import;
 	struct store_reader *reader;
+	struct beginning beginning;
+	bool is_asked; /* flow_pull_ask() has: the source is open, and this is what came of it */
+	int answer;
+	struct err why;
 	bool replace;
 	uint64_t fetched; /* atomic */
 };
@@ -349,8 +342,8 @@ static int remote_fetch(struct store_fetcher *f, const char *digest, uint64_t of
 }
 
 /*
- * The records, and at the same time a byte of a page blob that is missing, which tells whether the
- * registry knows ranges.
+ * The records, and at the same time the beginning of the first page blob that is missing, which
+ * tells whether the registry knows ranges. Of one that was begun before a byte is enough for that.
  */
 static int fetch_records(struct remote *r, bool *ranged, struct err *e)
 {
@@ -359,7 +352,10 @@ static int fetch_records(struct remote *r, bool *ranged, struct err *e)
 	LIST_EACH(&store_import_parcel(r->import)->blobs, const struct store_parcel_blob, b) {
 		if (b->role != STORE_PAGES || b->fd < 0 || b->bytes < 2)
 			continue;
-		f.probe = true;
+		f.beginning = &r->beginning;
+		buf_extend(&r->beginning.bytes, store_import_has_frames(r->import, b->digest)
+		                                        ? 1
+		                                        : (size_t)MIN(b->bytes, BEGINNING_BYTES));
 		f.blob[f.n++] = b;
 		break;
 	}
@@ -369,6 +365,17 @@ static int fetch_records(struct remote *r, bool *ranged, struct err *e)
 		return f.failed;
 	*ranged = f.ranged;
 	return store_import_check(r->import, e);
+}
+
+/* The records are here. What came with them of the pages has not to be fetched. */
+static int remote_read(struct remote *r, struct err *e)
+{
+	int ret = store_import_reader(r->import, &r->fetcher, &r->reader, e);
+
+	if (!ret && r->beginning.bytes.len)
+		store_reader_offer(r->reader, r->beginning.digest, buf_span(&r->beginning.bytes));
+	buf_finish(&r->beginning.bytes);
+	return ret;
 }
 
 /* From the manifest on. */
@@ -401,7 +408,7 @@ static int remote_open(struct store *store, struct remote *r, const struct pull_
 		ret = remote_begin(store, r, what, &ranged, e);
 	if (!ret && !ranged)
 		ret = pull_blobs(&r->source, r->import, true, e);
-	return ret < 0 ? ret : store_import_reader(r->import, &r->fetcher, &r->reader, e);
+	return ret < 0 ? ret : remote_read(r, e);
 }
 
 int flow_remote_open(struct store *store, const struct pull_snapshot *what, struct remote **out,
@@ -455,6 +462,7 @@ static void remote_finish(struct remote *r)
 {
 	store_reader_close(r->reader);
 	store_import_close(r->import);
+	buf_finish(&r->beginning.bytes);
 	source_finish(&r->source);
 }
 
@@ -488,7 +496,7 @@ static int try_remote(struct store *store, struct remote *remote, const struct p
 		return r;
 	/* A sealed one cannot. */
 	if (ranged)
-		r = store_import_reader(remote->import, &remote->fetcher, &remote->reader, e);
+		r = remote_read(remote, e);
 	*can = ranged && !r &&
 	       what->may_begin(store_reader_meta(remote->reader),
 	                       store_reader_state(remote->reader));
@@ -504,6 +512,68 @@ static int try_remote(struct store *store, struct remote *remote, const struct p
 	return 0;
 }
 
+/* What a start from afar has left of a blob; NULL if there was none. */
+static const struct store_parcel_blob *begun_blob(const struct store_import *import)
+{
+	LIST_EACH(&store_import_parcel(import)->blobs, const struct store_parcel_blob, b)
+		if (b->role == STORE_PAGES && b->fd >= 0 &&
+		    store_import_has_frames(import, b->digest))
+			return b;
+	return NULL;
+}
+
+/* Fetches the frames that are missing. Return: 0; -ENOTSUP if it has to be done in another way. */
+static int fill_frames(struct remote *r, struct store_import *import,
+                       const struct store_parcel_blob *b, struct err *e)
+{
+	struct store_reader *reader = NULL;
+	bool ranged;
+	uint8_t byte;
+	int ret = oci_blob_read(r->source.client, b->digest, b->bytes, 0, &byte, 1, &ranged, e);
+
+	if (!ret && !ranged)
+		return -ENOTSUP;
+	r->fetcher.fetch = remote_fetch;
+	r->import = import;
+	if (!ret)
+		ret = store_import_reader(import, &r->fetcher, &reader, e);
+	if (!ret)
+		ret = store_reader_fill(reader, NULL, NULL, e);
+	store_reader_close(reader);
+	r->import = NULL;
+	return ret;
+}
+
+static int pull_pages(struct remote *r, struct store_import *import, struct err *e)
+{
+	const struct store_parcel_blob *begun = begun_blob(import);
+	int ret = begun ? fill_frames(r, import, begun, e) : -ENOTSUP;
+
+	return ret == -ENOTSUP ? pull_blobs(&r->source, import, true, e) : ret;
+}
+
+static int import_once(struct store *store, struct remote *remote, const struct pull_snapshot *what,
+                       struct pull_result *result, struct err *e)
+{
+	struct source *s = &remote->source;
+	const struct store_import_options options = {
+		.name = s->name, .origin = s->origin, .replace = what->replace, .update = true};
+	AUTO(store_import) struct store_import *import = NULL;
+	int r = store_import_begin(store, buf_span(&s->manifest.bytes), &import, e);
+
+	if (!r)
+		r = check_size(import, what, &result->fetched_bytes, e);
+	if (r < 0)
+		return r;
+	result->bytes = all_bytes(store_import_parcel(import));
+	if (what->progress)
+		what->progress->total = result->fetched_bytes;
+	r = pull_records(s, import, e);
+	if (!r)
+		r = pull_pages(remote, import, e);
+	return r < 0 ? r : store_import_commit(import, &options, e);
+}
+
 static int pull(struct store *store, struct remote *remote, const struct pull_snapshot *what,
                 struct pull_result *result, struct err *e)
 {
@@ -517,7 +587,9 @@ static int pull(struct store *store, struct remote *remote, const struct pull_sn
 		r = may_take_name(&kept, s, what, e);
 	if (r < 0)
 		return r;
-	r = get_snapshot_manifest(s, e);
+	r = remote->is_asked ? remote->answer : get_snapshot_manifest(s, e);
+	if (remote->is_asked && r && e)
+		*e = remote->why;
 	/* What was pulled from there before will do, unless it has to be vouched for now. */
 	if (flow_is_offline(r) && kept.name && !kept.damage && !strcmp(kept.origin, s->origin) &&
 	    !needs_signature(s, what)) {
@@ -544,7 +616,7 @@ static int pull(struct store *store, struct remote *remote, const struct pull_sn
 	}
 	/* A blob that was here may be removed while others arrive: then it is fetched, too. */
 	do
-		r = import_once(store, s, what, result, e);
+		r = import_once(store, remote, what, result, e);
 	while (r == -ESTALE && ++tries < COMMITS_MAX);
 	return r;
 }
@@ -553,7 +625,7 @@ static int flow_pull_into(struct store *store, const struct pull_snapshot *what,
                           struct remote *remote, struct pull_result *result, struct err *e)
 {
 	struct source *s = &remote->source;
-	int r = source_open(s, what, e);
+	int r = remote->is_asked ? 0 : source_open(s, what, e);
 
 	*result = (struct pull_result){0};
 	if (r < 0)
@@ -576,10 +648,23 @@ int flow_pull(struct store *store, const struct pull_snapshot *what, struct pull
 	return r;
 }
 
+struct remote *flow_pull_ask(const struct pull_snapshot *what)
+{
+	struct remote *remote = xalloc(sizeof(*remote));
+
+	if (source_open(&remote->source, what, NULL)) {
+		flow_remote_close(remote);
+		return NULL;
+	}
+	remote->answer = get_snapshot_manifest(&remote->source, &remote->why);
+	remote->is_asked = true;
+	return remote;
+}
+
 int flow_pull_begin(struct store *store, const struct pull_snapshot *what,
                     struct pull_result *result, struct remote **out, struct err *e)
 {
-	struct remote *remote = xalloc(sizeof(*remote));
+	struct remote *remote = *out ? *out : xalloc(sizeof(*remote));
 	int r = flow_pull_into(store, what, remote, result, e);
 
 	if (!r && result->state == PULL_BEGUN) {

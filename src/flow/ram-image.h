@@ -18,6 +18,16 @@
 MUST_CHECK int ram_image_open(struct store *store, struct store_reader *reader, struct span machine,
                               uint64_t bytes, struct err *e);
 
+/**
+ * ram_image_find() - the image of a snapshot, if it is there
+ * @store_path: the store's folder
+ * @digest:     of the snapshot's manifest, in hexadecimal
+ * @out_dir:    the directory of the store's images
+ *
+ * Return: as ram_image_open(), or -1.
+ */
+int ram_image_find(const char *store_path, const char *digest, int *out_dir, uint64_t *bytes);
+
 /* The directory of a store's images, made if it is not there. Return: a descriptor or -errno. */
 int ram_image_dir(struct store *store);
 /* Of a snapshot's manifest, in hexadecimal: what names of images begin with. */

@@ -94,8 +94,16 @@ void pull_result_finish(struct pull_result *r);
 struct remote;
 
 /**
+ * flow_pull_ask() - ask the registry before there is a store to pull to
+ *
+ * Return: for flow_pull_begin() of the same, which tells what came of it; NULL if it has to begin
+ * by itself.
+ */
+struct remote *flow_pull_ask(const struct pull_snapshot *what);
+
+/**
  * flow_pull_begin() - as flow_pull(), but what can be used before it has all arrived is only begun
- * @out: with PULL_BEGUN; else NULL
+ * @out: NULL, or what flow_pull_ask() has given; told with PULL_BEGUN, else NULL
  *
  * A snapshot that is sealed, one that .may_begin() refuses, and a registry that knows no ranges
  * are pulled as by flow_pull().

@@ -570,6 +570,15 @@ static int restore_disk(struct store *store, struct disk_rec *rec, struct arena 
 	return unpack_disk(rec, pages, to_overlay, out->disk, e);
 }
 
+/* What is of the image of RAM. */
+static void forget_begun(struct opened_vm *o)
+{
+	vm_destroy(o->begun);
+	o->begun = NULL;
+	os_close(&o->ram_fd);
+	code_image_close(o);
+}
+
 static int open_parts(struct store *store, struct store_reader *reader, struct opened_vm *o,
                       struct err *e)
 {
@@ -577,6 +586,7 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 	const char *at = store_meta_label(meta, "machine.state");
 	const char *base = store_meta_label(meta, "machine.base");
 	const char *from = store_meta_label(meta, "machine.from");
+	uint64_t begun_bytes = o->needs.ram_bytes;
 	struct vm_snapshot snapshot;
 	AUTO(fd) int dir = -1;
 	int r;
@@ -594,12 +604,17 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 	if (r)
 		return r;
 	o->state = snapshot.machine;
+	if (o->begun &&
+	    (strcmp(o->digest, ram_image_digest(reader)) || begun_bytes != o->needs.ram_bytes))
+		forget_begun(o);
 	LIST_EACH(&snapshot.disks, struct disk_rec, d) {
 		r = restore_disk(store, d, &o->arena, store_reader_source(reader),
 		                 &o->disk[o->n_disks++], e);
 		if (r)
 			return r;
 	}
+	if (o->begun)
+		return 0;
 	o->ram_fd = ram_image_open(store, reader, o->state, o->needs.ram_bytes, e);
 	if (o->ram_fd < 0)
 		return o->ram_fd;
@@ -614,7 +629,6 @@ int flow_open_vm(struct store *store, const char *name, struct opened_vm *out, s
 	AUTO(store_reader) struct store_reader *reader = NULL;
 	int r = store_reader_open(store, name, &reader, e);
 
-	*out = (struct opened_vm){.ram_fd = -1};
 	if (!r)
 		r = open_parts(store, reader, out, e);
 	if (r) {
@@ -624,19 +638,44 @@ int flow_open_vm(struct store *store, const char *name, struct opened_vm *out, s
 	return 0;
 }
 
+void opened_vm_begin(struct opened_vm *o)
+{
+	if (o->begun || o->arrives)
+		return;
+	o->begun = vm_begin(&(struct vm_config){.ram_bytes = o->needs.ram_bytes,
+	                                        .ram_fd = o->ram_fd,
+	                                        .code = o->code,
+	                                        .code_log = o->code_log});
+}
+
+void flow_begin_vm(const char *name, struct opened_vm *out)
+{
+	struct store_guess guess;
+	AUTO(fd) int dir = -1;
+
+	if (!store_guess(name, &guess))
+		return;
+	out->ram_fd = ram_image_find(guess.root, guess.digest, &dir, &out->needs.ram_bytes);
+	free(guess.root);
+	if (out->ram_fd < 0)
+		return;
+	memcpy(out->digest, guess.digest, sizeof(out->digest));
+	code_image_open(dir, guess.digest, out);
+	opened_vm_begin(out);
+	if (!out->begun)
+		opened_vm_finish(out);
+}
+
 void opened_vm_finish(struct opened_vm *o)
 {
 	for (unsigned i = 0; i < o->n_disks; i++)
 		disk_close(o->disk[i].disk);
 	o->n_disks = 0;
-	if (o->ram_fd >= 0)
-		close(o->ram_fd);
-	o->ram_fd = -1;
+	forget_begun(o);
 	if (o->arrives) {
 		os_close(&o->board_fd);
 		os_close(&o->line);
 		o->arrives = false;
 	}
-	code_image_close(o);
 	arena_finish(&o->arena);
 }

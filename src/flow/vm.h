@@ -66,6 +66,8 @@ struct opened_vm {
 	struct span state; /* the machine's record */
 	struct vm_needs needs;
 	int ram_fd;                    /* flat image of RAM, open for reading */
+	struct vm *begun;              /* what vm_begin() made of that, or NULL */
+	char digest[65];               /* of the manifest that was begun with, in hexadecimal */
 	struct x86_code_image code;    /* decoded code, if any is known: code-image.c */
 	struct x86_code_log *code_log; /* of what is not; or NULL */
 	int code_lock;                 /* the log's, if there is one */
@@ -81,7 +83,18 @@ struct opened_vm {
 };
 
 /**
+ * flow_begin_vm() - let a thread begin with what a snapshot's machine will need, if all is right
+ * @out: .ram_fd is -1, the rest zero; for flow_open_vm()
+ *
+ * To be called before the store is opened, whose name comes from the environment. A favour.
+ */
+void flow_begin_vm(const char *name, struct opened_vm *out);
+/* The same for one that is open, in the process that will run it. */
+void opened_vm_begin(struct opened_vm *o);
+
+/**
  * flow_open_vm() - open a machine snapshot, with fresh overlays on its disks
+ * @out: as flow_begin_vm() has left it, or .ram_fd is -1 and the rest zero
  *
  * All restores of a snapshot map one flat image of its RAM (ram-image.c); the first one makes it
  * if it is not there.

@@ -414,6 +414,32 @@ int store_open(const char *root, const struct store_key_source *key, struct stor
 	return 0;
 }
 
+bool store_guess(const char *name, struct store_guess *out)
+{
+	AUTO(text) char *root = default_root(NULL);
+	AUTO(fd) int fd = root ? open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	struct store s = {.root = root, .root_fd = fd};
+	AUTO(arena) struct arena a = {0};
+	AUTO(index) struct index x = {0};
+	const struct entry *entry;
+
+	if (fd < 0 || index_read(&s, &a, &x, NULL) || index_find(&x, name, &entry, NULL) ||
+	    !entry->sealed)
+		return false;
+	text_hex(out->digest, entry->manifest.digest, DIGEST_BYTES);
+	out->root = root;
+	root = NULL;
+	return true;
+}
+
+bool store_exists(const char *root)
+{
+	AUTO(text) char *dir = root ? xstrdup(root) : default_root(NULL);
+	AUTO(text) char *index = dir ? xprintf("%s/index.json", dir) : NULL;
+
+	return index && !access(index, F_OK);
+}
+
 void store_close(struct store *s)
 {
 	if (!s)

@@ -192,6 +192,27 @@ int lazy_fetch(struct lazy *l, uint64_t first, uint64_t last, struct err *e)
 	return r;
 }
 
+void lazy_offer(struct lazy *l, const char *digest, struct span bytes)
+{
+	static const uint8_t here = FRAME_HERE;
+
+	for (uint64_t i = 0; i < l->table->frames.count; i++) {
+		const struct frame_rec *f = frame_at(l, i);
+		struct lazy_blob *b = &l->blobs[f->blob];
+		uint64_t at = l->offsets[i];
+
+		if (!f->present || strcmp(b->digest, digest) != 0 || l->place[i] != FRAME_MISSING)
+			continue;
+		if (at > bytes.len || f->bytes > bytes.len - at)
+			break;
+		/* What is wrong, or cannot be kept, is fetched like any other. */
+		if (has_digest(f, bytes.data + at) &&
+		    !os_pwrite_all(b->fd, bytes.data + at, f->bytes, at) &&
+		    !os_pwrite_all(b->map_fd, &here, 1, i))
+			l->place[i] = FRAME_HERE;
+	}
+}
+
 /* ---- filling --------------------------------------------------------------------------- */
 
 /* A whole blob becomes a part of the import like any other. */

@@ -60,12 +60,30 @@ bool store_import_is_wanted(const struct store_import *x)
 	return x->note_fd < 0 || fstat(x->note_fd, &st) < 0 || st.st_nlink;
 }
 
+/* What another snapshot is bringing as well stays. */
+static void remove_part(int dir, const char *digest, const char *suffix)
+{
+	AUTO(text) char *path = xprintf("%s%s", digest + DIGEST_HEX_AT, suffix);
+	AUTO(fd) int fd = openat(dir, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		unlinkat(dir, path, 0);
+}
+
 void import_forget_note(struct store_import *x)
 {
 	AUTO(text) char *path = xprintf("%s" SUFFIX, x->parcel.digest + DIGEST_HEX_AT);
 
-	if (x->note_fd >= 0)
+	if (x->note_fd >= 0) {
 		unlinkat(x->partial_fd, path, 0);
+		return;
+	}
+	/* What a start has left, which is over. */
+	remove_part(x->partial_fd, x->parcel.digest, SUFFIX);
+	LIST_EACH(&x->parcel.blobs, const struct store_parcel_blob, b) {
+		remove_part(x->partial_fd, b->digest, ".frames");
+		remove_part(x->partial_fd, b->digest, ".map");
+	}
 }
 
 /* ---- looking ----------------------------------------------------------------------------- */
@@ -183,16 +201,6 @@ int store_partials(struct store *s, struct arena *a, struct list *out, struct er
 /* ---- removing ---------------------------------------------------------------------------- */
 
 /* Whoever is bringing one notices that its note is gone, and leaves its parts to gc. */
-
-static void remove_part(int dir, const char *digest, const char *suffix)
-{
-	AUTO(text) char *path = xprintf("%s%s", digest + DIGEST_HEX_AT, suffix);
-	AUTO(fd) int fd = openat(dir, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-
-	/* What another snapshot is bringing as well stays. */
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-		unlinkat(dir, path, 0);
-}
 
 int store_remove_partial(struct store *s, const char *name, struct err *e)
 {

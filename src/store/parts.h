@@ -429,6 +429,8 @@ MUST_CHECK int lazy_open(struct store_import *x, const struct table_rec *table,
 MUST_CHECK int lazy_read(struct lazy *l, uint64_t frame, uint8_t *out, struct err *e);
 /* Has frames of [@first, @last) here; whether they are right is found out when they are read. */
 MUST_CHECK int lazy_fetch(struct lazy *l, uint64_t first, uint64_t last, struct err *e);
+/* The first bytes of a blob, from whoever has them; before anybody reads. */
+void lazy_offer(struct lazy *l, const char *digest, struct span bytes);
 MUST_CHECK int lazy_fill(struct lazy *l, bool (*stop)(void *arg), void *arg, struct err *e);
 void lazy_close(struct lazy *l); /* accepts NULL */
 

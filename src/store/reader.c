@@ -585,6 +585,12 @@ int store_reader_fetch(struct store_reader *r, uint64_t first, uint64_t n, struc
 	                    : 0;
 }
 
+void store_reader_offer(struct store_reader *r, const char *digest, struct span bytes)
+{
+	if (r->lazy)
+		lazy_offer(r->lazy, digest, bytes);
+}
+
 int store_reader_fill(struct store_reader *r, bool (*stop)(void *arg), void *arg, struct err *e)
 {
 	return r->lazy ? lazy_fill(r->lazy, stop, arg, e) : 0;

@@ -7,15 +7,43 @@
  * kind and index is sealed once, so the pair is the nonce. The associated data repeats it after
  * the snapshot's id. A failed open leaves zeros: no byte is seen that was not authenticated.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED /* EVP_CIPHER_meth_dup(), EVP_MD_meth_dup() */
 #include "store/parts.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <pthread.h>
 #include <string.h>
+
+/*
+ * The two algorithms. To ask OpenSSL 3 for one of its own makes it load its provider and then every
+ * algorithm of that kind: a millisecond, a tenth of a restore. One that an application has made is
+ * used as it is; so these are copies of its own. Should it not let itself be copied any more, what it
+ * has is asked for.
+ */
+static const EVP_CIPHER *aes_256_gcm;
+static const EVP_MD *sha_256;
+
+static void find_algorithms(void)
+{
+	EVP_CIPHER *cipher;
+	EVP_MD *md;
+
+	aes_256_gcm = EVP_aes_256_gcm();
+	sha_256 = EVP_sha256();
+	if (fallback_forced("openssl-provider"))
+		return;
+	cipher = EVP_CIPHER_meth_dup(aes_256_gcm);
+	if (cipher)
+		aes_256_gcm = cipher;
+	md = EVP_MD_meth_dup(sha_256);
+	if (md && EVP_MD_meth_set_app_datasize(md, sizeof(SHA256_CTX)) == 1)
+		sha_256 = md;
+}
+
+#define SHA_BLOCK_BYTES 64
 
 static int crypto_failed(struct err *e, const char *what)
 {
@@ -34,8 +62,8 @@ int sealer_init(struct sealer *s, const uint8_t key[STORE_KEY_BYTES], const uint
 	*s = (struct sealer){.seal_ctx = EVP_CIPHER_CTX_new(), .open_ctx = EVP_CIPHER_CTX_new()};
 	memcpy(s->id, id, ID_BYTES);
 	if (!s->seal_ctx || !s->open_ctx ||
-	    EVP_EncryptInit_ex2(s->seal_ctx, EVP_aes_256_gcm(), key, NULL, NULL) != 1 ||
-	    EVP_DecryptInit_ex2(s->open_ctx, EVP_aes_256_gcm(), key, NULL, NULL) != 1) {
+	    EVP_EncryptInit_ex2(s->seal_ctx, aes_256_gcm, key, NULL, NULL) != 1 ||
+	    EVP_DecryptInit_ex2(s->open_ctx, aes_256_gcm, key, NULL, NULL) != 1) {
 		sealer_finish(s);
 		return crypto_failed(e, "preparing AES-256-GCM");
 	}
@@ -131,8 +159,7 @@ static bool is_as_good(void)
 	    sealer_seal(&s, SEAL_PAGES, 77, plain, sizeof(plain), one, NULL) < 0)
 		return false;
 	s.quick = quick_gcm_new(key);
-	return s.quick &&
-	       !sealer_seal(&s, SEAL_PAGES, 77, plain, sizeof(plain), other, NULL) &&
+	return s.quick && !sealer_seal(&s, SEAL_PAGES, 77, plain, sizeof(plain), other, NULL) &&
 	       !memcmp(one, other, sizeof(one));
 }
 
@@ -145,7 +172,7 @@ void sealer_quicken(struct sealer *s, const uint8_t key[STORE_KEY_BYTES])
 int hasher_init(struct hasher *h, struct err *e)
 {
 	h->ctx = EVP_MD_CTX_new();
-	if (!h->ctx || EVP_DigestInit_ex2(h->ctx, EVP_sha256(), NULL) != 1) {
+	if (!h->ctx || EVP_DigestInit_ex2(h->ctx, sha_256, NULL) != 1) {
 		hasher_finish(h);
 		return crypto_failed(e, "preparing SHA-256");
 	}
@@ -170,21 +197,43 @@ void hasher_finish(struct hasher *h)
 
 int digest_of(struct span data, uint8_t out[DIGEST_BYTES], struct err *e)
 {
-	if (EVP_Digest(data.data, data.len, out, NULL, EVP_sha256(), NULL) != 1)
+	if (EVP_Digest(data.data, data.len, out, NULL, sha_256, NULL) != 1)
 		return crypto_failed(e, "SHA-256");
 	return 0;
 }
 
+/* SHA-256 of a block with the key in it, then @data: half of an HMAC. */
+static int keyed_digest(const uint8_t key[STORE_KEY_BYTES], uint8_t with, struct span data,
+                        uint8_t out[DIGEST_BYTES], struct err *e)
+{
+	uint8_t block[SHA_BLOCK_BYTES];
+	AUTO(hasher) struct hasher h = {0};
+	int r = hasher_init(&h, e);
+
+	memset(block, with, sizeof(block));
+	for (size_t i = 0; i < STORE_KEY_BYTES; i++)
+		block[i] ^= key[i];
+	if (!r)
+		r = hasher_add(&h, block, sizeof(block), e);
+	if (!r)
+		r = hasher_add(&h, data.data, data.len, e);
+	if (!r)
+		r = hasher_end(&h, out, e);
+	secret_forget(block, sizeof(block));
+	return r;
+}
+
+/* RFC 2104. */
 int mac_of(const uint8_t key[STORE_KEY_BYTES], struct span data, uint8_t out[DIGEST_BYTES],
            struct err *e)
 {
-	size_t n = 0;
+	uint8_t inner[DIGEST_BYTES];
+	int r = keyed_digest(key, 0x36, data, inner, e);
 
-	if (!EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, STORE_KEY_BYTES, data.data,
-	               data.len, out, DIGEST_BYTES, &n) ||
-	    n != DIGEST_BYTES)
-		return crypto_failed(e, "HMAC-SHA-256");
-	return 0;
+	if (!r)
+		r = keyed_digest(key, 0x5c, SPAN(inner, sizeof(inner)), out, e);
+	secret_forget(inner, sizeof(inner));
+	return r;
 }
 
 bool secret_equal(const uint8_t *a, const uint8_t *b, size_t len)
@@ -197,25 +246,25 @@ void secret_forget(void *data, size_t len)
 	OPENSSL_cleanse(data, len);
 }
 
+/* HKDF (RFC 5869) without salt; one block is enough. */
 int derive_key(const uint8_t key[STORE_KEY_BYTES], const char *use, uint8_t *out, size_t len,
                struct err *e)
 {
-	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-	char sha256[] = "SHA256";
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, sha256, 0),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)key,
-	                                          STORE_KEY_BYTES),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)use,
-	                                          strlen(use)),
-		OSSL_PARAM_construct_end(),
-	};
-	int done = ctx ? EVP_KDF_derive(ctx, out, len, params) : 0;
+	static const uint8_t no_salt[STORE_KEY_BYTES];
+	uint8_t extracted[DIGEST_BYTES], block[DIGEST_BYTES];
+	AUTO(buf) struct buf info = {0};
+	int r = mac_of(no_salt, SPAN(key, STORE_KEY_BYTES), extracted, e);
 
-	EVP_KDF_CTX_free(ctx);
-	EVP_KDF_free(kdf);
-	return done == 1 ? 0 : crypto_failed(e, "HKDF");
+	assert(len <= sizeof(block));
+	buf_add_text(&info, use);
+	buf_add_byte(&info, 1);
+	if (!r)
+		r = mac_of(extracted, buf_span(&info), block, e);
+	if (!r)
+		memcpy(out, block, len);
+	secret_forget(extracted, sizeof(extracted));
+	secret_forget(block, sizeof(block));
+	return r;
 }
 
 int random_bytes(void *out, size_t len, struct err *e)
@@ -225,6 +274,8 @@ int random_bytes(void *out, size_t len, struct err *e)
 
 void seal_init(void)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
 	/*
 	 * Nothing that we do not use: reading openssl.cnf, the sentences of its errors and the
 	 * names of all algorithms takes longer than a small restore, as does tidying up at exit.
@@ -233,4 +284,5 @@ void seal_init(void)
 	                            OPENSSL_INIT_NO_ADD_ALL_CIPHERS |
 	                            OPENSSL_INIT_NO_ADD_ALL_DIGESTS | OPENSSL_INIT_NO_ATEXIT,
 	                    NULL);
+	pthread_once(&once, find_algorithms);
 }

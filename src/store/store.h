@@ -56,12 +56,28 @@ extern const struct store_key_source store_key_file;
  */
 MUST_CHECK int store_open(const char *root, const struct store_key_source *key, struct store **out,
                           struct err *e);
+/* Whether store_open() would find one, rather than make it. */
+bool store_exists(const char *root);
 void store_close(struct store *s);
 static inline void auto_store(struct store **s)
 {
 	store_close(*s);
 }
 const char *store_root(const struct store *s);
+
+struct store_guess {
+	char *root;      /* where store_open(NULL) will find the store; the caller frees it */
+	char digest[65]; /* of the snapshot's manifest, in hexadecimal */
+};
+
+/**
+ * store_guess() - what a name probably leads to, before the store is open
+ *
+ * Opening a store and a snapshot takes as long as a small restore does, and most of that is the
+ * crypto library's. What is begun meanwhile is of no use unless the reader's meta has this digest:
+ * nothing here was authenticated. Return: false if there is nothing to begin with.
+ */
+bool store_guess(const char *name, struct store_guess *out);
 
 /**
  * store_name_check() - whether a string can name a snapshot

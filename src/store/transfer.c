@@ -302,6 +302,21 @@ const struct store_parcel *store_import_parcel(const struct store_import *x)
 	return &x->parcel;
 }
 
+static uint64_t frames_bytes(const struct store_import *x, const char *digest)
+{
+	AUTO(text) char *frames = xprintf("%s.frames", digest + DIGEST_HEX_AT);
+	struct stat st;
+
+	return fstatat(x->partial_fd, frames, &st, AT_SYMLINK_NOFOLLOW)
+	               ? 0
+	               : MIN((uint64_t)st.st_blocks * 512, (uint64_t)st.st_size);
+}
+
+bool store_import_has_frames(const struct store_import *x, const char *digest)
+{
+	return frames_bytes(x, digest) > 0;
+}
+
 int store_import_room(const struct store_import *x, uint64_t *missing, struct err *e)
 {
 	struct statvfs fs;
@@ -309,12 +324,14 @@ int store_import_room(const struct store_import *x, uint64_t *missing, struct er
 
 	LIST_EACH(&x->parcel.blobs, const struct store_parcel_blob, b) {
 		struct stat st;
+		uint64_t here;
 
 		if (b->fd < 0)
 			continue;
 		if (fstat(b->fd, &st) < 0)
 			return err_set(e, -errno, "store: partial/%s", b->digest + DIGEST_HEX_AT);
-		if (__builtin_add_overflow(sum, b->bytes - (uint64_t)st.st_size, &sum))
+		here = MIN(MAX((uint64_t)st.st_size, frames_bytes(x, b->digest)), b->bytes);
+		if (__builtin_add_overflow(sum, b->bytes - here, &sum))
 			return err_say(e, -EBADMSG, "manifest: its sizes make no sense");
 	}
 	if (fstatvfs(x->store->root_fd, &fs) < 0)

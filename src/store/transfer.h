@@ -73,6 +73,9 @@ MUST_CHECK int store_import_begin(struct store *s, struct span manifest, struct 
                                   struct err *e);
 const struct store_parcel *store_import_parcel(const struct store_import *x);
 
+/* Whether a start from afar has left some of a page blob's frames: store_import_reader() has them. */
+bool store_import_has_frames(const struct store_import *x, const char *digest);
+
 /* Bytes that are not here yet, and whether the disk has room for them. Return: 0; -ENOSPC. */
 MUST_CHECK int store_import_room(const struct store_import *x, uint64_t *missing, struct err *e);
 
@@ -137,6 +140,9 @@ MUST_CHECK int store_import_reader(struct store_import *x, struct store_fetcher 
 /* Have @n pages from @first on here, in as few requests as may be, without reading them. */
 MUST_CHECK int store_reader_fetch(struct store_reader *r, uint64_t first, uint64_t n,
                                   struct err *e);
+
+/* The first bytes of a blob: frames in them that are right need not be fetched. Before any read. */
+void store_reader_offer(struct store_reader *r, const char *digest, struct span bytes);
 
 /**
  * store_reader_fill() - fetch all frames that are missing

@@ -4,6 +4,7 @@
 #include "vm/vm-int.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -109,8 +110,12 @@ struct part {
 struct arrival {
 	struct arrival_board board;
 	struct part part[ARRIVAL_TARGETS_MAX];
+	uint64_t *given_up; /* bits of pages of RAM whose content the machine does not want */
 	int line;
 	uint64_t waited_ns;
+	int input; /* looked after during a wait; -1: none is */
+	bool (*input_ready)(void *arg);
+	void *input_arg;
 	void (*lost)(void *arg, const char *why);
 	void *arg;
 };
@@ -118,6 +123,29 @@ struct arrival {
 const uint64_t *arrival_waited_ns(const struct arrival *a)
 {
 	return &a->waited_ns;
+}
+
+void arrival_attend(struct arrival *a, int fd, bool (*ready)(void *arg), void *arg)
+{
+	a->input = fd;
+	a->input_ready = ready;
+	a->input_arg = arg;
+}
+
+/* Returns when there is an answer, or will be none. */
+static void wait_for_answer(struct arrival *a)
+{
+	struct pollfd fds[] = {{.fd = a->line, .events = POLLIN},
+	                       {.fd = a->input, .events = POLLIN}};
+
+	for (;;) {
+		if (poll(fds, ARRAY_LEN(fds), -1) < 0)
+			continue;
+		if (fds[0].revents)
+			return;
+		if (fds[1].revents && !a->input_ready(a->input_arg))
+			fds[1].fd = -1;
+	}
 }
 
 /* Says what is waited for, and waits. Return: 0; negative errno with a sentence. */
@@ -131,6 +159,8 @@ static int ask(struct arrival *a, uint32_t target, uint64_t page, struct err *e)
 	do
 		n = write(a->line, &question, sizeof(question));
 	while (n < 0 && errno == EINTR);
+	if (n == sizeof(question))
+		wait_for_answer(a);
 	do
 		n = read(a->line, &answer, sizeof(answer));
 	while (n < 0 && errno == EINTR);
@@ -142,6 +172,19 @@ static int ask(struct arrival *a, uint32_t target, uint64_t page, struct err *e)
 	                   : 0;
 }
 
+static bool is_given_up(const struct part *p, uint64_t page)
+{
+	return !p->target && p->arrival->given_up[page / 64] >> (page % 64) & 1;
+}
+
+static void forget(void *arg, uint64_t at, uint64_t bytes)
+{
+	const struct part *p = arg;
+
+	for (uint64_t page = at / PAGE_BYTES; page < (at + bytes) / PAGE_BYTES; page++)
+		p->arrival->given_up[page / 64] |= UINT64_C(1) << (page % 64);
+}
+
 static void need(void *arg, uint64_t at, uint64_t bytes)
 {
 	const struct part *p = arg;
@@ -150,10 +193,10 @@ static void need(void *arg, uint64_t at, uint64_t bytes)
 	uint64_t end = MIN((at + bytes + PAGE_BYTES - 1) / PAGE_BYTES, bits->pages);
 	struct err e = {0};
 
-	if (__atomic_load_n(a->board.complete, __ATOMIC_ACQUIRE))
+	if (arrival_is_complete(a))
 		return;
 	for (uint64_t page = at / PAGE_BYTES; page < end; page++)
-		while (!arrival_is_there(bits, page))
+		while (!arrival_is_there(bits, page) && !is_given_up(p, page))
 			if (ask(a, p->target, page, &e))
 				a->lost(a->arg, e.text);
 }
@@ -172,7 +215,9 @@ int arrival_open(const uint64_t *pages, unsigned n, int fd, int line,
 	}
 	for (uint32_t i = 0; i < n; i++)
 		a->part[i] = (struct part){a, i};
+	a->given_up = xalloc(words_of(pages[0]) * sizeof(uint64_t));
 	a->line = line;
+	a->input = -1;
 	a->lost = lost;
 	a->arg = arg;
 	*out = a;
@@ -182,7 +227,13 @@ int arrival_open(const uint64_t *pages, unsigned n, int fd, int line,
 struct vm_need arrival_need(struct arrival *a, unsigned target)
 {
 	assert(target < a->board.n);
-	return (struct vm_need){need, &a->part[target]};
+	return (struct vm_need){
+		.need = need, .forget = target ? NULL : forget, .arg = &a->part[target]};
+}
+
+bool arrival_is_complete(const struct arrival *a)
+{
+	return __atomic_load_n(a->board.complete, __ATOMIC_ACQUIRE);
 }
 
 int arrival_wait_for_all(struct arrival *a, struct err *e)
@@ -198,5 +249,6 @@ void arrival_close(struct arrival *a)
 		return;
 	arrival_board_finish(&a->board);
 	close(a->line);
+	free(a->given_up);
 	free(a);
 }

@@ -76,6 +76,12 @@ MUST_CHECK int arrival_open(const uint64_t *pages, unsigned n, int fd, int line,
 const uint64_t *arrival_waited_ns(const struct arrival *a);
 /* For vm_config.ram_need (target 0) and disk_watch(). */
 struct vm_need arrival_need(struct arrival *a, unsigned target);
+bool arrival_is_complete(const struct arrival *a);
+/**
+ * arrival_attend() - have input looked after while a page is waited for
+ * @ready: called when there is some; Return: whether to go on looking for more in this wait
+ */
+void arrival_attend(struct arrival *a, int fd, bool (*ready)(void *arg), void *arg);
 /* Returns when everything is there and kept, or cannot be. */
 MUST_CHECK int arrival_wait_for_all(struct arrival *a, struct err *e);
 void arrival_close(struct arrival *a); /* accepts NULL */

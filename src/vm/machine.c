@@ -107,7 +107,7 @@ static void cpu_needs(void *ctx, uint64_t offset)
 	ram_need(ctx, offset & ~(uint64_t)(PAGE_BYTES - 1), PAGE_BYTES);
 }
 
-static int create_cpu(struct vm *vm, struct err *e)
+int create_cpu(struct vm *vm, struct err *e)
 {
 	struct x86_config config = {.level = X86_LEVEL_V2, .tsc_hz = VM_TSC_HZ};
 	struct x86_platform platform = {
@@ -133,10 +133,8 @@ static int create_cpu(struct vm *vm, struct err *e)
 	if (vm->ram.bytes > vm->ram.low_bytes)
 		platform.ranges[platform.n_ranges++] = (struct x86_ram_range){
 			RAM_HIGH_GPA, vm->ram.bytes - vm->ram.low_bytes, vm->ram.low_bytes};
-	config.memory = vm->cpu_memory = cpu_memory_create(e);
-	if (!config.memory)
-		return e->code;
-	config.code = vm->code_memory = code_memory_create();
+	config.memory = vm->cpu_memory;
+	config.code = vm->code_memory;
 	config.image = vm->config.code;
 	config.log = vm->config.code_log;
 	vm->cpu = x86_create(&config, &platform, e);
@@ -287,19 +285,22 @@ static void create_devices(struct vm *vm)
 
 struct vm *vm_create(const struct vm_config *config, struct err *e)
 {
-	struct vm *vm = xalloc(sizeof(*vm));
+	struct vm *vm = config->begun ? config->begun : xalloc(sizeof(*vm));
 
 	assert(config->n_disks <= VM_DISKS_MAX && config->n_shares <= VM_SHARES_MAX);
+	ahead_wait(vm);
 	vm->config = *config;
+	vm->config.begun = NULL;
 	vm->clock.waited = config->waited_ns;
 	vm->armed = DEV_NEVER;
-	if (ram_create(vm, config->ram_fd, e))
+	if (!vm->ram.host && memory_create(vm, e))
 		goto fail;
 	create_devices(vm);
-	if (create_cpu(vm, e) || run_create(vm, e))
+	if ((!vm->cpu && create_cpu(vm, e)) || run_create(vm, e))
 		goto fail;
 	ram_need(vm, GENERATION_GPA, 16);
 	host_random(vm->ram.host + GENERATION_GPA, 16);
+	memory_share_with_forks(vm, true);
 	return vm;
 fail:
 	vm_destroy(vm);
@@ -310,11 +311,10 @@ void vm_destroy(struct vm *vm)
 {
 	if (!vm)
 		return;
+	ahead_wait(vm);
 	run_destroy(vm);
 	x86_destroy(vm->cpu);
-	cpu_memory_destroy(vm->cpu_memory);
-	code_memory_destroy(&vm->code_memory);
-	ram_destroy(vm);
+	memory_destroy(vm);
 	for (unsigned i = 0; i < VM_SHARES_MAX; i++)
 		v9p_finish(&vm->share[i]);
 	vnet_finish(&vm->net);

@@ -40,15 +40,19 @@ static void wrote(void *arg, uint64_t gpa, uint64_t bytes)
 static void discard(void *arg, uint64_t gpa, uint64_t bytes)
 {
 	struct vm *vm = arg;
-	uint8_t *at = ram_at(&vm->ram, gpa, bytes);
+	const struct vm_need *n = &vm->config.ram_need;
+	uint64_t offset = ram_offset(&vm->ram, gpa, bytes);
+	uint8_t *at = vm->ram.host + offset;
 
-	if (!at)
+	if (offset == UINT64_MAX)
 		return;
 	if (vm->config.ram_fd < 0)
 		madvise(at, bytes, MADV_DONTNEED);
 	else if (mmap(at, bytes, PROT_READ | PROT_WRITE,
 	              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		memset(at, 0, bytes);
+	if (n->forget)
+		n->forget(n->arg, offset, bytes);
 }
 
 void ram_need(struct vm *vm, uint64_t at, uint64_t bytes)
@@ -64,9 +68,36 @@ static void device_needs(void *arg, uint64_t at, uint64_t bytes)
 	ram_need(arg, at, bytes);
 }
 
-int ram_create(struct vm *vm, int fd, struct err *e)
+/*
+ * Memory at a multiple of what a huge page has: where a file has one, it is mapped as one only there.
+ * Return: MAP_FAILED with errno.
+ */
+static void *map_aligned(size_t bytes, int flags, int fd)
+{
+	size_t all = bytes + HUGE_PAGE_BYTES, before;
+	uint8_t *room = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (room == MAP_FAILED)
+		return room;
+	before = -(uintptr_t)room % HUGE_PAGE_BYTES;
+	if (mmap(room + before, bytes, PROT_READ | PROT_WRITE,
+	         MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED | flags, fd, 0) == MAP_FAILED) {
+		int error = errno;
+
+		munmap(room, all);
+		errno = error;
+		return MAP_FAILED;
+	}
+	if (before)
+		munmap(room, before);
+	munmap(room + before + bytes, HUGE_PAGE_BYTES - before);
+	return room + before;
+}
+
+static int ram_create(struct vm *vm, struct err *e)
 {
 	uint64_t bytes = vm->config.ram_bytes;
+	int fd = vm->config.ram_fd;
 	struct stat st;
 	void *at;
 
@@ -82,8 +113,7 @@ int ram_create(struct vm *vm, int fd, struct err *e)
 		if ((uint64_t)st.st_size < bytes)
 			return err_say(e, -EBADMSG, "the image of RAM is shorter than RAM");
 	}
-	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	          MAP_PRIVATE | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+	at = map_aligned(bytes, fd < 0 ? MAP_ANONYMOUS : 0, fd);
 	if (at == MAP_FAILED)
 		return err_set(e, -errno, "RAM of %llu bytes", (unsigned long long)bytes);
 	/*
@@ -104,39 +134,20 @@ int ram_create(struct vm *vm, int fd, struct err *e)
 	return 0;
 }
 
-void ram_destroy(struct vm *vm)
-{
-	if (vm->ram.host)
-		munmap(vm->ram.host, vm->ram.bytes);
-	vm->ram.host = NULL;
-}
-
 /*
  * A restored machine writes to its CPU's memory first of all, some megabytes in its first
  * milliseconds: one fault instead of hundreds.
  */
-void *cpu_memory_create(struct err *e)
+static void *cpu_memory_create(struct err *e)
 {
-	uint8_t *at = mmap(NULL, X86_MEMORY_BYTES + HUGE_PAGE_BYTES, PROT_READ | PROT_WRITE,
-	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	size_t before;
+	void *at = map_aligned(X86_MEMORY_BYTES, MAP_ANONYMOUS, -1);
 
 	if (at == MAP_FAILED) {
 		err_set(e, -errno, "memory for the CPU");
 		return NULL;
 	}
-	before = -(uintptr_t)at % HUGE_PAGE_BYTES;
-	if (before)
-		munmap(at, before);
-	munmap(at + before + X86_MEMORY_BYTES, HUGE_PAGE_BYTES - before);
-	madvise(at + before, X86_MEMORY_BYTES, MADV_HUGEPAGE);
-	return at + before;
-}
-
-void cpu_memory_destroy(void *memory)
-{
-	if (memory)
-		munmap(memory, X86_MEMORY_BYTES);
+	madvise(at, X86_MEMORY_BYTES, MADV_HUGEPAGE);
+	return at;
 }
 
 /*
@@ -148,7 +159,7 @@ void cpu_memory_destroy(void *memory)
  */
 #define CODE_BYTES ((size_t)32 << 20)
 
-struct x86_code_memory code_memory_create(void)
+static struct x86_code_memory code_memory_create(void)
 {
 	struct x86_code_memory m = {0};
 	void *write = MAP_FAILED, *run = MAP_FAILED;
@@ -176,10 +187,44 @@ struct x86_code_memory code_memory_create(void)
 	return m;
 }
 
-void code_memory_destroy(const struct x86_code_memory *m)
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+int memory_create(struct vm *vm, struct err *e)
 {
-	if (!m->bytes)
+	int r = ram_create(vm, e);
+
+	if (r)
+		return r;
+	vm->cpu_memory = cpu_memory_create(e);
+	if (!vm->cpu_memory)
+		return e->code;
+	vm->code_memory = code_memory_create();
+	memory_share_with_forks(vm, false);
+	return 0;
+}
+
+void memory_share_with_forks(struct vm *vm, bool yes)
+{
+	const int advice = yes ? MADV_DOFORK : MADV_DONTFORK;
+	const struct x86_code_memory *code = &vm->code_memory;
+
+	madvise(vm->ram.host, vm->ram.bytes, advice);
+	madvise(vm->cpu_memory, X86_MEMORY_BYTES, advice);
+	if (!code->bytes)
 		return;
-	munmap(m->write, m->bytes);
-	munmap((void *)(uintptr_t)m->run, m->bytes);
+	madvise(code->write, code->bytes, advice);
+	madvise((void *)(uintptr_t)code->run, code->bytes, advice);
+}
+
+void memory_destroy(struct vm *vm)
+{
+	if (vm->ram.host)
+		munmap(vm->ram.host, vm->ram.bytes);
+	if (vm->cpu_memory)
+		munmap(vm->cpu_memory, X86_MEMORY_BYTES);
+	if (vm->code_memory.bytes) {
+		munmap(vm->code_memory.write, vm->code_memory.bytes);
+		munmap((void *)(uintptr_t)vm->code_memory.run, vm->code_memory.bytes);
+	}
+	vm->ram.host = NULL;
 }

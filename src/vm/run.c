@@ -137,6 +137,11 @@ static bool input_is_full(const struct vm *vm)
 	return vm->input.len > INPUT_MAX - VM_INPUT_ROOM;
 }
 
+bool vm_takes_input(const struct vm *vm)
+{
+	return !input_is_full(vm);
+}
+
 /* What to wait for on a watch's descriptor at this moment; 0: nothing. */
 static short wanted(struct vm *vm, const struct vm_watch *w)
 {

@@ -4,6 +4,7 @@
 #define WSLX_VM_INT_H
 
 #include <poll.h>
+#include <pthread.h>
 #include <time.h>
 
 #include "vm/vm.h"
@@ -79,6 +80,11 @@ struct vm {
 	struct x86_cpu *cpu;
 	void *cpu_memory;
 	struct x86_code_memory code_memory;
+	pthread_t ahead; /* if there is one; RAM and CPU are its own until ahead_wait() */
+	bool is_ahead;
+	_Atomic bool is_cpu_ready;
+	_Atomic unsigned parts_preloaded; /* or being so, by either thread */
+	_Atomic size_t pages_used;        /* of the known ones, likewise */
 	struct bus bus;
 	struct apic_fabric fabric;
 	struct vm_clock clock;
@@ -140,17 +146,20 @@ int64_t host_wall_ns(void);
 uint64_t host_monotonic_ns(void);
 
 /* ram.c */
-int ram_create(struct vm *vm, int fd, struct err *e);
-void ram_destroy(struct vm *vm);
+/*
+ * RAM, the CPU's memory and that for generated code. What cannot be had of the latter the CPU does
+ * without.
+ */
+int memory_create(struct vm *vm, struct err *e);
+void memory_destroy(struct vm *vm);
+/* At first a fork()ed child has none of it. */
+void memory_share_with_forks(struct vm *vm, bool yes);
 /* Before bytes of RAM are used, by their place in host memory. */
 void ram_need(struct vm *vm, uint64_t at, uint64_t bytes);
 bool page_is_zero(const uint8_t *page);
-/* X86_MEMORY_BYTES, in huge pages where there are any; NULL with a reason. */
-void *cpu_memory_create(struct err *e);
-void cpu_memory_destroy(void *memory);
-/* For generated code. Nothing is an answer: then the CPU does without. */
-struct x86_code_memory code_memory_create(void);
-void code_memory_destroy(const struct x86_code_memory *memory);
+
+/* ahead.c */
+void ahead_wait(struct vm *vm);
 
 /* run.c */
 int run_create(struct vm *vm, struct err *e);
@@ -160,6 +169,7 @@ void run_deadlines_changed(struct vm *vm);
 void run_kick(struct vm *vm);
 
 /* machine.c */
+int create_cpu(struct vm *vm, struct err *e);
 unsigned virtio_count(const struct vm_config *config);
 
 /* snapshot.c */

@@ -35,6 +35,8 @@ struct vm;
  */
 struct vm_need {
 	void (*need)(void *arg, uint64_t at, uint64_t bytes); /* NULL: everything is there */
+	/* Whole pages of RAM are zero from now on: what they were is not needed. May be NULL. */
+	void (*forget)(void *arg, uint64_t at, uint64_t bytes);
 	void *arg;
 };
 
@@ -57,6 +59,7 @@ struct vm_config {
 	void *agent_arg;
 	struct x86_code_image code;    /* decoded code, or empty; borrowed */
 	struct x86_code_log *code_log; /* NULL, or where what it has not is noted; borrowed */
+	struct vm *begun;              /* NULL, or what vm_begin() made; taken, also on failure */
 };
 
 /**
@@ -64,6 +67,16 @@ struct vm_config {
  * Return: NULL with a reason.
  */
 struct vm *vm_create(const struct vm_config *config, struct err *e);
+
+/**
+ * vm_begin() - have a thread make what does not depend on a machine's record: its RAM and CPU
+ * @config: ram_bytes, ram_fd, code and code_log count, and have to be those of vm_create()
+ *
+ * Of an image of RAM of which it is known what is used first; all of that is there when vm_create()
+ * returns. A child that is forked before that has none of its memory.
+ * Return: NULL if nothing was begun; something else may be given to vm_destroy() as well.
+ */
+struct vm *vm_begin(const struct vm_config *config);
 void vm_destroy(struct vm *vm); /* NULL is fine */
 
 /* ---- starting Linux --------------------------------------------------------------------- */
@@ -114,7 +127,8 @@ void vm_watch(struct vm *vm, int fd, short events, void (*ready)(void *arg, int 
 #define VM_INPUT_ROOM 4096u
 void vm_watch_input(struct vm *vm, int fd, void (*ready)(void *arg, int fd, short revents),
                     void *arg);
-bool vm_can_watch(const struct vm *vm); /* there is a place left */
+bool vm_takes_input(const struct vm *vm); /* so many bytes */
+bool vm_can_watch(const struct vm *vm);   /* there is a place left */
 void vm_unwatch(struct vm *vm, int fd);
 
 /**

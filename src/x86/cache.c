@@ -20,7 +20,7 @@
 #include "x86/mmu.h"
 #include "x86/native/native.h"
 
-#define HASH_BITS 15
+#define HASH_BITS 14 /* of each part */
 /*
  * A page that was rewritten this often stays out of the write TLB, because its next code comes
  * soon; until it was written so often without any code coming that it has become data.
@@ -28,6 +28,11 @@
 #define REWRITES_MANY 8
 #define WRITES_MANY 512
 #define NO_PAGE UINT32_MAX
+/*
+ * So much of the CPU's memory is for each part of what is preloaded; what is not used is not touched
+ * either. What does not fit is taken from the image when it is run.
+ */
+#define PART_BYTES ((size_t)4 << 20)
 /* Generating code for a trace costs about as much as running it so often by handlers. */
 #define HOT 200
 
@@ -47,21 +52,27 @@ struct trace {
 
 struct code_page {
 	struct code_page *next;
+	uint64_t page; /* of RAM */
 	struct trace *traces;
 	uint64_t lines; /* bit i: bytes 64 * i to 64 * i + 63 hold code */
 	uint32_t rewrites;
 	uint32_t writes; /* since the last code was forgotten */
-	bool has_code;
 };
 
 struct trace_cache {
-	struct trace *hash[1u << HASH_BITS];
+	struct trace *hash[X86_PRELOAD_PARTS][1u << HASH_BITS];
 	size_t first; /* where in the CPU's memory the traces begin: they are all that follows */
 	uint64_t flushes;
-	struct code_page *all_pages;
+	struct code_page *all_pages[X86_PRELOAD_PARTS];
 	struct code_page **pages; /* by RAM page; NULL where code never was */
-	uint64_t *written;        /* by RAM page, a bit: has been in the write TLB */
+	uint64_t *has_code;       /* by RAM page, a bit: asked for each page that is written to */
+	uint64_t *written;        /* likewise: has been in the write TLB */
 };
+
+static uint64_t bit_of(uint64_t page)
+{
+	return UINT64_C(1) << page % 64;
+}
 
 struct trace_cache *x86_cache_create(struct x86_cpu *cpu)
 {
@@ -69,20 +80,26 @@ struct trace_cache *x86_cache_create(struct x86_cpu *cpu)
 	struct trace_cache *c = x86_take_memory(cpu, sizeof(*c));
 
 	c->first = cpu->memory_used;
+	/* Kept free for what is preloaded. */
+	if (cpu->config.image.at)
+		cpu->memory_used += X86_PRELOAD_PARTS * PART_BYTES;
 	c->pages = xalloc(ram_pages * sizeof(struct code_page *));
+	c->has_code = xalloc(ram_pages / 8 + sizeof(uint64_t));
 	c->written = xalloc(ram_pages / 8 + sizeof(uint64_t));
 	return c;
 }
 
 void x86_cache_destroy(struct trace_cache *c)
 {
-	while (c->all_pages) {
-		struct code_page *next = c->all_pages->next;
+	for (unsigned part = 0; part < X86_PRELOAD_PARTS; part++)
+		while (c->all_pages[part]) {
+			struct code_page *next = c->all_pages[part]->next;
 
-		free(c->all_pages);
-		c->all_pages = next;
-	}
+			free(c->all_pages[part]);
+			c->all_pages[part] = next;
+		}
 	free(c->pages);
+	free(c->has_code);
 	free(c->written);
 }
 
@@ -92,27 +109,31 @@ void x86_cache_flush(struct x86_cpu *cpu)
 
 	cpu->memory_used = c->first;
 	memset(c->hash, 0, sizeof(c->hash));
-	for (struct code_page *p = c->all_pages; p; p = p->next) {
-		p->traces = NULL;
-		p->lines = 0;
-		p->has_code = false;
-	}
+	for (unsigned part = 0; part < X86_PRELOAD_PARTS; part++)
+		for (struct code_page *p = c->all_pages[part]; p; p = p->next) {
+			p->traces = NULL;
+			p->lines = 0;
+			c->has_code[p->page / 64] &= ~bit_of(p->page);
+		}
 	memset(cpu->jump_cache, 0, sizeof(cpu->jump_cache));
 	cpu->via = NULL;
 	x86_native_flush(cpu->native);
 	c->flushes++;
 }
 
+static size_t trace_bytes(unsigned n_ops)
+{
+	return sizeof(struct trace) + n_ops * sizeof(struct op);
+}
+
 static struct trace *trace_alloc(struct x86_cpu *cpu, unsigned n_ops)
 {
-	size_t bytes = sizeof(struct trace) + n_ops * sizeof(struct op);
-	struct trace *t = x86_take_memory(cpu, bytes);
+	struct trace *t = x86_take_memory(cpu, trace_bytes(n_ops));
 
 	if (!t) {
 		x86_cache_flush(cpu);
-		t = x86_take_memory(cpu, bytes);
+		t = x86_take_memory(cpu, trace_bytes(n_ops));
 	}
-	memset(t, 0, sizeof(*t));
 	return t;
 }
 
@@ -120,16 +141,14 @@ static struct trace *trace_alloc(struct x86_cpu *cpu, unsigned n_ops)
 
 bool x86_page_has_code(const struct x86_cpu *cpu, uint64_t ram_page)
 {
-	const struct code_page *p = cpu->cache->pages[ram_page];
-
-	return p && p->has_code;
+	return cpu->cache->has_code[ram_page / 64] & bit_of(ram_page);
 }
 
 bool x86_page_may_be_written(struct x86_cpu *cpu, uint64_t ram_page)
 {
 	if (x86_page_has_code(cpu, ram_page))
 		return false;
-	cpu->cache->written[ram_page / 64] |= 1ull << (ram_page % 64);
+	cpu->cache->written[ram_page / 64] |= bit_of(ram_page);
 	return true;
 }
 
@@ -147,18 +166,19 @@ static void add_to_page(struct x86_cpu *cpu, struct trace *t, int which, unsigne
 	struct code_page *p = c->pages[t->page[which]];
 
 	if (!p) {
+		struct code_page **all = &c->all_pages[x86_part_of(t->page[which])];
+
 		p = xalloc(sizeof(*p));
 		c->pages[t->page[which]] = p;
-		p->next = c->all_pages;
-		c->all_pages = p;
+		p->page = t->page[which];
+		p->next = *all;
+		*all = p;
 	}
-	if (!p->has_code) {
-		uint64_t bit = 1ull << (t->page[which] % 64);
-
-		p->has_code = true;
-		if (c->written[t->page[which] / 64] & bit) {
-			x86_write_protect(cpu, t->page[which]);
-			c->written[t->page[which] / 64] &= ~bit;
+	if (!(c->has_code[p->page / 64] & bit_of(p->page))) {
+		c->has_code[p->page / 64] |= bit_of(p->page);
+		if (c->written[p->page / 64] & bit_of(p->page)) {
+			x86_write_protect(cpu, p->page);
+			c->written[p->page / 64] &= ~bit_of(p->page);
 		}
 	}
 	p->lines |= lines_of(off, bytes);
@@ -170,7 +190,7 @@ static struct trace **bucket(struct trace_cache *c, uint32_t page, unsigned off)
 {
 	uint64_t h = ((uint64_t)page << PAGE_SHIFT | off) * 0x9e3779b97f4a7c15ull;
 
-	return &c->hash[h >> (64 - HASH_BITS)];
+	return &c->hash[x86_part_of(page)][h >> (64 - HASH_BITS)];
 }
 
 static void forget(struct trace_cache *c, struct trace *t)
@@ -214,8 +234,8 @@ bool x86_code_written(struct x86_cpu *cpu, uint64_t ram_page, unsigned off, unsi
 	if (!p->traces && p->writes++ >= WRITES_MANY)
 		p->rewrites = 0;
 	if (!p->traces && p->rewrites < REWRITES_MANY)
-		p->has_code = false;
-	return !p->has_code;
+		cpu->cache->has_code[ram_page / 64] &= ~bit_of(ram_page);
+	return !x86_page_has_code(cpu, ram_page);
 }
 
 void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes)
@@ -225,6 +245,8 @@ void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes)
 		unsigned n = (unsigned)MIN(bytes, (uint64_t)PAGE_BYTES - off);
 		uint64_t ram = x86_ram_offset(cpu, gpa);
 
+		if (ram != UINT64_MAX)
+			x86_note(cpu, ram >> PAGE_SHIFT, true);
 		if (ram != UINT64_MAX && x86_page_has_code(cpu, ram >> PAGE_SHIFT))
 			x86_code_written(cpu, ram >> PAGE_SHIFT, off, n);
 		gpa += n;
@@ -275,9 +297,46 @@ static void note_place(const struct x86_cpu *cpu, uint32_t page, unsigned off)
 	atomic_store_explicit(&log->n, n + 1, memory_order_release);
 }
 
+/*
+ * Make @t a trace of decoded ops. @from_image: they are an image's. @second: NO_PAGE, or the page in
+ * which its only instruction ends.
+ */
+static void install(struct x86_cpu *cpu, struct trace *t, const struct trace_info *info,
+                    bool from_image, const struct x86_code_place *at, uint32_t second)
+{
+	memset(t, 0, sizeof(*t));
+	t->page[0] = at->page;
+	t->page[1] = second;
+	t->off = at->off;
+	t->bytes = (uint16_t)info->bytes;
+	t->mode = at->mode;
+	t->n_ops = (uint16_t)info->n_ops;
+	if (from_image)
+		x86_image_copy(t->ops, info);
+	else
+		memcpy(t->ops, info->ops, info->n_ops * sizeof(*t->ops));
+	/* Stubs are at its end. */
+	for (unsigned i = info->n_ops; i && t->ops[i - 1].fn == x86_op_stub; i--) {
+		struct op *stub = &t->ops[i - 1];
+
+		stub[-(int)stub->off].link = stub;
+	}
+	if (cpu->native && (t->mode & (CODE_64 | CODE_STEP)) == CODE_64 && second == NO_PAGE) {
+		t->cold = cpu->config.code.after ? cpu->config.code.after : HOT;
+		t->first = t->ops[0].fn;
+		t->ops[0].fn = op_cold;
+	}
+	add_to_page(cpu, t, 0, t->off, MIN(info->bytes, PAGE_BYTES - t->off));
+	if (second != NO_PAGE)
+		add_to_page(cpu, t, 1, 0, t->off + info->bytes - PAGE_BYTES);
+	t->hash_next = *bucket(cpu->cache, t->page[0], t->off);
+	*bucket(cpu->cache, t->page[0], t->off) = t;
+}
+
 static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t page, unsigned off,
                           uint64_t linear)
 {
+	const struct x86_code_place at = {page, (uint16_t)off, cpu->code_mode, 0};
 	struct op ops[TRACE_OPS_MAX];
 	struct trace_info info = {.ops = ops};
 	uint32_t second = NO_PAGE;
@@ -303,37 +362,68 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 		x86_decode_trace(cpu, &info, bytes, sizeof(bytes), off, cpu->code_mode);
 		assert(info.n_ops);
 	}
-	t = trace_alloc(cpu, info.n_ops);
-	t->page[0] = page;
-	t->page[1] = second;
-	t->off = (uint16_t)off;
-	t->bytes = (uint16_t)info.bytes;
-	t->mode = cpu->code_mode;
-	t->n_ops = (uint16_t)info.n_ops;
-	if (is_found)
-		x86_image_copy(t->ops, &info);
-	else
-		memcpy(t->ops, ops, info.n_ops * sizeof(*ops));
-	for (unsigned i = 0; i < info.n_ops; i++)
-		if (!t->ops[i].len && t->ops[i].off) {
-			struct op *stub = &t->ops[i];
-
-			stub[-(int)stub->off].link = stub;
-		}
-	if (cpu->native && (t->mode & (CODE_64 | CODE_STEP)) == CODE_64 && second == NO_PAGE) {
-		t->cold = cpu->config.code.after ? cpu->config.code.after : HOT;
-		t->first = t->ops[0].fn;
-		t->ops[0].fn = op_cold;
-	}
-	add_to_page(cpu, t, 0, off, MIN(info.bytes, PAGE_BYTES - off));
-	if (second != NO_PAGE)
-		add_to_page(cpu, t, 1, 0, off + info.bytes - PAGE_BYTES);
 	if (!is_found && second == NO_PAGE)
 		note_place(cpu, page, off);
-	t->hash_next = *bucket(cpu->cache, page, off);
-	*bucket(cpu->cache, page, off) = t;
+	t = trace_alloc(cpu, info.n_ops);
+	install(cpu, t, &info, is_found, &at, second);
 	return t;
 }
+
+/* ---- made beforehand ------------------------------------------------------------------- */
+
+static struct trace *find_in_page(struct trace_cache *c, uint32_t page, unsigned off, uint8_t mode)
+{
+	struct trace *t = *bucket(c, page, off);
+
+	while (t && (t->page[0] != page || t->off != off || t->mode != mode))
+		t = t->hash_next;
+	return t;
+}
+
+/* What stub_miss() would do with the jumps that stay in the trace's page. */
+static void link_in_page(struct trace_cache *c, struct trace *t)
+{
+	/* They are at its end. */
+	for (unsigned i = t->n_ops; i && t->ops[i - 1].fn == x86_op_stub; i--) {
+		struct op *stub = &t->ops[i - 1];
+		struct trace *to;
+
+		if ((uint32_t)stub->disp >= PAGE_BYTES)
+			continue;
+		to = find_in_page(c, t->page[0], (unsigned)stub->disp, t->mode);
+		if (to)
+			stub[-(int)stub->off].link = to->ops;
+	}
+}
+
+void x86_preload(struct x86_cpu *cpu, unsigned part)
+{
+	const struct x86_code_image *image = &cpu->config.image;
+	const size_t max = x86_code_image_count(image);
+	struct trace_cache *c = cpu->cache;
+	uint8_t *to = cpu->memory + c->first + part * PART_BYTES, *end = to + PART_BYTES;
+	struct trace **made = xalloc(max * sizeof(*made));
+	struct x86_code_place place;
+	struct trace_info info;
+	size_t at = 0, n = 0;
+
+	while (n < max && (size_t)(end - to) >= trace_bytes(TRACE_OPS_MAX) &&
+	       x86_image_next(image, part, &at, cpu->platform.ram, cpu->platform.ram_bytes, &place,
+	                      &info)) {
+		made[n] = (struct trace *)(void *)to;
+		install(cpu, made[n++], &info, true, &place, NO_PAGE);
+		to += (trace_bytes(info.n_ops) + 63) & ~(size_t)63;
+	}
+	/* What is decoded from now on is next to the last part. */
+	if (part == X86_PRELOAD_PARTS - 1)
+		cpu->memory_used = (size_t)(to - cpu->memory);
+	for (size_t i = 0; i < n; i++)
+		if (made[i]->mode & CODE_64)
+			link_in_page(c, made[i]);
+	free(made);
+}
+
+/* ---- found ------------------------------------------------------------------------------ */
 
 static struct trace *find(struct x86_cpu *cpu, uint32_t page, unsigned off, uint64_t linear)
 {

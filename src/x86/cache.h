@@ -9,6 +9,15 @@
 
 #define TRACE_INSNS 40
 
+/*
+ * To which part of what is preloaded a page of RAM belongs. Pages that share a word of a bitmap are
+ * in one, so that threads that preload have nothing in common.
+ */
+static inline unsigned x86_part_of(uint64_t ram_page)
+{
+	return ram_page / 64 % X86_PRELOAD_PARTS;
+}
+
 struct trace_cache *x86_cache_create(struct x86_cpu *cpu);
 void x86_cache_destroy(struct trace_cache *cache);
 void x86_cache_flush(struct x86_cpu *cpu);
@@ -50,6 +59,13 @@ bool x86_image_is_usable(const struct x86_code_image *image);
  */
 bool x86_image_find(const struct x86_code_image *image, uint32_t page, unsigned off, uint8_t mode,
                     const uint8_t *code, struct trace_info *out);
+/*
+ * The next trace of a part that is what RAM holds at its place. @at is 0 at first. Return: whether
+ * there is one.
+ */
+bool x86_image_next(const struct x86_code_image *image, unsigned part, size_t *at,
+                    const uint8_t *ram, uint64_t ram_bytes, struct x86_code_place *place,
+                    struct trace_info *out);
 void x86_image_copy(struct op *to, const struct trace_info *from);
 
 /* Handlers that cache.c gives to stubs and to ops whose code was overwritten. */

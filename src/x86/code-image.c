@@ -7,8 +7,13 @@
  * beforehand into an image, which many CPUs read. A CPU that needs a trace looks there before it
  * decodes, compares the bytes of code, and copies.
  *
- *	header | slots: a hash table of places | traces, in the order in which they were listed
+ *	header | slots: a hash table of places | pages | traces
  *	trace = struct image_trace | bytes of code, padded to 8 | ops
+ *
+ * Traces are in parts (x86_part_of()), in each in the order in which they were listed.
+ *
+ * Beside the code are the pages of RAM that were used first, for whoever maps RAM to have them
+ * mapped before they are used.
  *
  * Pointers into the program (handlers, rows of tables) are kept as distances from one
  * of its functions, so the image belongs to one build, wherever that is loaded; to know builds
@@ -18,7 +23,7 @@
  */
 #include "x86/cache.h"
 
-#define MAGIC UINT64_C(0x316567616d697863) /* "cximage1" */
+#define MAGIC UINT64_C(0x326567616d697863) /* "cximage2" */
 #define UNIT 16u                           /* what offsets in the image are multiples of */
 
 struct image_header {
@@ -26,6 +31,10 @@ struct image_header {
 	uint64_t bytes;
 	uint32_t n_slots; /* a power of two; each slot: where its trace is, in UNITs; 0: none */
 	uint32_t n_traces;
+	uint32_t n_pages; /* number << 1, bit 0: it was written */
+	uint32_t zero;
+	uint64_t part
+		[X86_PRELOAD_PARTS]; /* where its first trace is; it ends where the next begins */
 };
 
 struct image_trace {
@@ -84,7 +93,8 @@ static uint32_t *find_slot(struct buf *image, const struct x86_code_place *p, ui
 	return &slots[i];
 }
 
-static void add_trace(struct buf *image, const uint8_t *ram, const struct x86_code_place *p,
+/* Return: whether there is one that the image did not have. */
+static bool add_trace(struct buf *image, const uint8_t *ram, const struct x86_code_place *p,
                       uint32_t n_slots)
 {
 	const uint8_t *code = ram + ((uint64_t)p->page << PAGE_SHIFT) + p->off;
@@ -94,12 +104,11 @@ static void add_trace(struct buf *image, const uint8_t *ram, const struct x86_co
 	uint32_t *slot = find_slot(image, p, n_slots);
 
 	if (*slot)
-		return;
+		return false;
 	x86_decode_trace(NULL, &info, code, PAGE_BYTES - p->off, p->off, p->mode);
 	if (!info.n_ops)
-		return;
+		return false;
 	*slot = (uint32_t)(image->len / UNIT);
-	((struct image_header *)(void *)image->data)->n_traces++;
 	t.bytes = (uint16_t)info.bytes;
 	t.n_ops = (uint16_t)info.n_ops;
 	t.rows = info.rows;
@@ -112,23 +121,49 @@ static void add_trace(struct buf *image, const uint8_t *ram, const struct x86_co
 	pad(image, 8);
 	buf_add(image, ops, info.n_ops * sizeof(ops[0]));
 	pad(image, UNIT);
+	return true;
 }
 
-void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes,
-                         const struct x86_code_place *places, size_t n, struct buf *out)
+/* One that is read first and written later is in the log twice. */
+static void add_page(struct buf *image, uint32_t page, struct image_header *h)
 {
+	uint32_t *have = (uint32_t *)(void *)(image->data + sizeof(*h)) + h->n_slots;
+
+	for (uint32_t i = 0; i < h->n_pages; i++)
+		if (have[i] >> 1 == page >> 1) {
+			have[i] |= page & 1;
+			return;
+		}
+	buf_add(image, &page, sizeof(page));
+	h->n_pages++;
+}
+
+void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x86_known *known,
+                         struct buf *out)
+{
+	const uint64_t ram_pages = ram_bytes >> PAGE_SHIFT;
 	struct image_header h = {.magic = MAGIC, .n_slots = 64};
 
-	while (h.n_slots < n * 2)
+	while (h.n_slots < known->n_places * 2)
 		h.n_slots *= 2;
 	buf_add(out, &h, sizeof(h));
 	memset(buf_extend(out, h.n_slots * sizeof(uint32_t)), 0, h.n_slots * sizeof(uint32_t));
+	for (size_t i = 0; i < known->n_pages; i++)
+		if (known->page[i] >> 1 < ram_pages)
+			add_page(out, known->page[i], &h);
 	pad(out, UNIT);
-	for (size_t i = 0; i < n; i++)
-		if (places[i].page < ram_bytes >> PAGE_SHIFT && places[i].off < PAGE_BYTES &&
-		    !(places[i].mode & CODE_STEP))
-			add_trace(out, ram, &places[i], h.n_slots);
-	((struct image_header *)(void *)out->data)->bytes = out->len;
+	for (unsigned part = 0; part < X86_PRELOAD_PARTS; part++) {
+		h.part[part] = out->len;
+		for (size_t i = 0; i < known->n_places; i++) {
+			const struct x86_code_place *p = &known->place[i];
+
+			if (p->page < ram_pages && x86_part_of(p->page) == part &&
+			    p->off < PAGE_BYTES && !(p->mode & CODE_STEP))
+				h.n_traces += add_trace(out, ram, p, h.n_slots);
+		}
+	}
+	h.bytes = out->len;
+	memcpy(out->data, &h, sizeof(h));
 }
 
 /* ---- using -------------------------------------------------------------------------------- */
@@ -144,7 +179,12 @@ bool x86_image_is_usable(const struct x86_code_image *image)
 
 	return image->at && image->bytes >= sizeof(*h) && h->magic == MAGIC &&
 	       h->bytes == image->bytes && h->n_slots && !(h->n_slots & (h->n_slots - 1)) &&
-	       h->n_slots <= (image->bytes - sizeof(*h)) / sizeof(uint32_t);
+	       (uint64_t)h->n_slots + h->n_pages <= (image->bytes - sizeof(*h)) / sizeof(uint32_t);
+}
+
+static size_t first_trace(const struct image_header *h)
+{
+	return rounded(sizeof(*h) + ((size_t)h->n_slots + h->n_pages) * sizeof(uint32_t), UNIT);
 }
 
 /* The trace at @at, if all of it is in the image. */
@@ -155,6 +195,22 @@ static const struct image_trace *trace_at(const struct x86_code_image *image, si
 	if (at > image->bytes - sizeof(*t) || trace_bytes(t) > image->bytes - at)
 		return NULL;
 	return t;
+}
+
+/* Whether it can be what is to be run at its place, where @code is. */
+static bool is_right(const struct image_trace *t, const uint8_t *code)
+{
+	return t->off < PAGE_BYTES && t->bytes <= PAGE_BYTES - t->off && t->n_ops &&
+	       t->n_ops <= TRACE_OPS_MAX && (t->n_ops >= 64 || !(t->rows >> t->n_ops)) &&
+	       !memcmp(t + 1, code, t->bytes);
+}
+
+static void tell(const struct image_trace *t, struct trace_info *out)
+{
+	out->ops = (struct op *)((uintptr_t)(t + 1) + rounded(t->bytes, 8));
+	out->n_ops = t->n_ops;
+	out->bytes = t->bytes;
+	out->rows = t->rows;
 }
 
 bool x86_image_find(const struct x86_code_image *image, uint32_t page, unsigned off, uint8_t mode,
@@ -170,14 +226,9 @@ bool x86_image_find(const struct x86_code_image *image, uint32_t page, unsigned 
 		if (!t)
 			return false;
 		if (t->page == page && t->off == off && t->mode == mode) {
-			if (t->bytes > PAGE_BYTES - off || !t->n_ops || t->n_ops > TRACE_OPS_MAX ||
-			    (t->n_ops < 64 && t->rows >> t->n_ops) ||
-			    memcmp(t + 1, code, t->bytes) != 0)
+			if (!is_right(t, code))
 				return false;
-			out->ops = (struct op *)((uintptr_t)(t + 1) + rounded(t->bytes, 8));
-			out->n_ops = t->n_ops;
-			out->bytes = t->bytes;
-			out->rows = t->rows;
+			tell(t, out);
 			return true;
 		}
 		i = (i + 1) & (h->n_slots - 1);
@@ -197,6 +248,39 @@ void x86_image_copy(struct op *to, const struct trace_info *from)
 		to[__builtin_ctzll(rows)].imm += (int64_t)at;
 }
 
+bool x86_image_next(const struct x86_code_image *image, unsigned part, size_t *at,
+                    const uint8_t *ram, uint64_t ram_bytes, struct x86_code_place *place,
+                    struct trace_info *out)
+{
+	const struct image_header *h = header(image);
+	const size_t end = part + 1 < X86_PRELOAD_PARTS ? h->part[part + 1] : h->bytes;
+	const struct image_trace *t;
+
+	*at = *at ? *at : h->part[part];
+	while (*at < end && (t = trace_at(image, *at))) {
+		const uint8_t *code = ram + ((uint64_t)t->page << PAGE_SHIFT) + t->off;
+
+		*at += rounded(trace_bytes(t), UNIT);
+		if (t->page >= ram_bytes >> PAGE_SHIFT || x86_part_of(t->page) != part ||
+		    !is_right(t, code))
+			continue;
+		*place = (struct x86_code_place){t->page, t->off, t->mode, 0};
+		tell(t, out);
+		return true;
+	}
+	return false;
+}
+
+size_t x86_code_image_pages(const struct x86_code_image *image, const uint32_t **out)
+{
+	const struct image_header *h = header(image);
+
+	if (!x86_image_is_usable(image))
+		return 0;
+	*out = (const uint32_t *)(const void *)(h + 1) + h->n_slots;
+	return h->n_pages;
+}
+
 size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code_place *out,
                              size_t max)
 {
@@ -205,7 +289,7 @@ size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code
 
 	if (!x86_image_is_usable(image))
 		return 0;
-	at = rounded(sizeof(struct image_header) + header(image)->n_slots * sizeof(uint32_t), UNIT);
+	at = first_trace(header(image));
 	max = MIN(max, header(image)->n_traces);
 	for (; n < max && (t = trace_at(image, at)); at += rounded(trace_bytes(t), UNIT))
 		out[n++] = (struct x86_code_place){t->page, t->off, t->mode, 0};

@@ -81,6 +81,55 @@ uint64_t x86_ram_offset(const struct x86_cpu *cpu, uint64_t gpa)
 	return UINT64_MAX;
 }
 
+/* ---- what is used first ---------------------------------------------------------------- */
+
+/* What a restored machine does until it answers is in the first of these. */
+#define NOTED_INSTRUCTIONS 4000000u
+
+void x86_notes_begin(struct x86_cpu *cpu)
+{
+	const uint32_t *known = NULL;
+	size_t n = x86_code_image_pages(&cpu->config.image, &known);
+
+	if (!cpu->config.log)
+		return;
+	cpu->noted = xalloc(((cpu->platform.ram_bytes >> PAGE_SHIFT) / 32 + 1) * sizeof(uint64_t));
+	for (size_t i = 0; i < n; i++)
+		if (known[i] >> 1 < cpu->platform.ram_bytes >> PAGE_SHIFT)
+			cpu->noted[known[i] / 64] |= (known[i] & 1 ? 3ull : 1ull)
+			                             << (known[i] & ~1u) % 64;
+}
+
+void x86_notes_end(struct x86_cpu *cpu)
+{
+	free(cpu->noted);
+	cpu->noted = NULL;
+}
+
+void x86_note_use(struct x86_cpu *cpu, uint64_t ram_page, bool write)
+{
+	struct x86_code_log *log = cpu->config.log;
+	uint64_t *word = &cpu->noted[ram_page / 32], uses = (write ? 3ull : 1ull)
+	                                                    << ram_page % 32 * 2;
+	uint32_t n;
+
+	if ((*word & uses) == uses)
+		return;
+	*word |= uses;
+	n = atomic_load_explicit(&log->n_pages, memory_order_relaxed);
+	if (n >= X86_PAGE_LOG_MAX || cpu->icount > NOTED_INSTRUCTIONS) {
+		x86_notes_end(cpu);
+		return;
+	}
+	log->page[n] = (uint32_t)(ram_page << 1 | write);
+	atomic_store_explicit(&log->n_pages, n + 1, memory_order_release);
+}
+
+static uint64_t page_of(const struct x86_cpu *cpu, const void *host)
+{
+	return (uint64_t)((const uint8_t *)host - cpu->platform.ram) >> PAGE_SHIFT;
+}
+
 /* ---- flushing -------------------------------------------------------------------------- */
 
 static struct space *user_space(struct x86_cpu *cpu)
@@ -233,6 +282,7 @@ static struct walk walk(struct x86_cpu *cpu, uint64_t linear, uint32_t access, u
 		if (!pte)
 			goto fault;
 		v = *pte;
+		x86_note(cpu, page_of(cpu, pte), false);
 		if (!(v & PTE_P))
 			goto fault;
 		code |= PF_PRESENT;
@@ -273,6 +323,7 @@ static struct walk walk(struct x86_cpu *cpu, uint64_t linear, uint32_t access, u
 			uint64_t set = PTE_A | (i == n - 1 && (access & PF_WRITE) ? PTE_D : 0);
 
 			if ((values[i] & set) != set) {
+				x86_note(cpu, page_of(cpu, ptes[i]), true);
 				*ptes[i] |= set;
 				values[i] |= set;
 			}
@@ -322,6 +373,7 @@ uint32_t x86_fetch_page(struct x86_cpu *cpu, uint64_t linear)
 	off = x86_ram_offset(cpu, w.gpa);
 	if (off == UINT64_MAX)
 		no_code_there(cpu, linear, w.gpa);
+	x86_note(cpu, off >> PAGE_SHIFT, false);
 	if (cpu->cpl != 3 && !w.global)
 		cpu->mmu->private_code = true;
 	*f = (struct fetch_entry){page, cpu->code_tag, (uint32_t)(off >> PAGE_SHIFT)};
@@ -364,6 +416,7 @@ static uint8_t *resolve(struct x86_cpu *cpu, uint64_t linear, bool write, uint64
 		return NULL;
 	}
 	host = cpu->platform.ram + off;
+	x86_note(cpu, off >> PAGE_SHIFT, write);
 	if (who == CTX_ALIGNED_USER)
 		return host + (linear & (PAGE_BYTES - 1));
 	/*
@@ -372,7 +425,7 @@ static uint8_t *resolve(struct x86_cpu *cpu, uint64_t linear, bool write, uint64
 	 */
 	if (!write || (r->tag ^ cpu->ctx) & (PAGE_BYTES - 1))
 		*r = (struct tlb_entry){page | cpu->ctx, (uintptr_t)host - page};
-	if (w.may_write && (write || (wr->tag ^ cpu->ctx) & (PAGE_BYTES - 1)) &&
+	if (w.may_write && (write || (!cpu->noted && (wr->tag ^ cpu->ctx) & (PAGE_BYTES - 1))) &&
 	    x86_page_may_be_written(cpu, off >> PAGE_SHIFT))
 		*wr = (struct tlb_entry){page | cpu->ctx, (uintptr_t)host - page};
 	if (who != CTX_USER && !w.global) {

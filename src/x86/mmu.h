@@ -29,6 +29,19 @@ struct mmu *x86_mmu_create(struct x86_cpu *cpu);
 /* RAM offset of a guest-physical address, or UINT64_MAX for a device or nothing. */
 uint64_t x86_ram_offset(const struct x86_cpu *cpu, uint64_t gpa);
 
+/*
+ * Pages of RAM that are used are noted in the config's log, for a while from the CPU's creation on.
+ */
+void x86_notes_begin(struct x86_cpu *cpu);
+void x86_notes_end(struct x86_cpu *cpu);
+NOINLINE void x86_note_use(struct x86_cpu *cpu, uint64_t ram_page, bool write);
+
+INLINE void x86_note(struct x86_cpu *cpu, uint64_t ram_page, bool write)
+{
+	if (UNLIKELY(cpu->noted != NULL))
+		x86_note_use(cpu, ram_page, write);
+}
+
 /* Forget translations: of one linear address, of one PCID's non-global pages, all. */
 void x86_flush_page(struct x86_cpu *cpu, uint64_t linear);
 void x86_flush_space(struct x86_cpu *cpu, unsigned pcid);

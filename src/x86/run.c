@@ -66,6 +66,7 @@ struct x86_cpu *x86_create(const struct x86_config *config, const struct x86_pla
 	cpu->mmu = x86_mmu_create(cpu);
 	cpu->native = x86_native_create(cpu);
 	cpu->cache = x86_cache_create(cpu);
+	x86_notes_begin(cpu);
 	x86_state_reset(&cpu->s);
 	memcpy(cpu->reg, cpu->s.gpr, sizeof(cpu->s.gpr));
 	cpu->rip = cpu->s.rip;
@@ -79,6 +80,7 @@ void x86_destroy(struct x86_cpu *cpu)
 {
 	if (!cpu)
 		return;
+	x86_notes_end(cpu);
 	x86_cache_destroy(cpu->cache);
 	free(cpu->own_memory);
 }

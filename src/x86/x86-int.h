@@ -233,6 +233,7 @@ struct x86_cpu {
 	struct trace_cache *cache;
 	struct mmu *mmu;
 	struct native *native; /* NULL: all is interpreted */
+	uint64_t *noted;       /* by RAM page two bits: read, written; NULL: nobody asks any more */
 
 	uint64_t mmio_gpa[2]; /* of the last slow translation that had no RAM */
 	uint8_t bounce[64];   /* operands that have no single host address */

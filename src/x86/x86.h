@@ -237,12 +237,17 @@ struct x86_code_place {
 	uint8_t zero;
 };
 
-/* Places in the order in which they were first run. One CPU writes; others may look at it. */
+/*
+ * What a CPU did first that its image did not tell: places of code, and pages of RAM (number << 1,
+ * bit 0: it was written), each in the order of first use. One CPU writes; others may look at it.
+ */
 #define X86_CODE_LOG_MAX 24576u
+#define X86_PAGE_LOG_MAX 2048u
 struct x86_code_log {
 	_Atomic uint32_t n;
-	uint32_t zero;
+	_Atomic uint32_t n_pages;
 	struct x86_code_place place[X86_CODE_LOG_MAX];
+	uint32_t page[X86_PAGE_LOG_MAX];
 };
 
 struct x86_config {
@@ -320,20 +325,40 @@ MUST_CHECK int x86_set_state(struct x86_cpu *cpu, const struct x86_state *in, st
  */
 void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes);
 
+/* What CPUs are known to do first, as in struct x86_code_log. */
+struct x86_known {
+	struct x86_code_place *place;
+	size_t n_places;
+	uint32_t *page;
+	size_t n_pages;
+};
+
 /**
- * x86_code_image_make() - decode the code at @places for CPUs that are yet to be made
- * @out: the image, appended to an empty buffer
+ * x86_code_image_make() - decode known code for CPUs that are yet to be made
+ * @out: the image, appended to an empty buffer; it keeps the known pages, too
  *
- * Places may come from somebody who is not trusted: what is no code, or not in RAM, does no harm.
- * The image is for this build of this program; a CPU uses of it what its RAM still holds.
+ * What is known may come from somebody who is not trusted: what is no code, or not in RAM, does no
+ * harm. The image is for this build of this program; a CPU uses of it what its RAM still holds.
  */
-void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes,
-                         const struct x86_code_place *places, size_t n, struct buf *out);
+void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x86_known *known,
+                         struct buf *out);
 
 /* What an image was made from, but for places that gave nothing: how many, and up to @max. */
 size_t x86_code_image_count(const struct x86_code_image *image);
 size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code_place *out,
                              size_t max);
+/* The pages that it keeps; the image's own. */
+size_t x86_code_image_pages(const struct x86_code_image *image, const uint32_t **out);
+
+/**
+ * x86_preload() - take what the image has into the CPU at once, as far as RAM still holds it
+ * @part: below X86_PRELOAD_PARTS; each can be done by another thread, at the same time
+ *
+ * For a CPU that has not run yet and whose RAM nobody changes meanwhile. It costs no more than to
+ * take each piece when it is reached.
+ */
+#define X86_PRELOAD_PARTS 2u
+void x86_preload(struct x86_cpu *cpu, unsigned part);
 
 /* Instructions executed since creation; exact between two calls of x86_run(). */
 uint64_t x86_instructions(const struct x86_cpu *cpu);

@@ -26,13 +26,24 @@ static void on_discard(void *arg, uint64_t gpa, uint64_t n)
 	discarded += n;
 }
 
+/* Whether a device has looked at what the guest gave back. */
+static bool looked;
+
+static void on_need(void *arg, uint64_t offset, uint64_t n)
+{
+	looked |= offset >= 0x8000 && offset < 0xc000;
+}
+
 static void on_line(void *arg, unsigned pin, bool high)
 {
 	line = high;
 }
 
-static const struct dev_ram ram = {
-	.host = bytes, .bytes = RAM_BYTES, .low_bytes = RAM_BYTES, .discard = on_discard};
+static const struct dev_ram ram = {.host = bytes,
+                                   .bytes = RAM_BYTES,
+                                   .low_bytes = RAM_BYTES,
+                                   .discard = on_discard,
+                                   .need = on_need};
 static const struct irq_line test_line = {on_line, NULL, 16};
 
 static uint32_t rd(struct virtio *v, unsigned reg)
@@ -471,6 +482,7 @@ static void a_balloon_gives_pages_back(void)
 
 	vballoon_init(&b, "balloon", &ram, test_line);
 	drive(&b.virtio, 1ull << 5, 3);
+	looked = false;
 	memset(bytes + 0x8000, 1, 0x4000);
 	put(DATA, 8, 4);
 	put(DATA + 4, 10, 4);
@@ -483,6 +495,7 @@ static void a_balloon_gives_pages_back(void)
 	offer(2, 0);
 	notify(&b.virtio, 2);
 	ok(discarded == 12288 && bytes[0x9000] == 0 && used_count(2) == 1);
+	ok(!looked, "what they held is not waited for");
 	vballoon_set_target(&b, 77);
 	ok(rd(&b.virtio, 0x100) == 77 && line);
 	wr(&b.virtio, 0x104, 50);

@@ -446,6 +446,10 @@ static void the_digests_and_macs_are_the_published_ones(void)
 	static const char *const hmac =
 		"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
 	static const char *const data = "what do ya want for nothing?";
+	/* openssl kdf -kdfopt digest:SHA256 -kdfopt hexkey:4a65666500... -kdfopt info:USE HKDF */
+	static const char *const use = "wslx store: wrap";
+	static const char *const hkdf =
+		"f3438b5fbd3a306945edf87679248b1a0e4c1a5bbd218323c2fb22054f3e5e5f";
 	uint8_t key[STORE_KEY_BYTES] = "Jefe", out[DIGEST_BYTES];
 	char hex[2 * DIGEST_BYTES + 1];
 	struct err e = {0};
@@ -456,6 +460,9 @@ static void the_digests_and_macs_are_the_published_ones(void)
 	must(mac_of(key, span_of_text(data), out, &e), &e);
 	text_hex(hex, out, sizeof(out));
 	ok(!strcmp(hex, hmac), "%s", hex);
+	must(derive_key(key, use, out, sizeof(out), &e), &e);
+	text_hex(hex, out, sizeof(out));
+	ok(!strcmp(hex, hkdf), "%s", hex);
 }
 
 /* ---- frame tables ---------------------------------------------------------------------- */

@@ -108,6 +108,60 @@ static void each_page_that_is_missing_is_waited_for(void)
 	end();
 }
 
+static void what_was_given_back_is_not_waited_for(void)
+{
+	struct vm_need n;
+
+	begin();
+	n = arrival_need(machine, 0);
+	n.forget(n.arg, 63 * PAGE_BYTES, 3 * PAGE_BYTES);
+	need(0, 63 * PAGE_BYTES, 3 * PAGE_BYTES);
+	ok(recv(line, asked, sizeof(asked[0]), MSG_DONTWAIT) < 0);
+	ok(!arrival_need(machine, 1).forget, "a disk is not given back");
+	end();
+}
+
+/* What is typed during a wait, and what makes the answer come after it. */
+static int keys[2], answered[2];
+static unsigned n_typed;
+
+static bool typed(void *arg)
+{
+	char key;
+
+	ok(read(keys[0], &key, 1) == 1 && key == "ab"[n_typed], "%c", key);
+	n_typed++;
+	/* The second one is the last that is wanted. */
+	if (n_typed == 2)
+		ok(write(answered[1], "", 1) == 1);
+	return n_typed < 2;
+}
+
+static void *answer_when_typed(void *arg)
+{
+	static const struct arrival_answer answer;
+	char byte;
+
+	(void)!read(answered[0], &byte, 1);
+	arrival_is_here_now(&board.bits[0], 7);
+	return write(line, &answer, sizeof(answer)) < 0 ? arg : NULL;
+}
+
+static void input_is_looked_after_during_a_wait(void)
+{
+	pthread_t t;
+
+	begin();
+	ok(!pipe(keys) && !pipe(answered));
+	arrival_attend(machine, keys[0], typed, NULL);
+	ok(write(keys[1], "abc", 3) == 3);
+	ok(!pthread_create(&t, NULL, answer_when_typed, NULL));
+	need(0, 7 * PAGE_BYTES, 1);
+	pthread_join(t, NULL);
+	ok(n_typed == 2 && arrival_is_there(&board.bits[0], 7));
+	end();
+}
+
 static void what_will_not_come_is_said(void)
 {
 	int code = -EIO;
@@ -154,6 +208,8 @@ int main(void)
 {
 	RUN(what_is_there_is_not_asked_for);
 	RUN(each_page_that_is_missing_is_waited_for);
+	RUN(what_was_given_back_is_not_waited_for);
+	RUN(input_is_looked_after_during_a_wait);
 	RUN(what_will_not_come_is_said);
 	RUN(a_carrier_that_is_gone_is_noticed);
 	RUN(nobody_else_can_write_the_board);

@@ -73,7 +73,8 @@ static void what_is_found_is_as_decoded(void)
 
 	fill();
 	n = list_places();
-	x86_code_image_make(ram, sizeof(ram), places, n, &b);
+	x86_code_image_make(ram, sizeof(ram), &(struct x86_known){.place = places, .n_places = n},
+	                    &b);
 	image = (struct x86_code_image){b.data, b.len};
 	ok(x86_image_is_usable(&image), "it is no image");
 	for (size_t i = 0; i < n; i++) {
@@ -101,25 +102,48 @@ static void what_is_found_is_as_decoded(void)
 
 static void what_is_no_place_does_no_harm(void)
 {
-	static const struct x86_code_place bad[] = {
+	static struct x86_code_place bad[] = {
 		{PAGES, 0, CODE_64, 0}, {UINT32_MAX, 0, CODE_64, 0},    {0, PAGE_BYTES, CODE_64, 0},
 		{0, 0xffff, 0xff, 0},   {1, 0, CODE_64 | CODE_STEP, 0},
 	};
 	AUTO(buf) struct buf b = {0};
 	struct x86_code_image image;
 
-	x86_code_image_make(ram, sizeof(ram), bad, ARRAY_LEN(bad), &b);
+	x86_code_image_make(ram, sizeof(ram),
+	                    &(struct x86_known){.place = bad, .n_places = ARRAY_LEN(bad)}, &b);
 	image = (struct x86_code_image){b.data, b.len};
 	ok(x86_image_is_usable(&image) && !x86_code_image_count(&image), "it holds something");
+}
+
+static void pages_are_kept_once_and_in_ram(void)
+{
+	uint32_t pages[] = {5 << 1, 3 << 1 | 1, 5 << 1 | 1, 3 << 1, PAGES << 1, UINT32_MAX, 7 << 1};
+	const uint32_t want[] = {5 << 1 | 1, 3 << 1 | 1, 7 << 1}, *got;
+	AUTO(buf) struct buf b = {0};
+	struct x86_code_image image;
+
+	fill();
+	x86_code_image_make(ram, sizeof(ram),
+	                    &(struct x86_known){.place = places,
+	                                        .n_places = list_places(),
+	                                        .page = pages,
+	                                        .n_pages = ARRAY_LEN(pages)},
+	                    &b);
+	image = (struct x86_code_image){b.data, b.len};
+	ok(x86_code_image_pages(&image, &got) == ARRAY_LEN(want), "how many");
+	ok(!memcmp(got, want, sizeof(want)), "which, and whether they were written");
+	ok(x86_code_image_places(&image, places, ARRAY_LEN(places)) > ARRAY_LEN(places) / 20,
+	   "and code after them");
 }
 
 static void a_cut_image_is_none(void)
 {
 	AUTO(buf) struct buf b = {0};
-	const struct x86_code_place one = {0, 0, CODE_64, 0};
+	struct x86_code_place one = {0, 0, CODE_64, 0};
 	struct x86_code_image image;
 
-	x86_code_image_make(ram, sizeof(ram), &one, 1, &b);
+	x86_code_image_make(ram, sizeof(ram), &(struct x86_known){.place = &one, .n_places = 1},
+	                    &b);
 	for (size_t len = 0; len < b.len; len++) {
 		image = (struct x86_code_image){b.data, len};
 		if (x86_image_is_usable(&image))
@@ -135,6 +159,7 @@ int main(void)
 {
 	RUN(what_is_found_is_as_decoded);
 	RUN(what_is_no_place_does_no_harm);
+	RUN(pages_are_kept_once_and_in_ram);
 	RUN(a_cut_image_is_none);
 	return tap_done();
 }

@@ -172,6 +172,39 @@ static void set_gate(unsigned vector, unsigned dpl, unsigned ist)
 }
 
 static struct x86_code_memory code; /* none: all is interpreted */
+static bool preloaded;              /* all that may be code is in the CPU before it runs */
+static struct x86_code_image image;
+static struct x86_code_log *code_log;
+
+static struct buf image_of(const struct x86_known *known)
+{
+	struct buf made = {0};
+
+	x86_code_image_make(ram, sizeof(ram), known, &made);
+	return made;
+}
+
+/* Of all places in the guest's program, in each of the modes that it runs in. */
+static void know_all_code(void)
+{
+	enum { CODE_64 = 1, CODE_32 = 2, STACK_32 = 4, USER = 0x20 }; /* of x86-int.h */
+	static const uint8_t modes[] = {CODE_64, CODE_64 | USER, CODE_32 | STACK_32 | USER};
+	static struct x86_code_place places[3 * 65536];
+	static struct buf made;
+	struct x86_known known = {.place = places};
+
+	for (uint64_t a = CODE; a < at(guest_end); a++)
+		for (size_t m = 0; m < ARRAY_LEN(modes); m++)
+			places[known.n_places++] =
+				(struct x86_code_place){(uint32_t)(a / PAGE_BYTES),
+			                                (uint16_t)(a % PAGE_BYTES), modes[m], 0};
+	ok(known.n_places < ARRAY_LEN(places), "%zu places", known.n_places);
+	buf_finish(&made);
+	made = image_of(&known);
+	image = (struct x86_code_image){made.data, made.len};
+	ok(x86_code_image_count(&image) > known.n_places / 2, "%zu of %zu places",
+	   x86_code_image_count(&image), known.n_places);
+}
 
 static void destroy(void)
 {
@@ -210,8 +243,8 @@ static void setup(void)
 	                                .set_tpr = set_tpr,
 	                                .tsc = tsc,
 	                                .random = random_bytes};
-	const struct x86_config config = {
-		.level = X86_LEVEL_V2, .tsc_hz = 1000000000, .code = code};
+	struct x86_config config = {
+		.level = X86_LEVEL_V2, .tsc_hz = 1000000000, .code = code, .log = code_log};
 	struct err e = {0};
 
 	destroy();
@@ -230,11 +263,16 @@ static void setup(void)
 	put64(TSS + 4, STACK);
 	put64(TSS + 0x24, IST1);
 	memcpy(ram + CODE, guest_start, (size_t)(guest_end - guest_start));
+	if (preloaded)
+		know_all_code();
+	config.image = image;
 	if (ON_KVM)
 		kvm = kvm_create(&platform, &e);
 	else
 		cpu = x86_create(&config, &platform, &e);
 	ok(cpu || kvm, "%s", e.text);
+	for (unsigned part = 0; image.at && part < X86_PRELOAD_PARTS; part++)
+		x86_preload(cpu, part);
 	x86_state_long_mode(&st, 0, PML4);
 	st.gdtr = (struct x86_table){GDT, sizeof(gdt) - 1};
 	st.idtr = (struct x86_table){IDT, 4095};
@@ -994,6 +1032,52 @@ static void instructions_are_counted(void)
 	   (unsigned long long)(x86_instructions(cpu) - before));
 }
 
+static bool is_noted(uint64_t gpa, bool written)
+{
+	for (uint32_t i = 0; i < code_log->n_pages; i++)
+		if (code_log->page[i] == (gpa / PAGE_BYTES << 1 | written))
+			return true;
+	return false;
+}
+
+static void what_one_cpu_did_first_the_next_one_knows(void)
+{
+	const struct x86_code_image all = image;
+	struct x86_known known;
+	struct x86_state before;
+	AUTO(buf) struct buf made = {0};
+	const uint32_t *pages;
+	uint64_t pt = pte_gpa(DATA);
+
+	image = (struct x86_code_image){0};
+	preloaded = false;
+	code_log = calloc(1, sizeof(*code_log));
+	setup();
+	st.gpr[X86_RBX] = 0;
+	run(s_work);
+	before = st;
+	ok(code_log->n >= 2, "%u places", code_log->n);
+	ok(is_noted(DATA, true) && is_noted(at(s_work), false) && is_noted(pt, true), "pages");
+	ok(!is_noted(STACK - PAGE_BYTES, true), "a page that nobody used");
+
+	known = (struct x86_known){code_log->place, code_log->n, code_log->page, code_log->n_pages};
+	made = image_of(&known);
+	image = (struct x86_code_image){made.data, made.len};
+	ok(x86_code_image_count(&image) == known.n_places, "places");
+	ok(x86_code_image_pages(&image, &pages) < known.n_pages, "read and written is one page");
+	code_log->n = code_log->n_pages = 0;
+	setup();
+	st.gpr[X86_RBX] = 0;
+	run(s_work);
+	ok(!memcmp(st.gpr, before.gpr, sizeof(st.gpr)), "registers");
+	ok(!code_log->n && !code_log->n_pages, "it learned %u places and %u pages again",
+	   code_log->n, code_log->n_pages);
+
+	image = all;
+	free(code_log);
+	code_log = NULL;
+}
+
 /* The emulator in KVM has never known CMPXCHG16B. */
 static bool kvm_emulates(void)
 {
@@ -1013,6 +1097,7 @@ int main(int argc, char **argv)
 	/* Generated at once, so that nothing is interpreted that need not be. */
 	if (argc < 2 || strcmp(argv[1], "--interpreter"))
 		code = code_memory(1);
+	preloaded = argc > 1 && !strcmp(argv[1], "--preloaded");
 	RUN(page_faults_have_the_right_error_codes);
 	RUN(a_write_without_wp_goes_through);
 	RUN(fetches_obey_nx_and_smep);
@@ -1061,6 +1146,7 @@ int main(int argc, char **argv)
 		RUN(impossible_states_are_refused);
 		RUN(all_clocks_are_told_the_same);
 		RUN(instructions_are_counted);
+		RUN(what_one_cpu_did_first_the_next_one_knows);
 	}
 	destroy();
 	return tap_done();

@@ -228,6 +228,28 @@ def the_network_ends_with_its_machine():
     os.close(end)
 
 
+def the_network_has_nothing_of_its_machines_memory():
+    def maps(pid):
+        with open(f"/proc/{pid}/maps") as f:
+            text = f.read()
+        return {what for what in (".ram\n", ".code\n", "wslx-code") if what in text}
+
+    with Work() as w:
+        m = boot("--net", "user", "--control", w / "c")
+        tell(m, "ping -c 1 10.0.2.2")
+        snap(w / "c", "s")
+        m.leave()
+        # The third one begins with what the others have learned, before it has a network.
+        for n in range(3):
+            r = restore("s")
+            tell(r, "ping -c 1 10.0.2.2")
+            (helper,) = open(f"/proc/{r.pid}/task/{r.pid}/children").read().split()
+            own = maps(r.pid)
+            assert {".ram\n", "wslx-code"} <= own and (".code\n" in own) == (n > 0), own
+            assert not maps(helper) & {".ram\n", "wslx-code"}, maps(helper)
+            r.leave()
+
+
 def a_network_that_dies_takes_the_link_down_and_nothing_else():
     m = boot("--net", "user")
     tell(m, "ping -c 1 10.0.2.2")
@@ -333,6 +355,7 @@ if __name__ == "__main__":
         services_are_reached_again_at_once_and_connections_reset,
         a_restored_machine_can_be_without_a_network_and_have_it_again,
         the_network_ends_with_its_machine,
+        the_network_has_nothing_of_its_machines_memory,
         a_network_that_dies_takes_the_link_down_and_nothing_else,
         baked_machines_have_a_network_and_an_address_of_their_own,
         programs_of_a_debian_root_are_reached_and_reach,
