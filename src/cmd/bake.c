@@ -20,8 +20,15 @@
 
 #define DEFAULT_MEMORY (256u << 20)
 #define DEFAULT_TIMEOUT_S 120u
-/* Nobody asks for pressure, which is accounted for at each switch between tasks. */
-#define COMMAND_LINE KERNEL_COMMAND_LINE " quiet psi=0 wslx.image=/dev/vda"
+/*
+ * Memory is made zero when it is freed, and not when it is allocated: free pages, which nobody
+ * needs, are then not in the snapshot, and what a start allocates needs no clearing. Without the
+ * ten thousand files of tracefs, which no container sees, a guest has 8 MiB less to store. Nobody
+ * asks for pressure, which is accounted for at each switch between tasks.
+ */
+#define COMMAND_LINE                                                                               \
+	KERNEL_COMMAND_LINE " quiet psi=0 init_on_alloc=0 init_on_free=1"                          \
+			    " initcall_blacklist=tracer_init_tracefs wslx.image=/dev/vda"
 
 static const struct verb_option options[] = {
 	{"name", "NAME", "what to call the snapshot", false},
@@ -33,6 +40,7 @@ static const struct verb_option options[] = {
 	{"settle-share", "PERMILLE", "of the window that such halts must fill; 900", false},
 	{"net", "user|none", "none: a machine without a network device; user if not given", false},
 	{"write-disk", "FILE", "write the image's disk there and do not start", false},
+	{"fast", NULL, "compress less: seconds faster, about a sixth larger", false},
 	{"replace", NULL, "an existing snapshot of that name gives way", false},
 	{"sealed", NULL, "encrypt it: the image is not for everybody", false},
 	{"verify", "FILE", "of a registry: only if this public key (PEM) has signed it", false},
@@ -295,6 +303,7 @@ static int take_snapshot(struct work *b, struct err *e)
 		.replace = b->what->replace,
 		/* Nothing has happened in it yet but what its image does for everybody. */
 		.is_public = !b->what->sealed,
+		.compression = b->what->fast ? STORE_COMPRESS_SMALL : STORE_COMPRESS_DENSE,
 		.labels = labels,
 		.n_labels = ARRAY_LEN(labels),
 		.rehearse = rehearse,
@@ -553,6 +562,7 @@ static int run(struct args *args)
 	b.has_net = !net || !strcmp(net, "user");
 	b.name = arg_value(args, "name");
 	b.guest = arg_value(args, "guest");
+	b.fast = arg_is_set(args, "fast");
 	b.replace = arg_is_set(args, "replace");
 	b.sealed = arg_is_set(args, "sealed");
 	b.verbose = arg_is_set(args, "verbose");

@@ -29,6 +29,7 @@ struct bake {
 	unsigned timeout_s;
 	struct settle_rule rule;
 	bool has_net; /* the machine has a network device */
+	bool fast;    /* compressed less: somebody waits, and it may never be sent anywhere */
 	bool replace, sealed, verbose, quiet;
 	bool one_line; /* progress in one line, which goes away */
 };

@@ -19,7 +19,7 @@
 #include "os/os.h"
 
 #define ANSWER_MS 10000 /* in which the guest has to start it */
-#define TOLD_LINE_BYTES 1000u
+#define TOLD_LINE_BYTES 900u
 
 static const struct verb_option exec_options[] = {
 	{"user", "USER[:GROUP]", "run it as that user; the image's if it is not given", false, 'u'},
@@ -43,6 +43,7 @@ struct client {
 	bool is_up;
 	bool input_ended;
 	size_t ahead; /* cost of what the guest has not taken */
+	size_t taken; /* of what we have, and have not said yet */
 	struct termios mode;
 	int status; /* -1: it has not ended */
 };
@@ -62,12 +63,12 @@ static int say(struct client *c, struct err *e, const char *fmt, ...)
 	return r ? err_set(e, r, "the machine") : 0;
 }
 
-static int say_bytes(struct client *c, char what, struct span data, struct err *e)
+static int say_hex(struct client *c, struct span data, struct err *e)
 {
 	AUTO(text) char *hex = xalloc(2 * data.len + 1);
 
 	text_hex(hex, data.data, data.len);
-	return say(c, e, "%c %s", what, hex);
+	return say(c, e, "a %s", hex);
 }
 
 /* ---- starting it --------------------------------------------------------------------------- */
@@ -111,9 +112,8 @@ static int start(struct client *c, const struct args *args, struct err *e)
 	read_size(&size);
 	r = say(c, e, "begin %c %u %u", c->terminal ? 't' : 'p', size.ws_col, size.ws_row);
 	for (size_t at = 0; !r && at < what.info.len; at += TOLD_LINE_BYTES)
-		r = say_bytes(c, 'a',
-		              SPAN(what.info.data + at, MIN(TOLD_LINE_BYTES, what.info.len - at)),
-		              e);
+		r = say_hex(c, SPAN(what.info.data + at, MIN(TOLD_LINE_BYTES, what.info.len - at)),
+		            e);
 	shares_finish(&what);
 	return r ? r : say(c, e, "go");
 }
@@ -122,8 +122,10 @@ static int start(struct client *c, const struct args *args, struct err *e)
 
 static int on_input(struct client *c, struct err *e)
 {
+	char line[SESSION_LINE_BYTES + 1];
 	uint8_t data[SESSION_LINE_BYTES];
 	ssize_t n = read(0, data, sizeof(data));
+	int r = 0;
 
 	if (n < 0 && errno == EINTR)
 		return 0;
@@ -131,21 +133,31 @@ static int on_input(struct client *c, struct err *e)
 		c->input_ended = true;
 		return say(c, e, "e");
 	}
-	c->ahead += (size_t)n + SESSION_LINE_COST;
-	return say_bytes(c, 'i', SPAN(data, (size_t)n), e);
+	for (size_t at = 0, used; !r && at < (size_t)n; at += used) {
+		session_encode(line, SPAN(data + at, (size_t)n - at), &used);
+		c->ahead += used + SESSION_LINE_COST;
+		r = say(c, e, "i %s", line);
+	}
+	return r;
 }
 
-static int on_output(struct client *c, int fd, const char *hex, struct err *e)
+static int on_output(struct client *c, int fd, const char *text, struct err *e)
 {
 	uint8_t data[SESSION_LINE_BYTES];
-	size_t len = strlen(hex) / 2;
+	int n = session_decode(data, text), r = 0;
 
-	if (len > sizeof(data) || strlen(hex) % 2 || text_unhex(data, hex, len))
-		return err_say(e, -EBADMSG, "the guest talks nonsense");
+	if (n < 0)
+		return err_say(e, n, "the guest talks nonsense");
 	/* Whoever read it may have gone: then the command goes on for nobody, as in a pipe. */
-	if (os_write_all(fd, data, len))
+	if (os_write_all(fd, data, (size_t)n))
 		return -EPIPE;
-	return say(c, e, "k %zu", len + SESSION_LINE_COST);
+	c->taken += (size_t)n + SESSION_LINE_COST;
+	/* Not each time: the guest has to be woken to hear it. */
+	if (c->taken >= SESSION_WINDOW / 4) {
+		r = say(c, e, "k %zu", c->taken);
+		c->taken = 0;
+	}
+	return r;
 }
 
 static int on_line(struct client *c, const char *line, struct err *e)
@@ -153,7 +165,12 @@ static int on_line(struct client *c, const char *line, struct err *e)
 	unsigned long taken;
 	int status;
 
-	if (!strcmp(line, "up")) {
+	if (!strcmp(line, "up"))
+		return err_say(
+			e, -EOPNOTSUPP,
+			"its guest program is an older one: bake it again, or copy files over "
+			"a share");
+	if (!strcmp(line, "up bytes")) {
 		c->is_up = true;
 		if (c->terminal) {
 			struct termios raw = c->mode;
@@ -247,11 +264,9 @@ static int talk(const struct args *args, const char *socket)
 	c.terminal = isatty(0) && isatty(1) && !tcgetattr(0, &c.mode);
 	c.signals = watch_signals();
 	c.session = control_open_session(socket, &e);
-	/* Its name is taken before it listens, and until after it has ended. */
-	if (c.session == -ECONNREFUSED || c.session == -ENOENT)
-		err_say(&e, c.session,
-		        "the machine %s does not listen: it is just starting, or ending",
-		        args->operands[0]);
+	/* It has its name until after it has ended. */
+	if (c.session == -ECONNREFUSED)
+		err_say(&e, c.session, "the machine %s is ending", args->operands[0]);
 	r = c.session < 0 ? c.session : start(&c, args, &e);
 	if (!r)
 		r = attend(&c, &e);

@@ -128,6 +128,7 @@ static int bake_if_needed(struct search *s, struct err *e)
 	s->bake.name = s->name;
 	s->bake.replace = s->is_here;
 	s->bake.one_line = true;
+	s->bake.fast = true;
 	/* The machine's process must not have the store's key. */
 	store_close(*s->store);
 	*s->store = NULL;

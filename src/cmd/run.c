@@ -287,6 +287,8 @@ static int start(struct launch *l)
 	opened_vm_finish(&l->distro.vm);
 	opened_vm_finish(&l->arrived.vm);
 	code = wait_for_machine(l, child, ends[0], hangup);
+	/* Nobody listens there any more. The next machine of this name would remove it as well. */
+	unlink(l->distro.socket);
 	close(ends[0]);
 	close(hangup);
 	return code;

@@ -26,7 +26,8 @@ static int run(struct args *args)
 		.name = arg_value(args, "name"),
 		.machine = distro,
 		.replace = arg_is_set(args, "replace"),
-		.fast = arg_is_set(args, "fast"),
+		.compression =
+			arg_is_set(args, "fast") ? STORE_COMPRESS_AUTO : STORE_COMPRESS_SMALL,
 		.is_public = arg_is_set(args, "public"),
 	};
 	struct snap_vm_result result = {0};

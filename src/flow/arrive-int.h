@@ -61,7 +61,8 @@ struct carrier {
 
 	struct list places; /* struct place, ascending by .first; none crosses a frame's end */
 	size_t *place_of;   /* index of the first place of each frame, and of the end */
-	uint64_t n_frames, n_start;
+	uint64_t n_frames;
+	uint64_t n_start, n_soon; /* frames that a start uses, and those with what it does first */
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t moved;

@@ -14,12 +14,14 @@
 #include "os/os.h"
 #include "store/transfer.h"
 
-#define FILLERS 3u                        /* for what a start uses */
-#define FILLERS_BEHIND 2u                 /* for the rest */
-#define FRAMES_AT_ONCE 8u                 /* 1 MiB of pages in a request */
-#define FRAMES_WANTED 2u                  /* of a page that is waited for, and its neighbours */
-#define QUIET_NS 500000000u               /* nothing was waited for so long: time for the rest */
-#define BUSY_NS UINT64_C(3000000000)      /* or so long after the start, whatever is waited for */
+#define FILLERS 3u                   /* for what a start uses */
+#define FILLERS_BEHIND 2u            /* for the rest */
+#define FRAMES_AT_ONCE 8u            /* 1 MiB of pages in a request */
+#define FRAMES_SOON 4u               /* while pages may be waited for, behind these */
+#define SOON_NS UINT64_C(100000000)  /* after the start: it has the host to itself until then */
+#define FRAMES_WANTED 2u             /* of a page that is waited for, and its neighbours */
+#define QUIET_NS 500000000u          /* nothing was waited for so long: time for the rest */
+#define BUSY_NS UINT64_C(3000000000) /* or so long after the start, whatever is waited for */
 #define PATIENCE_NS UINT64_C(60000000000) /* a link may be broken for so long */
 #define BACKOFF_MS 500u
 #define BACKOFF_MAX_MS 8000u
@@ -216,6 +218,14 @@ static void wait_until(struct carrier *c, uint64_t ns)
 	pthread_cond_clockwait(&c->moved, &c->lock, CLOCK_MONOTONIC, &t);
 }
 
+static bool start_is_here(const struct carrier *c)
+{
+	for (uint64_t i = 0; i < c->n_start; i++)
+		if (c->frame[i] != FRAME_PLACED)
+			return false;
+	return true;
+}
+
 /* Claims what is to be brought next; the lock is held. Return: 0 if this filler has nothing to do. */
 static uint64_t claim_next(struct filler *f, uint64_t *first)
 {
@@ -223,6 +233,8 @@ static uint64_t claim_next(struct filler *f, uint64_t *first)
 
 	for (;;) {
 		uint64_t from_ns = MIN(c->busy_ns + QUIET_NS, c->started_ns + BUSY_NS);
+		uint64_t soon_ns = c->started_ns + SOON_NS, now = os_clock_ns(CLOCK_MONOTONIC);
+		bool is_soon;
 
 		while (c->next < c->n_frames && c->frame[c->next] != FRAME_WAITS)
 			c->next++;
@@ -233,10 +245,13 @@ static uint64_t claim_next(struct filler *f, uint64_t *first)
 			return claim(c, c->next, MIN(FRAMES_AT_ONCE, c->n_start - c->next));
 		if (f->number >= FILLERS_BEHIND)
 			return 0;
-		c->is_behind |= c->wants_all || os_clock_ns(CLOCK_MONOTONIC) >= from_ns;
+		is_soon = c->next < c->n_soon && start_is_here(c);
+		c->is_behind |= c->wants_all || now >= from_ns;
+		if (!c->is_behind && is_soon && now >= soon_ns)
+			return claim(c, c->next, MIN(FRAMES_SOON, c->n_soon - c->next));
 		if (c->is_behind)
 			return claim(c, c->next, FRAMES_AT_ONCE);
-		wait_until(c, from_ns);
+		wait_until(c, is_soon ? MIN(soon_ns, from_ns) : from_ns);
 	}
 }
 

@@ -48,6 +48,8 @@ static int list_places(struct carrier *c, struct err *e)
 	c->n_frames = (n_pages + STORE_FRAME_PAGES - 1) / STORE_FRAME_PAGES;
 	c->n_start = MIN((c->snapshot.start_pages + STORE_FRAME_PAGES - 1) / STORE_FRAME_PAGES,
 	                 c->n_frames);
+	c->n_soon = MIN((c->snapshot.soon_pages + STORE_FRAME_PAGES - 1) / STORE_FRAME_PAGES,
+	                c->n_frames);
 	for (uint32_t target = 0; target < c->n_targets; target++)
 		LIST_EACH(runs_of(c, target), const struct vm_run, run) {
 			if (run->first > n_pages || run->count > n_pages - run->first)

@@ -215,7 +215,7 @@ int flow_stop_machine(struct store *store, const char *distro, bool save, struct
 	                       .name = flow_saved_name(&a, distro),
 	                       .replace = true,
 	                       .local = true,
-	                       .fast = true,
+	                       .compression = STORE_COMPRESS_AUTO,
 	                       .labels = labels};
 	int r = flow_find_machine(store, distro, &socket, e);
 

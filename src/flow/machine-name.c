@@ -2,19 +2,25 @@
 /*
  * Names of running machines. The machine NAME listens at run/NAME.sock in the store's folder and
  * holds a lock on run/NAME.lock until its process ends, however it ends. Both are left behind:
- * the lock says whether there is a machine, the socket only where. In the lock's file a distro
- * notes what it was started from (distro.c).
+ * the lock says whether there is a machine, the socket that it listens, since who takes the name
+ * removes that of the one before. In the lock's file a distro notes what it was started from
+ * (distro.c).
  */
 #include "flow/vm.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "os/os.h"
 
 #define NAME_MAX_BYTES 64
+#define START_MS 10000 /* in which a machine begins to listen */
 
 static int check_name(const char *name, struct err *e)
 {
@@ -59,36 +65,73 @@ int flow_name_machine(struct store *store, const char *name, char **socket, int 
 		return err_say(e, -EEXIST, "a machine named %s is running already", name);
 	if (fd < 0)
 		return fd;
-	/* What the machine before us has noted. */
-	if (ftruncate(fd, 0)) {
+	*socket = xprintf("%s/%s.sock", dir, name);
+	/* What the machine before us has noted, and where it listened. */
+	if (ftruncate(fd, 0) || (unlink(*socket) && errno != ENOENT)) {
 		r = err_set(e, -errno, "%s", lock_path);
+		free(*socket);
+		*socket = NULL;
 		close(fd);
 		return r;
 	}
 	*lock = fd;
-	*socket = xprintf("%s/%s.sock", dir, name);
 	return 0;
 }
 
-int flow_find_machine(struct store *store, const char *name, char **socket, struct err *e)
+/* Whoever can share the lock sees that nobody holds it. Return: 0; -ENOENT; -errno. */
+static int find_lock(const char *path, const char *name, struct err *e)
 {
-	AUTO(text) char *lock_path = xprintf("%s/run/%s.lock", store_root(store), name);
-	AUTO(fd) int fd = -1;
-	int r = check_name(name, e);
+	AUTO(fd) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (r)
-		return r;
-	/* Whoever can share the lock sees that nobody holds it. */
-	fd = open(lock_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 ? errno == ENOENT : !flock(fd, LOCK_SH | LOCK_NB))
 		return err_say(e, -ENOENT,
 		               "no machine named %s is running; wslx list shows those that there "
 		               "are",
 		               name);
-	if (fd < 0)
-		return err_set(e, -errno, "%s", lock_path);
-	*socket = xprintf("%s/run/%s.sock", store_root(store), name);
-	return 0;
+	return fd < 0 ? err_set(e, -errno, "%s", path) : 0;
+}
+
+/* A machine's name is taken before it listens. It may also end instead. */
+static int await_socket(const char *dir, const char *lock, const char *socket, const char *name,
+                        struct err *e)
+{
+	AUTO(fd) int watch = inotify_init1(IN_CLOEXEC);
+	uint64_t end = os_clock_ns(CLOCK_MONOTONIC) + START_MS * UINT64_C(1000000);
+	struct pollfd change = {.fd = watch, .events = POLLIN};
+	char events[4096];
+
+	if (watch < 0 || inotify_add_watch(watch, dir, IN_MOVED_TO | IN_CLOSE_WRITE) < 0)
+		return err_set(e, -errno, "waiting for the machine %s", name);
+	for (;;) {
+		uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
+		int r = find_lock(lock, name, e);
+
+		if (r || !access(socket, F_OK))
+			return r;
+		if (now >= end)
+			return err_say(e, -ETIMEDOUT,
+			               "the machine %s does not listen: it is still starting",
+			               name);
+		if (poll(&change, 1, (int)((end - now) / 1000000 + 1)) > 0 &&
+		    read(watch, events, sizeof(events)) < 0)
+			return err_set(e, -errno, "waiting for the machine %s", name);
+	}
+}
+
+int flow_find_machine(struct store *store, const char *name, char **socket, struct err *e)
+{
+	AUTO(text) char *dir = xprintf("%s/run", store_root(store));
+	AUTO(text) char *lock = xprintf("%s/%s.lock", dir, name);
+	AUTO(text) char *path = xprintf("%s/%s.sock", dir, name);
+	int r = check_name(name, e);
+
+	if (!r)
+		r = find_lock(lock, name, e);
+	if (!r && access(path, F_OK))
+		r = await_socket(dir, lock, path, name, e);
+	if (!r)
+		*socket = xstrdup(path);
+	return r;
 }
 
 static bool is_running(int dir, const char *lock)

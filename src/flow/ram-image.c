@@ -136,13 +136,15 @@ static bool is_worth_gathering(void *at)
 static void gather(int fd, uint64_t bytes)
 {
 	uint8_t *at, *map = MAP_FAILED;
+	void *image;
 
 	if (!fallback_forced("no-huge-image"))
 		map = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (map == MAP_FAILED)
 		return;
 	at = map + -(uintptr_t)map % HUGE_BYTES;
-	if (mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == at)
+	image = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (image != MAP_FAILED)
 		for (uint64_t done = 0; done + HUGE_BYTES <= bytes; done += HUGE_BYTES)
 			if (is_worth_gathering(at + done) &&
 			    madvise(at + done, HUGE_BYTES, MADV_COLLAPSE))

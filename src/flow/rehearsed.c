@@ -141,7 +141,7 @@ static int add(struct storing *s, struct vm_touch at, struct err *e)
 	return 0;
 }
 
-static int add_all(struct storing *s, uint64_t *start_pages, struct err *e)
+static int add_all(struct storing *s, struct vm_snapshot *snapshot, struct err *e)
 {
 	const struct list *touches = &s->from->touches;
 	int r = 0;
@@ -150,14 +150,15 @@ static int add_all(struct storing *s, uint64_t *start_pages, struct err *e)
 		struct vm_touch t = *LIST_AT(touches, struct vm_touch, i);
 
 		if (i == s->from->n_start)
-			*start_pages = s->n_pages;
+			snapshot->start_pages = s->n_pages;
 		/* It comes from a process that runs what an image brings. */
 		if (t.target > s->snapshot->disks.count || t.page >= s->pages[t.target])
 			return err_say(e, -EBADMSG, "the rehearsal used what the machine has not");
 		r = add(s, t, e);
 	}
 	if (s->from->n_start >= touches->count)
-		*start_pages = s->n_pages;
+		snapshot->start_pages = s->n_pages;
+	snapshot->soon_pages = s->n_pages;
 	for (uint32_t target = 0; target <= s->snapshot->disks.count; target++)
 		for (uint64_t page = 0; !r && page < s->pages[target]; page++)
 			r = add(s, (struct vm_touch){page, target}, e);
@@ -187,7 +188,7 @@ static int store(struct storing *s, struct vm_snapshot *snapshot, struct arena *
 {
 	AUTO(buf) struct buf machine = {0};
 	struct list runs = {0};
-	int r = add_all(s, &snapshot->start_pages, e);
+	int r = add_all(s, snapshot, e);
 
 	if (r)
 		return r;

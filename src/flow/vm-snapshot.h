@@ -23,6 +23,7 @@ struct vm_snapshot {
 	struct span machine;
 	struct list disks;    /* struct disk_rec */
 	uint64_t start_pages; /* so many of the first are what a start wants, in that order */
+	uint64_t soon_pages;  /* and so many what is likely to be wanted soon after */
 };
 
 static inline uint64_t pages_of_bytes(uint64_t bytes)
@@ -44,7 +45,7 @@ struct rehearsed {
 
 /**
  * rehearsed_store() - hand all pages over, those that were used first coming first
- * @snapshot: its disks' records gain runs; .machine, in @a, and .start_pages are set
+ * @snapshot: its disks' records gain runs; .machine, in @a, and .start_pages and .soon_pages are set
  * @n_pages:  how many were handed over
  */
 MUST_CHECK int rehearsed_store(const struct rehearsed *r, struct page_sink *sink,

@@ -72,6 +72,8 @@ static const struct field snapshot_fields[] = {
 	FIELD_LIST(struct vm_snapshot, disks, 2, &disk_type, VM_DISKS_MAX, "disks"),
 	FIELD(struct vm_snapshot, start_pages, REC_OPTIONAL, DISK_PAGES_MAX,
               "so many of the first pages are what a start uses, in that order; 0: not known"),
+	FIELD(struct vm_snapshot, soon_pages, REC_OPTIONAL + 1, DISK_PAGES_MAX,
+              "so many of the first pages are what a start and what it does first use"),
 };
 const struct rec_type vm_snapshot_type =
 	REC_TYPE(vm_snapshot, snapshot_fields, .doc = "machine snapshot");
@@ -436,8 +438,7 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
 {
 	const struct store_options options = {.replace = what->replace,
 	                                      .is_public = what->is_public,
-	                                      .compression = what->fast ? STORE_COMPRESS_AUTO
-	                                                                : STORE_COMPRESS_SMALL};
+	                                      .compression = what->compression};
 	AUTO(store_writer) struct store_writer *writer = NULL;
 	uint64_t start = os_clock_ns(CLOCK_MONOTONIC);
 	struct control_message answer = {.n_fds = 0};

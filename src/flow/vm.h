@@ -24,7 +24,7 @@ struct snap_vm {
 	const char *machine; /* its name, for the snapshot's label; NULL: it has none */
 	const char *name;
 	bool replace;
-	bool fast;      /* compress only what takes no time */
+	enum store_compression compression;
 	bool is_public; /* for others: not encrypted */
 	bool local;     /* for this store only: its own disks are named, and not copied */
 	const struct store_label *labels; /* more of them, at most SNAP_LABELS_MAX */
@@ -128,6 +128,8 @@ MUST_CHECK int flow_name_machine(struct store *store, const char *name, char **s
 /**
  * flow_find_machine() - where a running machine listens
  * @socket: the caller frees it
+ *
+ * One that is just starting is waited for.
  *
  * Return: 0; -ENOENT if none of that name is running.
  */

@@ -419,7 +419,7 @@ static pid_t start_command(struct plan *p)
 		argv[n++] = p->launch.argv[i];
 	if (!n)
 		argv[n++] = "/bin/sh";
-	child = fork();
+	child = vfork();
 	if (!child) {
 		launch_exec(&p->launch, argv);
 		_exit(errno == ENOENT ? 127 : 126);

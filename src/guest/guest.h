@@ -48,9 +48,16 @@ void agent_skip_one(void);
 /* ---- session.c ---------------------------------------------------------------------------- */
 
 /* As the host has them (vm/control.h). */
-#define SESSION_WINDOW (48u << 10)
+#define SESSION_WINDOW (64u << 10)
 #define SESSION_LINE_COST 512u
-#define SESSION_LINE_BYTES 1024u /* of a command's bytes in a line */
+/*
+ * Of a command's bytes in a line, as they are written there. A terminal passes on up to 2048 bytes at
+ * once, so a line comes whole, and no snapshot finds the half of one that ends like another.
+ */
+#define SESSION_LINE_BYTES 1984u
+#define SESSION_MASK 0xf7u
+#define SESSION_ESCAPE '\f'
+#define SESSION_FLIP 0x40u
 
 /* A line "x ...", without its "x ". */
 void session_line(int channel, const char *line);
@@ -148,7 +155,11 @@ struct launch {
 void launch_args(struct launch *l, char *words);
 void launch_env(struct launch *l, char *assignment); /* the last one of a name counts */
 const char *launch_get(const struct launch *l, const char *name);
-/* Become it. Only returns if that fails. */
+/*
+ * Become it, in a session of its own. Only returns if that fails. What it changes in memory is the
+ * parent's after vfork(2), which spares a copy of all page tables and a fault for each page that is
+ * touched again; nobody there minds.
+ */
 void launch_exec(struct launch *l, char *const *argv);
 
 /* ---- bake.c ------------------------------------------------------------------------------- */

@@ -9,14 +9,17 @@
  * | begin t COLS ROWS | host | a session with a terminal; "begin p" with pipes                 |
  * | a HEX          | host  | more of what to start, in the form of the file info: c, env, u, w  |
  * | go             | host  | start it                                                           |
- * | up             | guest | it was started                                                     |
- * | i HEX, o, r    |       | bytes for its input, of its output, of its errors                  |
+ * | up bytes       | guest | it was started; "up" alone: the next three are hexadecimal          |
+ * | i BYTES, o, r  |       | for its input, of its output, of its errors                        |
  * | e              | host  | its input ends                                                     |
  * | w COLS ROWS    | host  | its terminal's size                                                |
  * | s NUMBER       | host  | a signal for its process group                                     |
  * | q              | host  | nobody is there any more: it is hung up                            |
  * | k COST         |       | so much of what was sent has been taken                            |
  * | exit STATUS    | guest | it has ended: the last line of a session                           |
+ *
+ * BYTES are exclusive-ored with SESSION_MASK, and where that gives a NUL, a newline, or ESCAPE
+ * itself, ESCAPE and SESSION_FLIP of it. So neither text nor code nor zeroes have many of these.
  *
  * Neither side sends more than SESSION_WINDOW ahead of what the other has taken, where a line costs
  * its bytes and SESSION_LINE_COST. So nobody in between ever has to hold back anything else.
@@ -39,6 +42,7 @@
 
 #define SESSIONS_MAX 16
 #define TOLD_MAX (64u << 10)
+#define OUTPUT_BYTES (16u << 10) /* what a command may say at once */
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
@@ -149,21 +153,58 @@ static void say_number(struct session *s, const char *what, size_t number)
 	say(s, text);
 }
 
-/* One write: lines of several processes must not mix. */
+/* The byte eight times. */
+#define EIGHT(byte) ((byte)*UINT64_C(0x0101010101010101))
+/* Where a byte of the word is zero the result has bits. */
+#define ZEROES(word) (((word)-EIGHT(1)) & ~(word)&EIGHT(0x80))
+
+/* Return: where the line ends. A word at a time: this CPU is interpreted. */
+static char *put_line(char *out, unsigned id, char what, const uint8_t *data, size_t len,
+                      size_t *used)
+{
+	char *end;
+	size_t n = 0;
+
+	out += sprintf(out, "x %u %c ", id, what);
+	end = out + SESSION_LINE_BYTES - 1;
+	while (n < len && out < end) {
+		uint64_t word;
+		uint8_t c;
+
+		if (len - n >= sizeof(word) && (size_t)(end - out) >= sizeof(word)) {
+			memcpy(&word, data + n, sizeof(word));
+			word ^= EIGHT(SESSION_MASK);
+			if (!(ZEROES(word) | ZEROES(word ^ EIGHT('\n')) |
+			      ZEROES(word ^ EIGHT(SESSION_ESCAPE)))) {
+				memcpy(out, &word, sizeof(word));
+				out += sizeof(word);
+				n += sizeof(word);
+				continue;
+			}
+		}
+		c = data[n++] ^ SESSION_MASK;
+		if (!c || c == '\n' || c == SESSION_ESCAPE) {
+			*out++ = SESSION_ESCAPE;
+			c ^= SESSION_FLIP;
+		}
+		*out++ = (char)c;
+	}
+	*out++ = '\n';
+	*used = n;
+	return out;
+}
+
+/* A write for each line: those of several processes must not mix. */
 static void say_bytes(struct session *s, char what, const uint8_t *data, size_t len)
 {
 	char line[AGENT_LINE_BYTES];
-	int n = snprintf(line, sizeof(line), "x %u %c ", s->id, what);
 
-	/* Not printf(3): this CPU is interpreted. */
-	for (size_t i = 0; i < len; i++) {
-		line[n++] = "0123456789abcdef"[data[i] >> 4];
-		line[n++] = "0123456789abcdef"[data[i] & 15];
+	for (size_t at = 0, used; at < len && !s->gone; at += used) {
+		char *end = put_line(line, s->id, what, data + at, len - at, &used);
+
+		s->gone = write(s->channel, line, (size_t)(end - line)) != end - line;
+		s->ahead += used + SESSION_LINE_COST;
 	}
-	line[n++] = '\n';
-	if (write(s->channel, line, (size_t)n) != n)
-		s->gone = true;
-	s->ahead += len + SESSION_LINE_COST;
 }
 
 /* ---- starting ----------------------------------------------------------------------------- */
@@ -241,7 +282,7 @@ static bool start(struct session *s)
 		theirs[0] = theirs[1] = theirs[2] = open_terminal(s);
 	if (s->terminal ? theirs[0] < 0 : !open_pipes(s, theirs))
 		return false;
-	s->child = fork();
+	s->child = vfork();
 	if (!s->child) {
 		for (int i = 0; i < 3; i++)
 			dup2(theirs[i], i);
@@ -259,7 +300,7 @@ static bool start(struct session *s)
 	if (s->err >= 0)
 		fcntl(s->err, F_SETFL, O_NONBLOCK);
 	s->child_fd = (int)syscall(SYS_pidfd_open, s->child, 0);
-	say(s, "up");
+	say(s, "up bytes");
 	return s->child_fd >= 0;
 }
 
@@ -275,6 +316,34 @@ static size_t unhex(const char *hex, char *out, size_t max)
 		int low = hex[1] <= '9' ? hex[1] - '0' : hex[1] - 'a' + 10;
 
 		out[n++] = (char)(high << 4 | (low & 15));
+	}
+	return n;
+}
+
+/* Of @len bytes; what does not belong there becomes something else. */
+static size_t take_bytes(const char *text, size_t len, char *out, size_t max)
+{
+	const char *end = text + len;
+	size_t n = 0;
+
+	while (n < max && text < end) {
+		uint64_t word;
+		uint8_t c;
+
+		if ((size_t)(end - text) >= sizeof(word) && max - n >= sizeof(word)) {
+			memcpy(&word, text, sizeof(word));
+			if (!ZEROES(word ^ EIGHT(SESSION_ESCAPE))) {
+				word ^= EIGHT(SESSION_MASK);
+				memcpy(out + n, &word, sizeof(word));
+				text += sizeof(word);
+				n += sizeof(word);
+				continue;
+			}
+		}
+		c = (uint8_t)*text++;
+		if (c == SESSION_ESCAPE && text < end)
+			c = (uint8_t)*text++ ^ SESSION_FLIP;
+		out[n++] = (char)(c ^ SESSION_MASK);
 	}
 	return n;
 }
@@ -303,7 +372,7 @@ static void resize(struct session *s, const char *text)
 		ioctl(s->out, TIOCSWINSZ, &s->size);
 }
 
-static void obey(struct session *s, const char *line)
+static void obey(struct session *s, const char *line, size_t len)
 {
 	if (!strncmp(line, "begin ", 6)) {
 		s->terminal = line[6] == 't';
@@ -313,7 +382,8 @@ static void obey(struct session *s, const char *line)
 	} else if (!strcmp(line, "go") && !s->child) {
 		s->gone = !start(s);
 	} else if (!strncmp(line, "i ", 2)) {
-		size_t n = unhex(line + 2, s->input + s->input_len, SESSION_WINDOW - s->input_len);
+		size_t n = take_bytes(line + 2, len - 2, s->input + s->input_len,
+		                      SESSION_WINDOW - s->input_len);
 
 		s->input_len += n;
 		s->input_cost += n + SESSION_LINE_COST;
@@ -344,7 +414,7 @@ static void hear(struct session *s)
 		return;
 	}
 	line[n] = '\0';
-	obey(s, line);
+	obey(s, line, (size_t)n);
 }
 
 /* ---- moving bytes ------------------------------------------------------------------------- */
@@ -374,7 +444,7 @@ static void give_input(struct session *s)
 /* Return: whether there was something. */
 static bool take_output(struct session *s, int *fd, char what)
 {
-	uint8_t data[SESSION_LINE_BYTES];
+	static uint8_t data[OUTPUT_BYTES];
 	ssize_t n = read(*fd, data, sizeof(data));
 
 	if (n > 0) {

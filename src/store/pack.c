@@ -22,6 +22,10 @@
  * tell where each begins. Workers are started as the queue shows that they are needed; a
  * snapshot of a few pages has one blob.
  *
+ * A public snapshot has one blob whatever the number of workers: equal pages give equal bytes, and
+ * who fetches it finds the frames in their order. So there a worker that has compressed a frame
+ * waits until the one before it is appended, to the stage of the first worker.
+ *
  * Compression (STORE_COMPRESS_AUTO). zstd at level 1 does 4 GB/s a core where there is nearly
  * nothing to say, but only 0.3 GB/s on the heap of a program, where sealing and writing the pages
  * as they are does 2. So a frame whose words repeat is compressed, which is the faster way too, and
@@ -84,7 +88,8 @@ struct worker {
 	ZSTD_CCtx *zstd;
 	uint8_t *own;      /* SLOT_BYTES: for a slot of which nothing is there yet */
 	uint8_t *squeezed; /* FRAME_BYTES: what zstd makes of a frame */
-	uint8_t *stage;    /* STAGE_ROOM_BYTES: one more sealed frame than is written at once */
+	/* What it appends to; of a public snapshot only the first worker has that. */
+	uint8_t *stage; /* STAGE_ROOM_BYTES: one more sealed frame than is written at once */
 	size_t staged;
 	uint64_t written;
 	uint64_t pushed;
@@ -123,7 +128,9 @@ struct packer {
 	unsigned n_free;
 	struct slot *queue, **queue_tail;
 	unsigned queued;
-	unsigned idle; /* workers that wait for the queue */
+	uint64_t next_append;       /* of a public snapshot: the frame whose turn it is */
+	pthread_cond_t turn_passed; /* that has changed */
+	unsigned idle;              /* workers that wait for the queue */
 	bool ended;
 	struct err first; /* code 0: no failure so far */
 };
@@ -284,10 +291,38 @@ static bool worth_compressing(const struct worker *w, const uint8_t *plain, size
 	case STORE_COMPRESS_NONE:
 		return false;
 	case STORE_COMPRESS_SMALL:
+	case STORE_COMPRESS_DENSE:
 		return true;
 	default:
 		return repeats_itself(plain, len);
 	}
+}
+
+static size_t compress_at(struct worker *w, int level, const uint8_t *plain, size_t len)
+{
+	size_t n;
+
+	ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, level);
+	/* Room for less than the pages: zstd gives up when there is nothing to gain. */
+	n = ZSTD_compress2(w->zstd, w->squeezed, len - len / 16, plain, len);
+	return ZSTD_isError(n) ? 0 : n;
+}
+
+/*
+ * Return: how many bytes of w->squeezed the frame takes; 0: it is not worth it.
+ *
+ * Dense compression takes longest where there is least to gain: of a frame that shrinks to
+ * a fifth at once its better level would take another 2 % for five times the time.
+ */
+static size_t compress(struct worker *w, const uint8_t *plain, size_t len)
+{
+	size_t n;
+
+	if (w->packer->compression != STORE_COMPRESS_DENSE)
+		return compress_at(w, w->packer->compression == STORE_COMPRESS_SMALL ? 3 : 1, plain,
+		                   len);
+	n = compress_at(w, 3, plain, len);
+	return compress_at(w, n && n < len / 5 ? 9 : 14, plain, len);
 }
 
 /* Puts a frame on the stage: sealed, or as it is with its digest in its record. */
@@ -309,8 +344,48 @@ static int protect_frame(struct worker *w, uint64_t frame, const uint8_t *data, 
 	return sealer_seal(&w->sealer, SEAL_PAGES, frame, data, len, to, e);
 }
 
+/* Whose stage is appended to, when it is this frame's turn. Return: NULL if others have failed. */
+static struct worker *take_turn(struct worker *w, uint64_t frame)
+{
+	struct packer *p = w->packer;
+	bool failed;
+
+	if (!p->is_public)
+		return w;
+	pthread_mutex_lock(&p->lock);
+	while (p->next_append != frame && !p->first.code)
+		pthread_cond_wait(&p->turn_passed, &p->lock);
+	failed = p->first.code;
+	pthread_mutex_unlock(&p->lock);
+	return failed ? NULL : &p->workers[0];
+}
+
+static void pass_turn(struct worker *w)
+{
+	struct packer *p = w->packer;
+
+	if (!p->is_public)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->next_append++;
+	pthread_cond_broadcast(&p->turn_passed);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static int append_frame(struct worker *w, uint64_t frame, const uint8_t *data, size_t len,
+                        struct frame_rec *rec, struct err *e)
+{
+	int r = protect_frame(w, frame, data, len, rec, e);
+
+	if (r < 0)
+		return r;
+	w->staged += rec->bytes;
+	return w->staged >= STAGE_BYTES ? worker_flush(w, false, e) : 0;
+}
+
 static int pack_frame(struct worker *w, struct slot *slot, struct err *e)
 {
+	struct worker *to;
 	uint8_t *pages = nothing_is_there(slot) ? w->own + PAGES_IN_SLOT : slot->pages;
 	const uint8_t *plain = pages;
 	struct frame_rec rec = {0};
@@ -323,10 +398,9 @@ static int pack_frame(struct worker *w, struct slot *slot, struct err *e)
 	rec.present = squeeze_zero_pages(pages, slot->n_pages);
 	len = (size_t)__builtin_popcount(rec.present) * PAGE_BYTES;
 	if (len && worth_compressing(w, plain, len)) {
-		/* Room for less than the pages: zstd gives up when there is nothing to gain. */
-		size_t n = ZSTD_compress2(w->zstd, w->squeezed, len - len / 16, plain, len);
+		size_t n = compress(w, plain, len);
 
-		if (!ZSTD_isError(n)) {
+		if (n) {
 			rec.codec = FRAME_ZSTD;
 			plain = w->squeezed;
 			len = n;
@@ -341,15 +415,17 @@ static int pack_frame(struct worker *w, struct slot *slot, struct err *e)
 			len = n;
 		}
 	}
-	if (len) {
-		r = protect_frame(w, slot->frame, plain, len, &rec, e);
-		if (r < 0)
-			return r;
-		w->staged += rec.bytes;
-	}
+	to = take_turn(w, slot->frame);
+	if (!to)
+		return 0;
+	if (len)
+		r = append_frame(to, slot->frame, plain, len, &rec, e);
+	if (r < 0)
+		return r;
+	pass_turn(w);
 	done = LIST_ADD(&w->done, &w->arena, struct done);
 	*done = (struct done){.frame = slot->frame, .rec = rec};
-	return w->staged >= STAGE_BYTES ? worker_flush(w, false, e) : 0;
+	return 0;
 }
 
 static int worker_end(struct worker *w, struct err *e)
@@ -404,15 +480,20 @@ static void *worker_main(void *arg)
 		if (!failed)
 			failed = pack_frame(w, slot, &e) < 0;
 		pthread_mutex_lock(&p->lock);
-		if (failed && !p->first.code)
+		if (failed && !p->first.code) {
 			p->first = e;
+			pthread_cond_broadcast(&p->turn_passed);
+		}
 		slot->next = p->free_slots;
 		p->free_slots = slot;
 		/* The caller is not woken for each slot, which would cost more than filling it. */
 		if (++p->n_free >= p->n_slots / 2 || p->first.code)
 			pthread_cond_signal(&p->slot_freed);
 	}
-	end = !p->first.code;
+	/* The one blob of a public snapshot ends when all have appended to it. */
+	while (p->is_public && p->next_append < p->next_frame && !p->first.code)
+		pthread_cond_wait(&p->turn_passed, &p->lock);
+	end = !p->first.code && w->stage;
 	pthread_mutex_unlock(&p->lock);
 	if (end && worker_end(w, &e) < 0) {
 		pthread_mutex_lock(&p->lock);
@@ -438,7 +519,6 @@ static void worker_finish(struct worker *w)
 
 static int worker_init(struct worker *w, struct packer *p, struct err *e)
 {
-	int level = p->compression == STORE_COMPRESS_SMALL ? 3 : 1;
 	int r;
 
 	*w = (struct worker){.packer = p, .fd = -1};
@@ -449,11 +529,12 @@ static int worker_init(struct worker *w, struct packer *p, struct err *e)
 	if (r < 0)
 		return r;
 	w->zstd = ZSTD_createCCtx();
-	if (!w->zstd ||
-	    ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, level)))
+	if (!w->zstd)
 		return err_say(e, -ENOMEM, "store: no memory for zstd");
 	w->squeezed = xalloc(FRAME_BYTES);
 	w->own = xalloc(SLOT_BYTES);
+	if (p->is_public && p->n_workers)
+		return 0;
 	w->stage = mmap(NULL, STAGE_ROOM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 	                -1, 0);
 	if (w->stage == MAP_FAILED) {
@@ -584,8 +665,8 @@ static int packer_write(struct page_sink *sink, const uint8_t *data, size_t page
 	return r;
 }
 
-static int packer_fetch(struct page_sink *sink, const struct page_reader *from,
-                        struct stretch what, struct err *e)
+static int packer_fetch(struct page_sink *sink, const struct page_reader *from, struct stretch what,
+                        struct err *e)
 {
 	struct packer *p = packer_of(sink);
 	int r = 0;
@@ -598,8 +679,8 @@ static int packer_fetch(struct page_sink *sink, const struct page_reader *from,
 		if (r < 0)
 			return r;
 		slot = p->filling;
-		slot->fetches[slot->n_fetches++] = (struct fetch){
-			.from = from, .what = {what.at, n}, .first = slot->n_pages};
+		slot->fetches[slot->n_fetches++] =
+			(struct fetch){.from = from, .what = {what.at, n}, .first = slot->n_pages};
 		r = add_pages(p, n, e);
 		what.at += n * PAGE_BYTES;
 		what.pages -= n;
@@ -664,6 +745,7 @@ int packer_create(int dir_fd, const uint8_t key[STORE_KEY_BYTES], const uint8_t 
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->queue_moved, NULL);
 	pthread_cond_init(&p->slot_freed, NULL);
+	pthread_cond_init(&p->turn_passed, NULL);
 	p->queue_tail = &p->queue;
 	for (unsigned i = 0; i < p->n_slots; i++) {
 		p->slots[i].pages = p->memory + (size_t)i * SLOT_BYTES + PAGES_IN_SLOT;
@@ -688,6 +770,7 @@ static void packer_join(struct packer *p)
 	pthread_mutex_lock(&p->lock);
 	p->ended = true;
 	pthread_cond_broadcast(&p->queue_moved);
+	pthread_cond_broadcast(&p->turn_passed); /* if what they wait for will not come */
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned i = 0; i < p->n_workers; i++)
 		pthread_join(p->workers[i].thread, NULL);
@@ -717,7 +800,7 @@ int packer_end(struct packer *p, struct arena *a, struct packed *out, struct err
 		LIST_EACH(&w->done, struct done, done) {
 			frames[done->frame] = done->rec;
 			out->stored_pages += (unsigned)__builtin_popcount(done->rec.present);
-			if (done->rec.present)
+			if (done->rec.present && !p->is_public)
 				frames[done->frame].blob = (uint8_t)out->n_blobs;
 		}
 		if (w->written)
@@ -745,6 +828,7 @@ void packer_destroy(struct packer *p)
 	pthread_mutex_destroy(&p->lock);
 	pthread_cond_destroy(&p->queue_moved);
 	pthread_cond_destroy(&p->slot_freed);
+	pthread_cond_destroy(&p->turn_passed);
 	secret_forget(p->key, sizeof(p->key));
 	free(p);
 }

@@ -126,7 +126,8 @@ const char *store_meta_label(const struct store_meta *meta, const char *key); /*
 enum store_compression {
 	STORE_COMPRESS_AUTO, /* zstd where it saves time, or costs none */
 	STORE_COMPRESS_NONE,
-	STORE_COMPRESS_SMALL, /* zstd level 3: for what will be distributed */
+	STORE_COMPRESS_SMALL, /* zstd level 3: for machines, and for what will be distributed */
+	STORE_COMPRESS_DENSE, /* zstd level 14 or 9: for what is made once and fetched by many */
 };
 
 struct store_options {
@@ -135,7 +136,8 @@ struct store_options {
 	unsigned workers; /* threads that compress and seal; 0: one a CPU, at most 16 */
 	/*
 	 * For publication: nothing is encrypted, and the digests of all frames are in the frame
-	 * table. Equal content then gives equal blobs, so it is compressed small, by one worker.
+	 * table. Equal content then gives equal blobs: it is compressed, at least small, and
+	 * all frames are in one page blob, in their order.
 	 */
 	bool is_public;
 	/* Page blobs of so many bytes, and larger ones, are left to store_settle(); 0: none. */

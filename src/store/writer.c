@@ -78,8 +78,8 @@ int store_writer_begin(struct store *s, const char *kind, const struct store_opt
 	if (options)
 		w->options = *options;
 	if (w->options.is_public) {
-		w->options.compression = STORE_COMPRESS_SMALL;
-		w->options.workers = 1;
+		if (w->options.compression != STORE_COMPRESS_DENSE)
+			w->options.compression = STORE_COMPRESS_SMALL;
 		w->options.unsettled_bytes = 0; /* its digests are all that says what it is */
 	}
 	r = random_bytes(w->id, sizeof(w->id), e);

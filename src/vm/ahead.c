@@ -15,17 +15,35 @@
 
 #define PAGES_AT_ONCE 16u
 
-/*
- * Use some of the known pages that nobody has used yet. They are not changed, whatever others do
- * with them meanwhile. Return: false if there are no more.
- */
-static bool use_pages(struct vm *vm)
+static size_t known_pages(const struct vm *vm, const uint32_t **page)
+{
+	return x86_code_image_pages(&vm->config.code, page);
+}
+
+static size_t written_pages(const struct vm *vm)
 {
 	const uint32_t *page = NULL;
-	size_t n = x86_code_image_pages(&vm->config.code, &page);
-	size_t from = atomic_fetch_add(&vm->pages_used, PAGES_AT_ONCE);
+	size_t n = known_pages(vm, &page), written = 0;
 
-	for (size_t i = from; i < n && i < from + PAGES_AT_ONCE; i++) {
+	while (written < n && page[written] & 1)
+		written++;
+	return written;
+}
+
+/*
+ * Use some of the first @n known pages that nobody has used yet. They are not changed, whatever
+ * others do with them meanwhile. Return: false if there are no more.
+ */
+static bool use_pages(struct vm *vm, size_t n)
+{
+	const uint32_t *page = NULL;
+	size_t from, to = known_pages(vm, &page);
+
+	if (atomic_load(&vm->pages_used) >= n)
+		return false;
+	from = atomic_fetch_add(&vm->pages_used, PAGES_AT_ONCE);
+	to = MIN(to, from + PAGES_AT_ONCE);
+	for (size_t i = from; i < to; i++) {
 		uint64_t at = (uint64_t)(page[i] >> 1) * PAGE_BYTES;
 		_Atomic uint8_t *byte = (_Atomic uint8_t *)(vm->ram.host + at);
 
@@ -36,7 +54,7 @@ static bool use_pages(struct vm *vm)
 		else
 			(void)atomic_load(byte);
 	}
-	return from < n;
+	return true;
 }
 
 static bool preload_part(struct vm *vm)
@@ -51,9 +69,18 @@ static bool preload_part(struct vm *vm)
 	return part < X86_PRELOAD_PARTS;
 }
 
+/*
+ * A page that is mapped, by itself or with its neighbours, and then written to is mapped twice, and
+ * other CPUs are told of it. So what will be written comes before anything is read.
+ */
 static void take_part(struct vm *vm)
 {
-	while (preload_part(vm) || use_pages(vm))
+	const uint32_t *page = NULL;
+	const size_t all = known_pages(vm, &page), written = written_pages(vm);
+
+	while (use_pages(vm, written))
+		;
+	while (preload_part(vm) || use_pages(vm, all))
 		;
 }
 

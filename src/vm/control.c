@@ -214,7 +214,7 @@ static void on_session_line(void *arg, const char *line)
 static void on_session(struct control *c, struct control_session *s,
                        const struct control_message *said)
 {
-	if (strlen(said->text) < 2 * SESSION_LINE_BYTES + 16 && !strchr(said->text, '\n'))
+	if (strlen(said->text) < SESSION_LINE_BYTES + 16 && !strchr(said->text, '\n'))
 		tell_session(c, s, said->text);
 }
 
@@ -319,8 +319,8 @@ static int make_address(const char *path, struct sockaddr_un *out, struct err *e
 	return 0;
 }
 
-/* A socket that a dead machine has left behind gives way; nothing else does. */
-static int make_way(const char *path, const struct sockaddr_un *address, struct err *e)
+/* A socket that a dead machine has left behind may give way; nothing else does. */
+static int look_for_others(const char *path, const struct sockaddr_un *address, struct err *e)
 {
 	struct stat st;
 	int sock, r;
@@ -334,33 +334,47 @@ static int make_way(const char *path, const struct sockaddr_un *address, struct 
 		return err_set(e, -errno, "control socket");
 	r = connect(sock, (const struct sockaddr *)address, sizeof(*address));
 	close(sock);
-	if (!r)
-		return err_say(e, -EADDRINUSE, "another machine listens at %s", path);
-	return unlink(path) ? err_set(e, -errno, "control socket %s", path) : 0;
+	return r ? 0 : err_say(e, -EADDRINUSE, "another machine listens at %s", path);
+}
+
+/* It gets its name when it listens already: who sees it can connect. */
+static int listen_at(int sock, const char *path, struct err *e)
+{
+	AUTO(text) char *first = xprintf("%s~", path);
+	struct sockaddr_un address;
+	struct stat st;
+	mode_t mask;
+	int r = make_address(first, &address, e);
+
+	if (r)
+		return r;
+	/* What a machine has left behind that ended at this point. */
+	if (!lstat(first, &st) && S_ISSOCK(st.st_mode))
+		unlink(first);
+	/* Who may connect may read all of the guest's memory: its owner, and nobody else. */
+	mask = umask(0177);
+	r = bind(sock, (const struct sockaddr *)&address, sizeof(address)) || listen(sock, 4) ||
+	                    rename(first, path)
+	            ? err_set(e, -errno, "control socket %s", path)
+	            : 0;
+	umask(mask);
+	return r;
 }
 
 int control_listen(struct control *c, const char *path, struct err *e)
 {
 	struct sockaddr_un address;
-	mode_t mask;
 	int r = make_address(path, &address, e);
 
-	if (r)
-		return r;
-	r = make_way(path, &address, e);
+	if (!r)
+		r = look_for_others(path, &address, e);
 	if (r)
 		return r;
 	c->owner = geteuid();
 	c->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (c->listener < 0)
 		return err_set(e, -errno, "control socket");
-	/* Who may connect may read all of the guest's memory: its owner, and nobody else. */
-	mask = umask(0177);
-	r = bind(c->listener, (const struct sockaddr *)&address, sizeof(address)) ||
-	                    listen(c->listener, 4)
-	            ? err_set(e, -errno, "control socket %s", path)
-	            : 0;
-	umask(mask);
+	r = listen_at(c->listener, path, e);
 	if (r)
 		return r;
 	vm_watch(c->vm, c->listener, POLLIN, on_connection, c);
@@ -421,6 +435,43 @@ int control_open_session(const char *path, struct err *e)
 	if (sock >= 0)
 		control_message_close(&answer);
 	return sock;
+}
+
+void session_encode(char *out, struct span data, size_t *used)
+{
+	const char *end = out + SESSION_LINE_BYTES - 1;
+	size_t n = 0;
+
+	for (; n < data.len && out < end; n++) {
+		uint8_t c = data.data[n] ^ SESSION_MASK;
+
+		if (!c || c == '\n' || c == SESSION_ESCAPE) {
+			*out++ = SESSION_ESCAPE;
+			c ^= SESSION_FLIP;
+		}
+		*out++ = (char)c;
+	}
+	*out = '\0';
+	*used = n;
+}
+
+int session_decode(uint8_t *out, const char *text)
+{
+	int n = 0;
+
+	for (; *text; text++, n++) {
+		uint8_t c = (uint8_t)*text;
+
+		if (n == (int)SESSION_LINE_BYTES)
+			return -EBADMSG;
+		if (c == SESSION_ESCAPE) {
+			c = (uint8_t) * ++text ^ SESSION_FLIP;
+			if (c && c != '\n' && c != SESSION_ESCAPE)
+				return -EBADMSG;
+		}
+		out[n] = c ^ SESSION_MASK;
+	}
+	return n;
 }
 
 int control_say(int session, const char *line)

@@ -32,9 +32,13 @@
 #define CONTROL_SESSIONS_MAX 12
 
 /* As the guest has them (guest.h). */
-#define SESSION_WINDOW (48u << 10)
+#define SESSION_WINDOW (64u << 10)
 #define SESSION_LINE_COST 512u
-#define SESSION_LINE_BYTES 1024u /* of a command's bytes in a line */
+#define SESSION_LINE_BYTES 1984u /* of a command's bytes in a line, as they are written there */
+/* How these bytes are written; 0xf7, 0xfb and 0xfd, which become two, are in no UTF-8. */
+#define SESSION_MASK 0xf7u
+#define SESSION_ESCAPE '\f'
+#define SESSION_FLIP 0x40u
 
 struct control_message {
 	char text[CONTROL_TEXT_MAX];
@@ -81,6 +85,14 @@ void control_message_close(struct control_message *m);
 /* Begin a session. Return: its connection. */
 int control_open_session(const char *path, struct err *e);
 MUST_CHECK int control_say(int session, const char *line);
+/**
+ * session_encode() - a command's bytes as they stand in a line, without NUL and newline
+ * @out:  at least SESSION_LINE_BYTES + 1
+ * @used: how many of them the line takes
+ */
+void session_encode(char *out, struct span data, size_t *used);
+/* @out: at least SESSION_LINE_BYTES. Return: how many; -EBADMSG. */
+MUST_CHECK int session_decode(uint8_t *out, const char *text);
 /* Return: 0; -ECONNRESET when the machine or the session has ended. */
 MUST_CHECK int control_hear(int session, struct control_message *out);
 

@@ -251,8 +251,8 @@ static void create_devices(struct vm *vm)
 	add_ports(vm, &vm->serial.dev, PORT_SERIAL, 8);
 	rtc_init(&vm->rtc, "rtc", &vm->dev_clock, ioapic_line(io, PIN_RTC));
 	add_ports(vm, &vm->rtc.dev, PORT_RTC, 2);
-	power_init(&vm->power, "power", ioapic_line(io, PIN_POWER),
-	           ioapic_line(io, PIN_GENERATION), power_request, vm);
+	power_init(&vm->power, "power", ioapic_line(io, PIN_POWER), ioapic_line(io, PIN_GENERATION),
+	           power_request, vm);
 	add_ports(vm, &vm->power.dev, PORT_POWER, POWER_PORTS);
 
 	vconsole_init(&vm->console, "console", &vm->ram, virtio_line(vm, VIRTIO_CONSOLE),
@@ -289,6 +289,7 @@ struct vm *vm_create(const struct vm_config *config, struct err *e)
 
 	assert(config->n_disks <= VM_DISKS_MAX && config->n_shares <= VM_SHARES_MAX);
 	ahead_wait(vm);
+	assert(!vm->ram.host || vm->ram.bytes == config->ram_bytes);
 	vm->config = *config;
 	vm->config.begun = NULL;
 	vm->clock.waited = config->waited_ns;

@@ -75,7 +75,8 @@ static void device_needs(void *arg, uint64_t at, uint64_t bytes)
 static void *map_aligned(size_t bytes, int flags, int fd)
 {
 	size_t all = bytes + HUGE_PAGE_BYTES, before;
-	uint8_t *room = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *room =
+		mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (room == MAP_FAILED)
 		return room;

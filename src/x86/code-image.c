@@ -33,8 +33,7 @@ struct image_header {
 	uint32_t n_traces;
 	uint32_t n_pages; /* number << 1, bit 0: it was written */
 	uint32_t zero;
-	uint64_t part
-		[X86_PRELOAD_PARTS]; /* where its first trace is; it ends where the next begins */
+	uint64_t part[X86_PRELOAD_PARTS]; /* where the traces of each begin */
 };
 
 struct image_trace {
@@ -124,18 +123,25 @@ static bool add_trace(struct buf *image, const uint8_t *ram, const struct x86_co
 	return true;
 }
 
-/* One that is read first and written later is in the log twice. */
-static void add_page(struct buf *image, uint32_t page, struct image_header *h)
+/* One that is read first and written later is in the log twice: those that are written come first. */
+static void add_pages(struct buf *image, const struct x86_known *known, uint64_t ram_pages,
+                      uint32_t written, struct image_header *h)
 {
-	uint32_t *have = (uint32_t *)(void *)(image->data + sizeof(*h)) + h->n_slots;
+	for (size_t i = 0; i < known->n_pages; i++) {
+		const uint32_t *have =
+			(const uint32_t *)(const void *)(image->data + sizeof(*h)) + h->n_slots;
+		const uint32_t page = known->page[i];
+		uint32_t n = 0;
 
-	for (uint32_t i = 0; i < h->n_pages; i++)
-		if (have[i] >> 1 == page >> 1) {
-			have[i] |= page & 1;
-			return;
-		}
-	buf_add(image, &page, sizeof(page));
-	h->n_pages++;
+		if ((page & 1) != written || page >> 1 >= ram_pages)
+			continue;
+		while (n < h->n_pages && have[n] >> 1 != page >> 1)
+			n++;
+		if (n < h->n_pages)
+			continue;
+		buf_add(image, &page, sizeof(page));
+		h->n_pages++;
+	}
 }
 
 void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x86_known *known,
@@ -148,9 +154,8 @@ void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x8
 		h.n_slots *= 2;
 	buf_add(out, &h, sizeof(h));
 	memset(buf_extend(out, h.n_slots * sizeof(uint32_t)), 0, h.n_slots * sizeof(uint32_t));
-	for (size_t i = 0; i < known->n_pages; i++)
-		if (known->page[i] >> 1 < ram_pages)
-			add_page(out, known->page[i], &h);
+	add_pages(out, known, ram_pages, 1, &h);
+	add_pages(out, known, ram_pages, 0, &h);
 	pad(out, UNIT);
 	for (unsigned part = 0; part < X86_PRELOAD_PARTS; part++) {
 		h.part[part] = out->len;

@@ -347,7 +347,7 @@ void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x8
 size_t x86_code_image_count(const struct x86_code_image *image);
 size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code_place *out,
                              size_t max);
-/* The pages that it keeps; the image's own. */
+/* The pages that it keeps, those that are written first; the image's own. */
 size_t x86_code_image_pages(const struct x86_code_image *image, const uint32_t **out);
 
 /**

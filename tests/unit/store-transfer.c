@@ -54,7 +54,9 @@ static void a_public_snapshot_is_not_encrypted_and_a_sealed_one_is(void)
 	remove_tree(root);
 }
 
-static void equal_public_content_gives_equal_page_blobs(void)
+/* However many compress it: the frames are in one blob, in their order. */
+static void equal_public_content_is_equal(const struct store_options *by_one,
+                                          const struct store_options *by_many)
 {
 	AUTO(text) char *root = make_folder();
 	AUTO(store) struct store *s = open_store(root);
@@ -64,8 +66,8 @@ static void equal_public_content_gives_equal_page_blobs(void)
 	size_t same = 0;
 
 	some_content(&c, 700, 3);
-	must(commit(s, "one", &c, &as_public, &e), &e);
-	must(commit(s, "two", &c, &as_public, &e), &e);
+	must(commit(s, "one", &c, by_one, &e), &e);
+	must(commit(s, "two", &c, by_many, &e), &e);
 	must(store_export_open(s, "one", &one, &e), &e);
 	must(store_export_open(s, "two", &two, &e), &e);
 	ok(store_export_parcel(one)->blobs.count == 4, "one page blob");
@@ -76,6 +78,50 @@ static void equal_public_content_gives_equal_page_blobs(void)
 	/* The blobs that both have stay for the other. */
 	must(store_remove(s, "one", &e), &e);
 	ok(compare(s, "two", &c, &e) == 0, "%s", e.text);
+	buf_finish(&c.pages);
+	remove_tree(root);
+}
+
+static void equal_public_content_gives_equal_page_blobs(void)
+{
+	static const enum store_compression how[] = {STORE_COMPRESS_SMALL, STORE_COMPRESS_DENSE};
+
+	for (size_t i = 0; i < ARRAY_LEN(how); i++) {
+		struct store_options by_one = as_public, by_many = as_public;
+
+		by_one.compression = by_many.compression = how[i];
+		by_one.workers = 1;
+		by_many.workers = 7;
+		equal_public_content_is_equal(&by_one, &by_many);
+	}
+}
+
+/* Who waits for his turn does not wait for one who has given up. */
+static void a_public_snapshot_that_fails_ends(void)
+{
+	struct store_options options = as_public;
+	AUTO(text) char *root = make_folder();
+	AUTO(store) struct store *s = open_store(root);
+	struct content c = {0};
+	struct err e = {0};
+	bool has;
+
+	options.workers = 5;
+	some_content(&c, 3000, 8);
+	fault_arm("store-page-write");
+	ok(commit(s, "it", &c, &options, &e) == -EIO, "%s", e.text);
+	fault_arm(NULL);
+	ok(store_has(s, "it", &has, &e) == 0 && !has);
+	/* And one that its caller gives up. */
+	for (size_t pages = 1; pages < 700; pages += 37) {
+		AUTO(store_writer) struct store_writer *w = NULL;
+
+		must(store_writer_begin(s, "proc", &options, &w, &e), &e);
+		must(store_writer_sink(w)->write(store_writer_sink(w), c.pages.data, pages, &e),
+		     &e);
+	}
+	must(commit(s, "it", &c, &options, &e), &e);
+	ok(compare(s, "it", &c, &e) == 0, "%s", e.text);
 	buf_finish(&c.pages);
 	remove_tree(root);
 }
@@ -517,6 +563,7 @@ int main(void)
 {
 	RUN(a_public_snapshot_is_not_encrypted_and_a_sealed_one_is);
 	RUN(equal_public_content_gives_equal_page_blobs);
+	RUN(a_public_snapshot_that_fails_ends);
 	RUN(each_byte_of_a_public_snapshot_counts);
 	RUN(a_copy_is_what_it_was_made_from);
 	RUN(a_snapshot_is_carried_to_another_store);

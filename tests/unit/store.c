@@ -115,14 +115,14 @@ static void pages_and_state_come_back_as_they_were(void)
 	AUTO(store) struct store *s = open_store(root);
 	struct err e = {0};
 
-	for (size_t i = 0; i < ARRAY_LEN(counts) * 3; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(counts) * 4; i++) {
 		struct store_options options = {
-			.replace = true, .compression = i % 3, .workers = (unsigned)(i % 5)};
+			.replace = true, .compression = i % 4, .workers = (unsigned)(i % 5)};
 		struct content c = {.state = i % 2 ? "the state" : ""};
 		AUTO(store_writer) struct store_writer *w = NULL;
 		AUTO(store_reader) struct store_reader *reader = NULL;
 
-		make_pages(&c.pages, counts[i / 3], i);
+		make_pages(&c.pages, counts[i / 4], i);
 		must(store_writer_begin(s, "proc", &options, &w, &e), &e);
 		hand_over(store_writer_sink(w), &c.pages, i + 1);
 		must(store_writer_commit(w, "it", span_of_text(c.state), NULL, &e), &e);

@@ -269,6 +269,9 @@ PASSES = {
     "slow": {"slow": 400000, "times": 3},
 }
 
+# Of these, what could leave something wrong in the store: all of it is fetched and looked at.
+SPOILS = ("dropped", "truncated", "a byte is wrong")
+
 # What does not, and what is said.
 FAILS = {
     "403": ({"status": 403}, "access is denied"),
@@ -290,12 +293,15 @@ def what_passes_is_waited_for():
                 hit = proxy.inject("GET", r.blob, skip=skip, **fault)
                 m = prompt(ref)
                 works(m)
-                done = stop()
-                assert done.returncode == 0, (name, done.stderr)
+                if name in SPOILS:
+                    done = stop()
+                    assert done.returncode == 0, (name, done.stderr)
+                else:
+                    m.send("exit\n")
                 said = m.rest()
                 assert hit.hits > hit.skip, f"{name}: it did not happen"
                 assert "cannot go on" not in said, (name, said)
-                assert wslx("verify").returncode == 0, name
+                assert name not in SPOILS or wslx("verify").returncode == 0, name
 
 
 def what_does_not_pass_ends_in_a_sentence():

@@ -42,8 +42,9 @@ def busybox_image(path, config=None, extra=(), tools=TOOLS):
                         config={"os": "linux", "architecture": "amd64", "config": config or {}})
 
 
-def bake(image, *more, ok=True, name="m"):
-    done = wslx("bake", image, "--name", name, "--kernel", kernel("amd64"), *more)
+def bake(image, *more, ok=True, name="m", dense=False):
+    done = wslx("bake", image, "--name", name, "--kernel", kernel("amd64"), *more,
+                *() if dense else ("--fast",))
     assert (done.returncode == 0) == ok, done.stderr
     return done.stderr
 
@@ -56,8 +57,10 @@ def output(name, *command, options=()):
 
 def a_busybox_image_is_at_its_prompt_at_once():
     with Work() as w:
-        said = bake(busybox_image(w / "image"))
+        said = bake(busybox_image(w / "image"), dense=True)
         assert "settled" in said and re.search(r"at the barrier, [\d.]+ s", said), said
+        stored = json.loads(wslx("list", "--json").stdout)[0]["stored_bytes"]
+        assert stored < 12 << 20, f"{stored} bytes, kernel and all"
         for n in range(2):
             m = Machine(["run", "m", "--env", "WHAT=it's \"quoted\""], patience=60)
             m.expect("# ")
@@ -69,6 +72,9 @@ def a_busybox_image_is_at_its_prompt_at_once():
             assert m.status == 4 and "Power down" not in rest, (m.status, rest)
         assert output("m", "sh", "-c", "exit 9")[1] == 9
         assert output("m", "no-such-program")[1] == 127
+        # The shell that waited is gone a second later, and took no terminal along.
+        out, status = output("m", "sh", "-c", "sleep 2; cat /proc/[0-9]*/comm; echo e''nd")
+        assert status == 0 and out.endswith("end\n") and out.split("\n").count("sh") == 1, out
         out, status = output("m", "sh", "-c", 'echo "<$1>" "<$2>"', "sh", "a b", "c\\d\ne")
         assert status == 0 and "<a b> <c\\d\ne>" in out, out
         assert "m" in output("m", "hostname")[0]

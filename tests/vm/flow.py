@@ -267,6 +267,32 @@ def a_snapshot_with_any_part_changed_is_refused_in_one_sentence():
         assert "of kind" in refused("restore", "proc", "--name", "s")
 
 
+def what_was_begun_before_a_look_at_the_snapshot_does_not_save_it():
+    with Stored() as w:
+        for n in range(3):
+            r = restore("s")
+            answers(r, f"word{n}")
+            r.leave()
+        assert glob.glob(f"{w.memory}/wslx/*/*.code")
+        # Pages are not read any more, there is an image of them.
+        small = [b for b in glob.glob(w / "store/blobs/sha256/*") if os.path.getsize(b) < 100000]
+        assert len(small) == 4, small
+        for path in (*small, w / "store/index.json"):
+            with open(path, "rb") as f:
+                whole = f.read()
+            # The name leads where it did, but for its seal.
+            at = whole.index(b'.seal": "') + 9 if path.endswith("json") else len(whole) // 2
+            os.chmod(path, 0o600)
+            with open(path, "wb") as f:
+                f.write(whole[:at] + (b"0" if whole[at] != 0x30 else b"1") + whole[at + 1:])
+            refused("restore", "vm", "--name", "s")
+            with open(path, "wb") as f:
+                f.write(whole)
+        r = restore("s")
+        answers(r, "whole")
+        r.leave()
+
+
 def show_and_list_know_what_a_machine_snapshot_is():
     with Stored():
         machine = json.loads(done("show", "s", "--json"))["machine"]
@@ -292,5 +318,6 @@ if __name__ == "__main__":
         a_machine_answers_its_owner_only,
         without_a_safe_place_in_memory_a_restore_unpacks_for_itself,
         a_snapshot_with_any_part_changed_is_refused_in_one_sentence,
+        what_was_begun_before_a_look_at_the_snapshot_does_not_save_it,
         show_and_list_know_what_a_machine_snapshot_is,
     ])
