@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os/os.h"
+
 #define DEFAULT_MEMORY (256u << 20)
 
 static const struct verb_option options[] = {
@@ -26,20 +28,12 @@ static const struct verb_option options[] = {
 	{"stats", NULL, "say at the end what the machine did", false},
 };
 
-/* An overlay that lives as long as this process. */
-static int temporary_overlay(void)
-{
-	const char *dir = getenv("TMPDIR");
-
-	return open(dir && *dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-}
-
 /* ---- disks -------------------------------------------------------------------------------- */
 
 /* "FILE", "FILE,ro", "FILE,cow" or "FILE,cow=OVERLAY". */
 struct disk_option {
 	char *path;
-	const char *overlay; /* NULL: in an unlinked file */
+	const char *overlay; /* NULL: in a file that lives as long as this process */
 	bool read_only, cow;
 };
 
@@ -62,6 +56,15 @@ static int parse_disk(const char *text, struct disk_option *d, struct err *e)
 	               comma);
 }
 
+/* Return: a descriptor, or negative errno with a sentence. */
+static int open_overlay(const char *path, struct err *e)
+{
+	int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : os_open_temporary();
+
+	return fd < 0 ? err_set(e, path ? -errno : fd, "overlay %s", path ? path : "in TMPDIR")
+	              : fd;
+}
+
 static struct disk *open_disk(const struct disk_option *o, struct err *e)
 {
 	bool writes = !o->read_only && !o->cow;
@@ -75,10 +78,8 @@ static struct disk *open_disk(const struct disk_option *o, struct err *e)
 	base = disk_open_raw(fd, o->read_only, e);
 	if (!base || !o->cow)
 		return base;
-	overlay = o->overlay ? open(o->overlay, O_RDWR | O_CREAT | O_CLOEXEC, 0600)
-	                     : temporary_overlay();
+	overlay = open_overlay(o->overlay, e);
 	if (overlay < 0) {
-		err_set(e, -errno, "overlay %s", o->overlay ? o->overlay : "in TMPDIR");
 		disk_close(base);
 		return NULL;
 	}
@@ -103,7 +104,8 @@ static int open_disks(const struct args *args, struct control *c, struct arena *
 		if (!r) {
 			AUTO(text) char *path = realpath(o.path, NULL);
 
-			d->base = path ? arena_text(a, path) : NULL;
+			/* What has no path any more is named as it was given. */
+			d->base = arena_text(a, path ? path : o.path);
 			d->disk = open_disk(&o, e);
 			r = d->disk ? 0 : e->code;
 		}

@@ -4,7 +4,7 @@
 #define WSLX_CMD_KERNEL_H
 
 #include "cmd/cmd.h"
-#include "vm/initramfs.h"
+#include "kernel/initramfs.h"
 
 #define KERNEL_COMMAND_LINE "console=ttyS0 pci=off tsc=reliable panic=-1 reboot=acpi rdinit=/init"
 

@@ -171,56 +171,48 @@ static int words_of(const struct verb *v, int argc, char **argv)
 	return n;
 }
 
-static int parse(struct args *args, int argc, char **argv)
+static void take_option(struct args *args, int option, const char *value)
+{
+	args->values[option] = value;
+	args->given[args->n_given++] = (struct given_option){option, value};
+}
+
+/* Beside 0 and EXIT_USAGE, what parsing returns. */
+#define HELP_WAS_SHOWN (-1)
+
+/* "--name", "--name VALUE", "--name=VALUE" or "-n VALUE" at @argv[*at], which goes to its last word. */
+static int parse_option(struct args *args, int argc, char **argv, int *at)
+{
+	const struct verb *v = args->verb;
+	const char *word = argv[*at], *equals = NULL;
+	int option = letter_index(v, word), len = (int)strlen(word);
+
+	if (option < 0) {
+		equals = strchr(word, '=');
+		len = equals ? (int)(equals - word) : len;
+		if (len == 6 && !memcmp(word, "--help", 6)) {
+			print_verb_help(v);
+			return HELP_WAS_SHOWN;
+		}
+		option = option_index(v, word + 2, (size_t)len - 2);
+	}
+	if (option < 0)
+		return say_usage(args, "there is no option %.*s", len, word);
+	if (!v->options[option].arg && equals)
+		return say_usage(args, "%.*s takes no value", len, word);
+	if (v->options[option].arg && !equals && *at + 1 >= argc)
+		return say_usage(args, "%s needs a value", word);
+	if (!v->options[option].arg)
+		take_option(args, option, "");
+	else
+		take_option(args, option, equals ? equals + 1 : argv[++*at]);
+	return 0;
+}
+
+static int check_needed(const struct args *args)
 {
 	const struct verb *v = args->verb;
 
-	args->operands = xalloc((size_t)(argc + 1) * sizeof(char *));
-	args->given = xalloc((size_t)(argc + 1) * sizeof(*args->given));
-	for (int i = 0; i < argc; i++) {
-		const char *word = argv[i], *equals;
-		size_t len;
-		int option;
-
-		if (!strcmp(word, "--")) {
-			while (++i < argc)
-				args->operands[args->n_operands++] = argv[i];
-			break;
-		}
-		option = letter_index(v, word);
-		if (option >= 0) {
-			if (i + 1 >= argc)
-				return say_usage(args, "%s needs a value", word);
-			args->values[option] = argv[++i];
-			args->given[args->n_given++] = (struct given_option){option, argv[i]};
-			continue;
-		}
-		if (!text_starts(word, "--") || !word[2]) {
-			args->operands[args->n_operands++] = argv[i];
-			continue;
-		}
-		word += 2;
-		equals = strchr(word, '=');
-		len = equals ? (size_t)(equals - word) : strlen(word);
-		if (len == 4 && !memcmp(word, "help", 4)) {
-			print_verb_help(v);
-			return -1;
-		}
-		option = option_index(v, word, len);
-		if (option < 0)
-			return say_usage(args, "there is no option --%.*s", (int)len, word);
-		if (!v->options[option].arg && equals)
-			return say_usage(args, "--%.*s takes no value", (int)len, word);
-		if (!v->options[option].arg)
-			args->values[option] = "";
-		else if (equals)
-			args->values[option] = equals + 1;
-		else if (i + 1 < argc)
-			args->values[option] = argv[++i];
-		else
-			return say_usage(args, "--%s needs a value", word);
-		args->given[args->n_given++] = (struct given_option){option, args->values[option]};
-	}
 	for (size_t i = 0; i < v->n_options; i++)
 		if (v->options[i].required && !args->values[i])
 			return say_usage(args, "--%s is needed", v->options[i].name);
@@ -229,6 +221,32 @@ static int parse(struct args *args, int argc, char **argv)
 	if (args->n_operands > v->max_operands)
 		return say_usage(args, "what is \"%s\"?", args->operands[v->max_operands]);
 	return 0;
+}
+
+static bool is_option(const struct verb *v, const char *word)
+{
+	return letter_index(v, word) >= 0 || (text_starts(word, "--") && word[2]);
+}
+
+static int parse(struct args *args, int argc, char **argv)
+{
+	bool only_operands = false;
+
+	args->operands = xalloc((size_t)(argc + 1) * sizeof(char *));
+	args->given = xalloc((size_t)(argc + 1) * sizeof(*args->given));
+	for (int i = 0; i < argc; i++) {
+		if (!only_operands && !strcmp(argv[i], "--")) {
+			only_operands = true;
+		} else if (only_operands || !is_option(args->verb, argv[i])) {
+			args->operands[args->n_operands++] = argv[i];
+		} else {
+			int r = parse_option(args, argc, argv, &i);
+
+			if (r)
+				return r;
+		}
+	}
+	return check_needed(args);
 }
 
 /* An answer that did not get through is a failure, whatever was done. */
@@ -264,9 +282,7 @@ int main(int argc, char **argv)
 			r = verbs[i]->run(&args);
 		free(args.operands);
 		free(args.given);
-		if (r < 0)
-			r = EXIT_DONE; /* help was asked for */
-		return end_output(r);
+		return end_output(r == HELP_WAS_SHOWN ? EXIT_DONE : r);
 	}
 	say_line("wslx: there is no such verb (wslx --help lists them): ", argv[1]);
 	return EXIT_USAGE;

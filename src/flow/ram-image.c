@@ -242,11 +242,17 @@ int ram_image_dir(struct store *store)
 	return fallback_forced("no-ram-image") ? -1 : open_images_of(store_root(store), true);
 }
 
-const char *ram_image_digest(struct store_reader *reader)
+/* "sha256:HEX" without its beginning. */
+static const char *hex_of(const char *digest)
 {
-	const char *digest = store_reader_meta(reader)->digest, *colon = strchr(digest, ':');
+	const char *colon = strchr(digest, ':');
 
 	return colon ? colon + 1 : digest;
+}
+
+const char *ram_image_digest(struct store_reader *reader)
+{
+	return hex_of(store_reader_meta(reader)->digest);
 }
 
 /* The image that all share. Return: -1 if there can be none. */
@@ -301,8 +307,7 @@ void ram_image_prepare(struct store *store, struct store_reader *reader, struct 
 
 int ram_image_begin(struct store *store, uint64_t bytes, int *out, int *readable, struct err *e)
 {
-	AUTO(fd)
-	int dir = fallback_forced("no-ram-image") ? -1 : open_images_of(store_root(store), true);
+	AUTO(fd) int dir = ram_image_dir(store);
 	AUTO(fd) int fd = dir < 0 ? -1 : openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
 	AUTO(text) char *self = NULL;
 
@@ -322,11 +327,9 @@ int ram_image_begin(struct store *store, uint64_t bytes, int *out, int *readable
 
 void ram_image_name(struct store *store, const char *digest, int fd)
 {
-	const char *colon = strchr(digest, ':');
-	AUTO(text) char *name = xprintf("%s" SUFFIX, colon ? colon + 1 : digest);
+	AUTO(text) char *name = xprintf("%s" SUFFIX, hex_of(digest));
 	AUTO(text) char *self = xprintf("/proc/self/fd/%d", fd);
-	AUTO(fd)
-	int dir = fallback_forced("no-ram-image") ? -1 : open_images_of(store_root(store), true);
+	AUTO(fd) int dir = ram_image_dir(store);
 
 	/* Without it the next restore makes one. */
 	if (dir >= 0)
@@ -344,9 +347,9 @@ static bool is_image(const char *name)
 static bool is_of_one(const char *name, const struct list *snapshots)
 {
 	LIST_EACH(snapshots, const struct store_meta, m) {
-		const char *colon = m->damage ? NULL : strchr(m->digest, ':');
+		const char *hex = m->damage ? NULL : hex_of(m->digest);
 
-		if (colon && text_starts(name, colon + 1) && name[strlen(colon + 1)] == '.')
+		if (hex && text_starts(name, hex) && name[strlen(hex)] == '.')
 			return true;
 	}
 	return false;

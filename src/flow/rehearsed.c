@@ -24,8 +24,7 @@ struct storing {
 	uint64_t pages[TARGETS_MAX];
 	uint32_t *number[TARGETS_MAX]; /* of each page in the snapshot, plus one; 0: not in it */
 
-	struct vm_touch
-		*home; /* of each page of the snapshot: where its content can be seen again */
+	struct vm_touch *home; /* of each page of the snapshot: where it can be seen again */
 	uint64_t n_pages, homes_cap;
 	uint32_t *table; /* page numbers plus one, by hash */
 	uint64_t table_cap;
@@ -166,12 +165,10 @@ static int add_all(struct storing *s, struct vm_snapshot *snapshot, struct err *
 	return r;
 }
 
-/* The runs of a target. Its struct is that of RAM and of disks: page, count, first. */
 static void list_runs(const struct storing *s, unsigned target, struct arena *a, struct list *out)
 {
 	struct vm_run *last = NULL;
 
-	static_assert(sizeof(struct vm_run) == sizeof(struct disk_run), "runs are alike");
 	for (uint64_t page = 0; page < s->pages[target]; page++) {
 		uint32_t number = s->number[target][page];
 

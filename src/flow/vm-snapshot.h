@@ -12,15 +12,11 @@
 
 #define DISK_PAGES_MAX (UINT64_C(1) << 40)
 
-struct disk_run {
-	uint64_t page, count, first;
-};
-
 struct disk_rec {
 	const char *kind; /* "ro", "cow" or "own" */
 	const char *base;
 	uint64_t bytes;
-	struct list runs; /* struct disk_run, ascending by .page */
+	struct list runs; /* struct vm_run, ascending by .page: its own or what was written */
 };
 
 struct vm_snapshot {

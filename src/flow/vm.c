@@ -23,12 +23,12 @@
 #define BATCH_PAGES 64u
 
 static const struct field disk_run_fields[] = {
-	FIELD(struct disk_run, page, 1, DISK_PAGES_MAX, "first page of the disk"),
-	FIELD(struct disk_run, count, 2, DISK_PAGES_MAX, "pages"),
-	FIELD(struct disk_run, first, 3, DISK_PAGES_MAX, "number of the first one in the snapshot"),
+	FIELD(struct vm_run, page, 1, DISK_PAGES_MAX, "first page of the disk"),
+	FIELD(struct vm_run, count, 2, DISK_PAGES_MAX, "pages"),
+	FIELD(struct vm_run, first, 3, DISK_PAGES_MAX, "number of the first one in the snapshot"),
 };
 static const struct rec_type disk_run_type =
-	REC_TYPE(disk_run, disk_run_fields, .doc = "pages of a disk");
+	REC_TYPE(vm_run, disk_run_fields, .doc = "pages of a disk");
 
 static const struct field disk_fields[] = {
 	FIELD(struct disk_rec, kind, 1, 8,
@@ -42,7 +42,7 @@ static const struct field disk_fields[] = {
 static int check_disk(const void *rec, struct err *e)
 {
 	const struct disk_rec *d = rec;
-	uint64_t pages = (d->bytes + PAGE_BYTES - 1) / PAGE_BYTES, next = 0;
+	uint64_t pages = pages_of_bytes(d->bytes), next = 0;
 
 	if (!d->base || !d->kind ||
 	    (strcmp(d->kind, "ro") && strcmp(d->kind, "cow") && strcmp(d->kind, "own")))
@@ -50,7 +50,7 @@ static int check_disk(const void *rec, struct err *e)
 	if (!strcmp(d->kind, "own") && (strlen(d->base) != OWN_DISK_NAME_BYTES - 1 ||
 	                                strspn(d->base, "0123456789abcdef") != strlen(d->base)))
 		return err_say(e, -EBADMSG, "a disk of the store without its digest");
-	LIST_EACH(&d->runs, const struct disk_run, r) {
+	LIST_EACH(&d->runs, const struct vm_run, r) {
 		if (!r->count || r->page < next || r->page + r->count > pages)
 			return err_say(e, -EBADMSG, "pages of a disk that are not in it");
 		next = r->page + r->count;
@@ -78,12 +78,11 @@ static const struct field snapshot_fields[] = {
 const struct rec_type vm_snapshot_type =
 	REC_TYPE(vm_snapshot, snapshot_fields, .doc = "machine snapshot");
 
-static int temporary_file(struct err *e)
+static int temporary_overlay(struct err *e)
 {
-	const char *dir = getenv("TMPDIR");
-	int fd = open(dir && *dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int fd = os_open_temporary();
 
-	return fd < 0 ? err_set(e, -errno, "an overlay in TMPDIR") : fd;
+	return fd < 0 ? err_set(e, fd, "an overlay in TMPDIR") : fd;
 }
 
 static void close_fds(int *fds, unsigned n)
@@ -122,12 +121,12 @@ static bool is_wanted(struct disk *d, const struct disk_rec *rec, uint64_t page)
 static int add_disk_pages(struct disk *d, struct disk_rec *rec, struct arena *a, struct pages *p,
                           struct err *e)
 {
-	uint64_t n = (d->bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	uint64_t n = pages_of_bytes(d->bytes);
 
 	for (uint64_t page = 0; page < n;) {
 		uint8_t data[BATCH_PAGES * PAGE_BYTES];
 		uint64_t count = 0, bytes;
-		struct disk_run *run;
+		struct vm_run *run;
 		int r;
 
 		while (count < BATCH_PAGES && page + count < n && is_wanted(d, rec, page + count))
@@ -141,13 +140,13 @@ static int add_disk_pages(struct disk *d, struct disk_rec *rec, struct arena *a,
 		r = d->read(d, page * PAGE_BYTES, data, bytes);
 		if (r)
 			return err_set(e, r, "overlay on %s", rec->base);
-		run = rec->runs.count ? LIST_AT(&rec->runs, struct disk_run, rec->runs.count - 1)
+		run = rec->runs.count ? LIST_AT(&rec->runs, struct vm_run, rec->runs.count - 1)
 		                      : NULL;
 		if (run && run->page + run->count == page)
 			run->count += count;
 		else
-			*LIST_ADD(&rec->runs, a, struct disk_run) =
-				(struct disk_run){page, count, p->count};
+			*LIST_ADD(&rec->runs, a, struct vm_run) =
+				(struct vm_run){page, count, p->count};
 		r = add_pages(p, page, data, count, e);
 		if (r)
 			return r;
@@ -227,7 +226,7 @@ static int ask_for_snapshot(const char *socket, int stream, struct control_messa
 	for (const char *at = answer->text; (at = strstr(at, "\ncow ")); at++) {
 		if (n == ARRAY_LEN(fds))
 			break;
-		fds[n] = temporary_file(e);
+		fds[n] = temporary_overlay(e);
 		if (fds[n] < 0) {
 			r = fds[n];
 			break;
@@ -470,7 +469,7 @@ int flow_snap_vm(struct store *store, const struct snap_vm *what, struct snap_vm
 
 static int by_first(const void *a, const void *b)
 {
-	const struct disk_run *x = a, *y = b;
+	const struct vm_run *x = a, *y = b;
 
 	return (x->first > y->first) - (x->first < y->first);
 }
@@ -485,8 +484,8 @@ static int unpack_disk(struct disk_rec *rec, struct page_source *pages,
 
 	/* In the order in which the pages are stored: each frame is opened once. */
 	if (rec->runs.count)
-		qsort(rec->runs.items, rec->runs.count, sizeof(struct disk_run), by_first);
-	LIST_EACH(&rec->runs, const struct disk_run, run) {
+		qsort(rec->runs.items, rec->runs.count, sizeof(struct vm_run), by_first);
+	LIST_EACH(&rec->runs, const struct vm_run, run) {
 		if (run->first > pages->n_pages || run->count > pages->n_pages - run->first)
 			return err_say(e, -EBADMSG, "pages of disk %s are missing", rec->base);
 		for (uint64_t done = 0; done < run->count;) {
@@ -529,7 +528,10 @@ static int restore_own(struct store *store, struct disk_rec *rec, struct page_so
 	if (!access(file, F_OK))
 		return 0;
 	if (!rec->runs.count)
-		return err_say(e, -ENOENT, "its disk %s is gone", file);
+		return err_say(e, -ENOENT,
+		               "its disk %s is gone; a run of the snapshot that it was started "
+		               "from, as another distro, makes it again",
+		               file);
 	fd = own_disk_begin(store, e);
 	if (fd < 0)
 		return fd;
@@ -560,7 +562,7 @@ static int restore_disk(struct store *store, struct disk_rec *rec, struct arena 
 		               (unsigned long long)out->disk->bytes);
 	if (strcmp(rec->kind, "cow"))
 		return 0;
-	fd = temporary_file(e);
+	fd = temporary_overlay(e);
 	if (fd < 0)
 		return fd;
 	out->disk = disk_open_overlay(out->disk, fd, false, e);

@@ -167,6 +167,14 @@ int os_list_numbers_at(int dir, const char *path, struct arena *a, struct list *
 	return r;
 }
 
+int os_open_temporary(void)
+{
+	const char *dir = getenv("TMPDIR");
+	int fd = open(dir && *dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	return fd < 0 ? -errno : fd;
+}
+
 int os_make_dirs(const char *path, mode_t mode)
 {
 	AUTO(text) char *copy = xstrdup(path);

@@ -57,6 +57,8 @@ MUST_CHECK int os_read_stat_at(int dir, const char *path, struct proc_stat *out,
 MUST_CHECK int os_list_numbers_at(int dir, const char *path, struct arena *a, struct list *out);
 /* What tells this build of this program from others, in hexadecimal; NULL if nothing does. */
 char *os_build_id(void);
+/* An unnamed file in TMPDIR, else /tmp, to be read and written. Return: its descriptor or -errno. */
+int os_open_temporary(void);
 /* mkdir -p; existing directories are fine. */
 MUST_CHECK int os_make_dirs(const char *path, mode_t mode);
 

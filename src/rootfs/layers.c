@@ -22,11 +22,9 @@
 
 int spool_open(struct spool *s, struct err *e)
 {
-	const char *dir = getenv("TMPDIR");
-
 	s->end = 0;
-	s->fd = open(dir && *dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	return s->fd < 0 ? err_set(e, -errno, "a spool file in TMPDIR") : 0;
+	s->fd = os_open_temporary();
+	return s->fd < 0 ? err_set(e, s->fd, "a spool file in TMPDIR") : 0;
 }
 
 /* ---- from an archive -------------------------------------------------------------------- */

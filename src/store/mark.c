@@ -68,6 +68,7 @@ static int read_mark(int fd, char text[MARK_MAX_BYTES], struct err *e)
 	struct stat st;
 	int r;
 
+	*text = 0;
 	if (fstat(fd, &st) < 0)
 		return err_set(e, -errno, "store: restored");
 	if (st.st_size >= MARK_MAX_BYTES)

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "kernel/kernel.h"
+
 /* Offsets in struct boot_params (Documentation/arch/x86/zero-page.rst). */
 enum {
 	BP_ACPI_RSDP = 0x070,
@@ -107,16 +109,77 @@ static int load_initrd(struct vm *vm, struct span initrd, uint64_t kernel_end, u
 	return 0;
 }
 
-int vm_boot(struct vm *vm, const struct vm_boot *boot, struct err *e)
+/* The setup header, of which a plain ELF has none: the kernel's own, and what a loader fills in. */
+static void write_header(const struct kernel *k, uint8_t *bp)
+{
+	memset(bp, 0, PAGE_BYTES);
+	if (k->setup_header.len) {
+		memcpy(bp + BP_HEADER, k->setup_header.data, k->setup_header.len);
+	} else {
+		put(bp + BP_INITRD_MAX, 0x7fffffff, 4);
+		put(bp + BP_VERSION, 0x20f, 2);
+	}
+	put(bp + BP_BOOT_FLAG, 0xaa55, 2);
+	memcpy(bp + BP_MAGIC, "HdrS", 4);
+	bp[BP_LOADER] = LOADER_UNDEFINED;
+	/* Without the KASLR bit the kernel keeps its regions where they are, too. */
+	bp[BP_LOADFLAGS] = LOADED_HIGH;
+	put(bp + BP_ALIGNMENT, 0x200000, 4);
+}
+
+static void write_command_line(const char *line, uint8_t *ram, uint8_t *bp)
+{
+	memcpy(ram + BOOT_COMMAND_GPA, line, strlen(line) + 1);
+	put(bp + BP_COMMAND, BOOT_COMMAND_GPA, 4);
+	put(bp + BP_COMMAND_MAX, BOOT_COMMAND_MAX - 1, 4);
+}
+
+static void write_memory_map(const struct dev_ram *ram, uint8_t *bp)
+{
+	static_assert(ACPI_END <= KERNEL_LOAD_MIN, "no kernel is loaded over the tables");
+	add_e820(bp, 0, BOOT_LOW_END, E820_RAM);
+	add_e820(bp, ACPI_GPA, ACPI_END, E820_ACPI);
+	add_e820(bp, ACPI_END, ram->low_bytes, E820_RAM);
+	add_e820(bp, RAM_HIGH_GPA, RAM_HIGH_GPA + ram->bytes - ram->low_bytes, E820_RAM);
+}
+
+/* Where the protocol wants the CPU to be: in long mode, at the kernel's entry. */
+static int set_cpu(struct vm *vm, uint64_t entry, struct err *e)
+{
+	struct x86_state state;
+
+	build_page_tables(vm->ram.host);
+	build_gdt(vm->ram.host);
+	x86_state_long_mode(&state, entry, BOOT_TABLES_GPA);
+	state.gdtr = (struct x86_table){.base = BOOT_GDT_GPA, .limit = 0x1f};
+	state.gpr[X86_RSI] = BOOT_PARAMS_GPA;
+	return x86_set_state(vm->cpu, &state, e);
+}
+
+static int start(struct vm *vm, const struct vm_boot *boot, const struct kernel *k, struct err *e)
 {
 	uint8_t *ram = vm->ram.host, *bp = ram + BOOT_PARAMS_GPA;
 	uint64_t entry, end;
-	struct x86_state state;
+	int r = kernel_load(k, &vm->ram, &entry, &end, e);
+
+	if (r)
+		return r;
+	write_header(k, bp);
+	write_command_line(boot->command_line, ram, bp);
+	r = load_initrd(vm, boot->initrd, end, bp, e);
+	if (r)
+		return r;
+	write_memory_map(&vm->ram, bp);
+	put(bp + BP_ACPI_RSDP, acpi_build(&vm->ram, virtio_count(&vm->config)), 8);
+	return set_cpu(vm, entry, e);
+}
+
+int vm_boot(struct vm *vm, const struct vm_boot *boot, struct err *e)
+{
 	struct kernel k;
-	size_t len = strlen(boot->command_line);
 	int r;
 
-	if (len >= BOOT_COMMAND_MAX)
+	if (strlen(boot->command_line) >= BOOT_COMMAND_MAX)
 		return err_say(e, -EINVAL, "the command line is longer than %u bytes",
 		               BOOT_COMMAND_MAX - 1);
 	r = initrd_check(boot->initrd, vm->ram.bytes, e);
@@ -124,42 +187,7 @@ int vm_boot(struct vm *vm, const struct vm_boot *boot, struct err *e)
 		return r;
 	r = kernel_open(&k, boot->kernel, vm->ram.bytes, e);
 	if (!r)
-		r = kernel_load(&k, &vm->ram, &entry, &end, e);
-	if (r)
-		goto out;
-
-	memset(bp, 0, PAGE_BYTES);
-	if (k.setup_header.len)
-		memcpy(bp + BP_HEADER, k.setup_header.data, k.setup_header.len);
-	else
-		put(bp + BP_INITRD_MAX, 0x7fffffff, 4);
-	put(bp + BP_BOOT_FLAG, 0xaa55, 2);
-	memcpy(bp + BP_MAGIC, "HdrS", 4);
-	if (!k.setup_header.len)
-		put(bp + BP_VERSION, 0x20f, 2);
-	bp[BP_LOADER] = LOADER_UNDEFINED;
-	/* Without the KASLR bit the kernel keeps its regions where they are, too. */
-	bp[BP_LOADFLAGS] = LOADED_HIGH;
-	put(bp + BP_ALIGNMENT, 0x200000, 4);
-	memcpy(ram + BOOT_COMMAND_GPA, boot->command_line, len + 1);
-	put(bp + BP_COMMAND, BOOT_COMMAND_GPA, 4);
-	put(bp + BP_COMMAND_MAX, BOOT_COMMAND_MAX - 1, 4);
-	r = load_initrd(vm, boot->initrd, end, bp, e);
-	if (r)
-		goto out;
-	add_e820(bp, 0, BOOT_LOW_END, E820_RAM);
-	add_e820(bp, ACPI_GPA, ACPI_END, E820_ACPI);
-	add_e820(bp, ACPI_END, vm->ram.low_bytes, E820_RAM);
-	add_e820(bp, RAM_HIGH_GPA, RAM_HIGH_GPA + vm->ram.bytes - vm->ram.low_bytes, E820_RAM);
-	put(bp + BP_ACPI_RSDP, acpi_build(&vm->ram, virtio_count(&vm->config)), 8);
-
-	build_page_tables(ram);
-	build_gdt(ram);
-	x86_state_long_mode(&state, entry, BOOT_TABLES_GPA);
-	state.gdtr = (struct x86_table){.base = BOOT_GDT_GPA, .limit = 0x1f};
-	state.gpr[X86_RSI] = BOOT_PARAMS_GPA;
-	r = x86_set_state(vm->cpu, &state, e);
-out:
+		r = start(vm, boot, &k, e);
 	kernel_finish(&k);
 	return r;
 }

@@ -4,10 +4,10 @@
  * restore, while it waits for a page that has not arrived, and while its process is stopped. A wait
  * that the guest saw would be filled by its timers, whose code has not arrived either.
  *
- * Of a stopped process nobody tells us (a signal, a debugger,
- * the cgroup freezer, a terminal that takes no more), and the guest's watchdogs would take it for
- * a CPU that hangs. But a machine that runs looks at its clock every few milliseconds, and one
- * that sleeps knows until when; so what is missing shows.
+ * Of a stopped process nobody tells us (a signal, a debugger, the cgroup freezer, a terminal that
+ * takes no more), and the guest's watchdogs would take it for a CPU that hangs. But a machine that
+ * runs looks at its clock every few milliseconds, and one that sleeps knows until when; so what is
+ * missing shows.
  */
 #include "vm/vm-int.h"
 

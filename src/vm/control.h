@@ -16,8 +16,7 @@
  * A machine that has not all arrived stands still until it has, before it answers the first two.
  * A disk's line is "KIND LAYERS PATH": KIND is ro, raw or cow, LAYERS the number of frozen
  * overlays (of a "snap"), PATH its base. Anything that fails is answered "error SENTENCE".
- */
-/*
+ *
  * A session is a command that is started in the guest beside what runs there. Its lines are those of
  * src/guest/session.c without "x ID "; the machine passes them on and looks into none. When the
  * connection ends the session is hung up; when the machine ends, or does not get rid of what the

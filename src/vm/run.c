@@ -330,7 +330,6 @@ static void sleep_until_deadline(struct vm *vm)
 
 	if (vm->settled)
 		next = MIN(next, now + SETTLE_LOOK_NS);
-
 	if (vm->armed != DEV_NEVER)
 		arm(vm, DEV_NEVER);
 	look(vm, next == DEV_NEVER ? DEV_NEVER : next > now ? next - now : 0);

@@ -175,38 +175,6 @@ unsigned virtio_count(const struct vm_config *config);
 /* snapshot.c */
 int save_machine(struct vm *vm, struct buf *state, const struct vm_page_writer *w, struct err *e);
 
-/* unpack.c */
-/**
- * unpack() - decompress what the kernel's build has compressed: gzip, xz, lz4 (legacy), zstd
- * @limit: refuse to produce more
- * @used: how much of @in that was; may be NULL
- * Return: 0; -EBADMSG for damaged data; -EFBIG; -ENOTSUP for another compression.
- */
-int unpack(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e);
-
-/* initrd.c */
-/**
- * initrd_check() - whether a kernel would find all of an initramfs
- * @limit: refuse one that unpacks to more
- * Return: 0; or -EBADMSG, -ENOEXEC, -EFBIG with a sentence.
- */
-int initrd_check(struct span in, size_t limit, struct err *e);
-
-/* kernel.c */
-struct kernel {
-	struct span setup_header; /* boot_params bytes 0x1f1 and on; empty for plain ELF */
-	struct span elf;          /* the vmlinux: in the input, or in @unpacked */
-	struct buf unpacked;
-};
-int kernel_open(struct kernel *k, struct span file, uint64_t limit, struct err *e);
-void kernel_finish(struct kernel *k);
-/**
- * kernel_load() - copy the program to its physical addresses
- * @end: first byte after it
- */
-int kernel_load(const struct kernel *k, const struct dev_ram *ram, uint64_t *entry, uint64_t *end,
-                struct err *e);
-
 /* acpi.c */
 /**
  * acpi_build() - write the tables for a machine with these devices to ACPI_GPA

@@ -44,8 +44,8 @@ struct vm_config {
 	uint64_t ram_bytes; /* multiple of 1 MiB */
 	int ram_fd;         /* -1, or a flat image of RAM, mapped privately */
 	struct vm_need ram_need;
-	const uint64_t
-		*waited_ns; /* for what was not there yet: its clock stands still then; or NULL */
+	/* How long was waited for what was not there yet: its clock stands still then; or NULL. */
+	const uint64_t *waited_ns;
 	struct disk *disk[VM_DISKS_MAX]; /* borrowed for the machine's life */
 	unsigned n_disks;
 	struct share *share[VM_SHARES_MAX]; /* likewise */
@@ -218,7 +218,7 @@ MUST_CHECK int vm_load(struct vm *vm, struct span state, struct page_source *pag
 MUST_CHECK int vm_unpack_ram(struct span state, struct page_source *pages,
                              const struct vm_page_writer *w, struct err *e);
 
-/* From page @page of RAM on, @count pages are pages @first and so on of the snapshot. */
+/* From page @page of RAM or of a disk on, @count pages are pages @first and so on of the snapshot. */
 struct vm_run {
 	uint64_t page, count, first;
 };

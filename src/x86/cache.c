@@ -18,7 +18,7 @@
 #include "x86/cache.h"
 #include "x86/branch.h"
 #include "x86/mmu.h"
-#include "x86/native.h"
+#include "x86/native/native.h"
 
 #define HASH_BITS 14 /* of each part */
 /*

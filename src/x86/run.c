@@ -4,7 +4,7 @@
  */
 #include "x86/cache.h"
 #include "x86/mmu.h"
-#include "x86/native.h"
+#include "x86/native/native.h"
 #include "x86/system.h"
 
 #include <stdio.h>

@@ -14,7 +14,7 @@
  *	jumps to the next op's handler (NEXT): with sibling-call optimization that is one indirect
  *	jump; without (X86_NO_TAIL_CALLS) it returns the next op to a loop. Ops that often
  *	follow each other share a handler (pairs.c). A trace that is run often gets handlers that
- *	are generated for it (native.h).
+ *	are generated for it (native/).
  *
  *	RIP is not kept up to date. reg[REG_PAGE] is the RIP of the start of the code page that
  *	runs now, op->off the place in it; RIP-relative operands just have REG_PAGE as base.
@@ -38,7 +38,7 @@
  * Files
  *	decode.c       bytes to ops                  cache.c    traces, links, written code
  *	alu.c shift.c move.c branch.c string.c ...   handlers, each exporting tables or functions
- *	pairs.c        two ops in one handler        native.h   hot traces as code of the host
+ *	pairs.c        two ops in one handler        native/    hot traces as code of the host
  *	mmu.c          page walk, slow memory paths  event.c    exceptions, interrupts, IRET
  *	seg.c          segments, far transfers       sys.c      CRs, MSRs, CPUID and friends
  *	exec-simd.c, exec-x87.c: operand plumbing around the rooms simd and x87; they are asked by

@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#if X86_HOST_FP
-#include "x87/x87-host.h"
-#endif
-
 X87_FN(x87_ffree)
 {
 	clear_c1(f);

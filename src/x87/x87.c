@@ -12,43 +12,6 @@
  */
 #include "x87/x87-stack.h"
 
-#if X86_HOST_FP
-#include "x87/x87-host.h"
-#define MATH(name) x87_host_##name
-#else
-#include "x87/x87-soft.h"
-#define MATH(name) x87_soft_##name
-#endif
-
-#define PRE_COMPUTATION (X87_IE | X87_DE | X87_ZE)
-
-static const struct x86_f80 indefinite = {0xc000000000000000u, 0xffff};
-
-/*
- * The host's exception flags are sticky. While all are masked that is what we want; when one is
- * not, we must know which flags an operation raised itself.
- */
-static inline void begin(const struct x87 *f)
-{
-#if X86_HOST_FP
-	if (__builtin_expect(unmasked(f) != 0, 0))
-		x87_host_clear();
-#endif
-}
-
-/* Return: whether the response is masked, so that an indefinite is to be written. */
-static bool stack_fault(struct x87 *f, bool overflow)
-{
-	f->sw = (uint16_t)((f->sw & ~X87_C1) | X87_IE | X87_SF | (overflow ? X87_C1 : 0));
-	update_summary(f);
-	return !(unmasked(f) & X87_IE);
-}
-
-static bool underflow(struct x87 *f)
-{
-	return stack_fault(f, false);
-}
-
 /* ---- arithmetic ------------------------------------------------------------------------ */
 
 typedef uint16_t (*binary_fn)(uint16_t cw, struct x86_f80 *r, const struct x86_f80 *a,
@@ -103,7 +66,7 @@ static inline void arithmetic(struct x87 *f, binary_fn op, unsigned i, unsigned 
 		return false;                                                                      \
 	}
 
-static struct x86_f80 f80_of_int(int64_t value)
+struct x86_f80 x87_f80_of_int(int64_t value)
 {
 	const uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 	const unsigned sign = value < 0 ? 0x8000 : 0;
@@ -118,7 +81,7 @@ static struct x86_f80 f80_of_int(int64_t value)
 
 static inline bool integer_operand(struct x87 *f, binary_fn op, int64_t value)
 {
-	const struct x86_f80 b = f80_of_int(value);
+	const struct x86_f80 b = x87_f80_of_int(value);
 	struct x86_f80 r;
 
 	if (is_empty(f, 0)) {
@@ -255,167 +218,6 @@ static X87_FN(fabs_)
 	} else if (underflow(f)) {
 		put(f, 0, &indefinite);
 	}
-	return false;
-}
-
-/* ---- comparison ------------------------------------------------------------------------ */
-
-#define UNORDERED (X87_C0 | X87_C2 | X87_C3)
-
-/* Return: whether the condition codes were set, so that a popping form pops. */
-static inline bool compare_done(struct x87 *f, uint16_t sw)
-{
-	return !(merge(f, sw, X87_CC) & PRE_COMPUTATION);
-}
-
-static bool compare_empty(struct x87 *f)
-{
-	const bool masked = underflow(f);
-
-	f->sw = (uint16_t)(f->sw | UNORDERED);
-	return masked;
-}
-
-static inline bool compare(struct x87 *f, unsigned i, bool ordered)
-{
-	if (is_empty(f, 0) || is_empty(f, i))
-		return compare_empty(f);
-	begin(f);
-	return compare_done(f, ordered ? MATH(com)(f->cw, st(f, 0), st(f, i))
-	                               : MATH(ucom)(f->cw, st(f, 0), st(f, i)));
-}
-
-static inline void pops(struct x87 *f, bool done, unsigned n)
-{
-	while (done && n--)
-		pop(f);
-}
-
-#define COMPARE(name, ordered, n)                                                                  \
-	static X87_FN(name)                                                                        \
-	{                                                                                          \
-		pops(f, compare(f, i, ordered), n);                                                \
-		return false;                                                                      \
-	}
-COMPARE(fcom, true, 0)
-COMPARE(fcomp, true, 1)
-COMPARE(fucom, false, 0)
-COMPARE(fucomp, false, 1)
-
-static X87_FN(fcompp)
-{
-	pops(f, compare(f, 1, true), 2);
-	return false;
-}
-
-static X87_FN(fucompp)
-{
-	pops(f, compare(f, 1, false), 2);
-	return false;
-}
-
-#define COMPARE_MEMORY(name, kind, argument, n)                                                    \
-	static X87_FN(name)                                                                        \
-	{                                                                                          \
-		bool done;                                                                         \
-                                                                                                   \
-		begin(f);                                                                          \
-		done = is_empty(f, 0) ? compare_empty(f)                                           \
-		                      : compare_done(f, MATH(kind)(f->cw, st(f, 0), argument));    \
-		pops(f, done, n);                                                                  \
-		return false;                                                                      \
-	}
-COMPARE_MEMORY(fcom_f32, com_f32, &m->d[0], 0)
-COMPARE_MEMORY(fcomp_f32, com_f32, &m->d[0], 1)
-COMPARE_MEMORY(fcom_f64, com_f64, &m->q[0], 0)
-COMPARE_MEMORY(fcomp_f64, com_f64, &m->q[0], 1)
-
-static void compare_integer(struct x87 *f, int64_t value, unsigned n)
-{
-	const struct x86_f80 b = f80_of_int(value);
-
-	if (is_empty(f, 0)) {
-		pops(f, compare_empty(f), n);
-		return;
-	}
-	begin(f);
-	pops(f, compare_done(f, MATH(com)(f->cw, st(f, 0), &b)), n);
-}
-
-#define COMPARE_INTEGER(name, value, n)                                                            \
-	static X87_FN(name)                                                                        \
-	{                                                                                          \
-		compare_integer(f, value, n);                                                      \
-		return false;                                                                      \
-	}
-COMPARE_INTEGER(fcom_i16, (int16_t)m->w[0], 0)
-COMPARE_INTEGER(fcomp_i16, (int16_t)m->w[0], 1)
-COMPARE_INTEGER(fcom_i32, (int32_t)m->d[0], 0)
-COMPARE_INTEGER(fcomp_i32, (int32_t)m->d[0], 1)
-
-/* ZF, PF and CF are where C3, C2 and C0 are in the high byte of the status word. */
-static inline void compare_flags(struct x87 *f, unsigned i, bool ordered, bool popping)
-{
-	uint16_t sw;
-	bool done;
-
-	if (is_empty(f, 0) || is_empty(f, i)) {
-		done = underflow(f);
-		sw = UNORDERED;
-	} else {
-		begin(f);
-		sw = ordered ? MATH(com)(f->cw, st(f, 0), st(f, i))
-		             : MATH(ucom)(f->cw, st(f, 0), st(f, i));
-		done = !(merge(f, sw, 0) & PRE_COMPUTATION);
-	}
-	f->eflags = (sw & UNORDERED) >> 8;
-	pops(f, done && popping, 1);
-}
-
-#define COMPARE_FLAGS(name, ordered, popping)                                                      \
-	static X87_FN(name)                                                                        \
-	{                                                                                          \
-		compare_flags(f, i, ordered, popping);                                             \
-		return false;                                                                      \
-	}
-COMPARE_FLAGS(fcomi, true, false)
-COMPARE_FLAGS(fcomip, true, true)
-COMPARE_FLAGS(fucomi, false, false)
-COMPARE_FLAGS(fucomip, false, true)
-
-static X87_FN(ftst)
-{
-	struct x86_f80 r;
-
-	if (is_empty(f, 0)) {
-		compare_empty(f);
-		return false;
-	}
-	begin(f);
-	merge(f, MATH(tst)(f->cw, &r, st(f, 0)), X87_CC);
-	return false;
-}
-
-static X87_FN(fxam)
-{
-	const struct x86_f80 *a = st(f, 0);
-	const unsigned exponent = a->sign_exponent & 0x7fff;
-	const bool integer_bit = a->mantissa >> 63;
-	unsigned class;
-
-	if (is_empty(f, 0))
-		class = X87_C3 | X87_C0;
-	else if (exponent == 0)
-		class = a->mantissa ? X87_C3 | X87_C2 : X87_C3; /* denormal, zero */
-	else if (!integer_bit)
-		class = 0; /* unsupported */
-	else if (exponent == 0x7fff)
-		class = a->mantissa << 1 ? X87_C0 : X87_C2 | X87_C0; /* NaN, infinity */
-	else
-		class = X87_C2;
-	if (a->sign_exponent & 0x8000)
-		class |= X87_C1;
-	f->sw = (uint16_t)((f->sw & ~X87_CC) | class);
 	return false;
 }
 
@@ -558,15 +360,15 @@ static X87_FN(fld_f80)
 }
 static X87_FN(fild_i16)
 {
-	return push_exact(f, f80_of_int((int16_t)m->w[0]));
+	return push_exact(f, x87_f80_of_int((int16_t)m->w[0]));
 }
 static X87_FN(fild_i32)
 {
-	return push_exact(f, f80_of_int((int32_t)m->d[0]));
+	return push_exact(f, x87_f80_of_int((int32_t)m->d[0]));
 }
 static X87_FN(fild_i64)
 {
-	return push_exact(f, f80_of_int((int64_t)m->q[0]));
+	return push_exact(f, x87_f80_of_int((int64_t)m->q[0]));
 }
 
 #define CONSTANT(name, kind)                                                                       \
@@ -659,8 +461,8 @@ static X87_FN(fstp_f80)
 #define MEMORY_ARITHMETIC(op, suffix, bytes)                                                       \
 	MEMORY(op, 0, "fadd_" #suffix, fadd_##suffix, bytes, 0),                                   \
 		MEMORY(op, 1, "fmul_" #suffix, fmul_##suffix, bytes, 0),                           \
-		MEMORY(op, 2, "fcom_" #suffix, fcom_##suffix, bytes, 0),                           \
-		MEMORY(op, 3, "fcomp_" #suffix, fcomp_##suffix, bytes, 0),                         \
+		MEMORY(op, 2, "fcom_" #suffix, x87_fcom_##suffix, bytes, 0),                       \
+		MEMORY(op, 3, "fcomp_" #suffix, x87_fcomp_##suffix, bytes, 0),                     \
 		MEMORY(op, 4, "fsub_" #suffix, fsub_##suffix, bytes, 0),                           \
 		MEMORY(op, 5, "fsubr_" #suffix, fsubr_##suffix, bytes, 0),                         \
 		MEMORY(op, 6, "fdiv_" #suffix, fdiv_##suffix, bytes, 0),                           \
@@ -670,8 +472,8 @@ const struct x87_row x87_rows[] = {
 	MEMORY_ARITHMETIC(0xd8, f32, 4),
 	EIGHT(0xd8, 0xc0, "fadd_st0", fadd_st0),
 	EIGHT(0xd8, 0xc8, "fmul_st0", fmul_st0),
-	EIGHT(0xd8, 0xd0, "fcom", fcom),
-	EIGHT(0xd8, 0xd8, "fcomp", fcomp),
+	EIGHT(0xd8, 0xd0, "fcom", x87_fcom),
+	EIGHT(0xd8, 0xd8, "fcomp", x87_fcomp),
 	EIGHT(0xd8, 0xe0, "fsub_st0", fsub_st0),
 	EIGHT(0xd8, 0xe8, "fsubr_st0", fsubr_st0),
 	EIGHT(0xd8, 0xf0, "fdiv_st0", fdiv_st0),
@@ -691,8 +493,8 @@ const struct x87_row x87_rows[] = {
 	EIGHT(0xd9, 0xd8, "fstp1", fstp1),
 	ONE(0xd9, 0xe0, "fchs", fchs),
 	ONE(0xd9, 0xe1, "fabs", fabs_),
-	ONE(0xd9, 0xe4, "ftst", ftst),
-	ONE(0xd9, 0xe5, "fxam", fxam),
+	ONE(0xd9, 0xe4, "ftst", x87_ftst),
+	ONE(0xd9, 0xe5, "fxam", x87_fxam),
 	ONE(0xd9, 0xe8, "fld1", fld1),
 	ONE(0xd9, 0xe9, "fldl2t", fldl2t),
 	ONE(0xd9, 0xea, "fldl2e", fldl2e),
@@ -722,7 +524,7 @@ const struct x87_row x87_rows[] = {
 	EIGHT(0xda, 0xc8, "fcmove", fcmove, .flags = X87_READS_EFLAGS),
 	EIGHT(0xda, 0xd0, "fcmovbe", fcmovbe, .flags = X87_READS_EFLAGS),
 	EIGHT(0xda, 0xd8, "fcmovu", fcmovu, .flags = X87_READS_EFLAGS),
-	ONE(0xda, 0xe9, "fucompp", fucompp),
+	ONE(0xda, 0xe9, "fucompp", x87_fucompp),
 
 	MEMORY(0xdb, 0, "fild_i32", fild_i32, 4, 0),
 	MEMORY(0xdb, 1, "fisttp_i32", fisttp_i32, 0, 4),
@@ -739,14 +541,14 @@ const struct x87_row x87_rows[] = {
 	ONE(0xdb, 0xe2, "fnclex", x87_fnclex, .flags = X87_CONTROL | X87_NO_WAIT),
 	ONE(0xdb, 0xe3, "fninit", x87_fninit, .flags = X87_CONTROL | X87_NO_WAIT),
 	ONE(0xdb, 0xe4, "fnsetpm", x87_fnop, .flags = X87_CONTROL | X87_NO_WAIT),
-	EIGHT(0xdb, 0xe8, "fucomi", fucomi, .flags = X87_WRITES_EFLAGS),
-	EIGHT(0xdb, 0xf0, "fcomi", fcomi, .flags = X87_WRITES_EFLAGS),
+	EIGHT(0xdb, 0xe8, "fucomi", x87_fucomi, .flags = X87_WRITES_EFLAGS),
+	EIGHT(0xdb, 0xf0, "fcomi", x87_fcomi, .flags = X87_WRITES_EFLAGS),
 
 	MEMORY_ARITHMETIC(0xdc, f64, 8),
 	EIGHT(0xdc, 0xc0, "fadd_sti", fadd_sti),
 	EIGHT(0xdc, 0xc8, "fmul_sti", fmul_sti),
-	EIGHT(0xdc, 0xd0, "fcom_dc", fcom),
-	EIGHT(0xdc, 0xd8, "fcomp_dc", fcomp),
+	EIGHT(0xdc, 0xd0, "fcom_dc", x87_fcom),
+	EIGHT(0xdc, 0xd8, "fcomp_dc", x87_fcomp),
 	EIGHT(0xdc, 0xe0, "fsubr_sti", fsubr_sti),
 	EIGHT(0xdc, 0xe8, "fsub_sti", fsub_sti),
 	EIGHT(0xdc, 0xf0, "fdivr_sti", fdivr_sti),
@@ -765,14 +567,14 @@ const struct x87_row x87_rows[] = {
 	EIGHT(0xdd, 0xc8, "fxch_dd", fxch),
 	EIGHT(0xdd, 0xd0, "fst_st", fst_st),
 	EIGHT(0xdd, 0xd8, "fstp_st", fstp_st),
-	EIGHT(0xdd, 0xe0, "fucom", fucom),
-	EIGHT(0xdd, 0xe8, "fucomp", fucomp),
+	EIGHT(0xdd, 0xe0, "fucom", x87_fucom),
+	EIGHT(0xdd, 0xe8, "fucomp", x87_fucomp),
 
 	MEMORY_ARITHMETIC(0xde, i16, 2),
 	EIGHT(0xde, 0xc0, "faddp", faddp),
 	EIGHT(0xde, 0xc8, "fmulp", fmulp),
-	EIGHT(0xde, 0xd0, "fcomp_de", fcomp),
-	ONE(0xde, 0xd9, "fcompp", fcompp),
+	EIGHT(0xde, 0xd0, "fcomp_de", x87_fcomp),
+	ONE(0xde, 0xd9, "fcompp", x87_fcompp),
 	EIGHT(0xde, 0xe0, "fsubrp", fsubrp),
 	EIGHT(0xde, 0xe8, "fsubp", fsubp),
 	EIGHT(0xde, 0xf0, "fdivrp", fdivrp),
@@ -791,8 +593,8 @@ const struct x87_row x87_rows[] = {
 	EIGHT(0xdf, 0xd0, "fstp_st_df0", fstp_st),
 	EIGHT(0xdf, 0xd8, "fstp_st_df8", fstp_st),
 	ONE(0xdf, 0xe0, "fnstsw_ax", x87_fnstsw, .flags = X87_CONTROL | X87_NO_WAIT | X87_AX),
-	EIGHT(0xdf, 0xe8, "fucomip", fucomip, .flags = X87_WRITES_EFLAGS),
-	EIGHT(0xdf, 0xf0, "fcomip", fcomip, .flags = X87_WRITES_EFLAGS),
+	EIGHT(0xdf, 0xe8, "fucomip", x87_fucomip, .flags = X87_WRITES_EFLAGS),
+	EIGHT(0xdf, 0xf0, "fcomip", x87_fcomip, .flags = X87_WRITES_EFLAGS),
 };
 const size_t x87_row_count = ARRAY_LEN(x87_rows);
 

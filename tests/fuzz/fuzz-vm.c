@@ -3,6 +3,7 @@
  * Kernels, initramfs, compressed data, machine records and machine streams on any bytes. The first
  * byte chooses the parser.
  */
+#include "kernel/kernel.h"
 #include "vm/vm-int.h"
 
 #include <sys/mman.h>
@@ -38,7 +39,7 @@ static void fuzz_unpack(struct span in)
 
 	size_t used;
 
-	if (!unpack(in, UNPACK_MAX, &out, &used, NULL))
+	if (!kernel_unpack(in, UNPACK_MAX, &out, &used, NULL))
 		assert(out.len <= UNPACK_MAX && used && used <= in.len);
 }
 

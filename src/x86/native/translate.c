@@ -26,20 +26,20 @@
  *	is left.
  *
  *	A trace that jumps to its own start, uses no more registers than there are, and has no
- *foreign op is made again with all its registers loaded before the start and kept over the jump.
+ *	foreign op is made again with all its registers loaded before the start and kept over the jump.
  *
  *	Ways out that are taken rarely stand behind all of the trace's code ("aside").
  *
  *	Memory for code is mapped twice, once to be written and once to be run, by whoever creates
  *	the CPU. It is used from its start to its end, and then everything is forgotten.
  */
-#include "x86/native.h"
+#include "x86/native/native.h"
 
 #if X86_NATIVE
 
 #include "x86/branch.h"
 #include "x86/cache.h"
-#include "x86/native-int.h"
+#include "x86/native/native-int.h"
 
 /* No trace needs more than that, with all that stands aside. */
 #define TRACE_BYTES_MAX (128u << 10)

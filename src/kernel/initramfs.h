@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Making an initramfs: a cpio archive (newc) with files, and a kernel's modules in load order. */
-#ifndef WSLX_VM_INITRAMFS_H
-#define WSLX_VM_INITRAMFS_H
+#ifndef WSLX_KERNEL_INITRAMFS_H
+#define WSLX_KERNEL_INITRAMFS_H
 
 #include "base/base.h"
 

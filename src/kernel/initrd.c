@@ -8,7 +8,7 @@
  * and is neither is refused, except for the boot configuration that some append, which says so
  * in its last bytes.
  */
-#include "vm/vm-int.h"
+#include "kernel/kernel.h"
 
 #include <string.h>
 
@@ -110,7 +110,7 @@ static int check_next(struct span *in, size_t limit, bool is_first, struct err *
 		*in = after(*in, in->len);
 		return 0;
 	}
-	r = unpack(*in, limit, &plain, &used, e);
+	r = kernel_unpack(*in, limit, &plain, &used, e);
 	if (r == -ENOTSUP && is_first)
 		return err_say(e, -ENOEXEC,
 		               "initrd: this is neither a cpio archive nor a compressed one");

@@ -10,12 +10,14 @@
  * interpreter does everything, and it remains the reference.
  *
  * Files
- *	native-forms.c  which operation a handler stands for
- *	native.c        the translation of a trace: registers, flags, memory, ways out
- *	native-ops.c    one operation each: moves, arithmetic
- *	native-flow.c   stack and jumps
- *	native-simd.c   vector instructions
- *	native-asm.h    instructions of the host
+ *	forms.c       which operation a handler stands for
+ *	translate.c   the translation of a trace: registers, flags, memory, ways out
+ *	ops.c         one operation each: addresses, moves
+ *	arith.c       arithmetic
+ *	flow.c        stack and jumps
+ *	simd.c        vector instructions
+ *	native-int.h  a translation under way
+ *	asm.h         instructions of the host
  */
 #ifndef WSLX_X86_NATIVE_H
 #define WSLX_X86_NATIVE_H

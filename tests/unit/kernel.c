@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Kernels, whole and damaged, in each compression; initramfs archives. */
+#include "kernel/kernel.h"
+#include "kernel/initramfs.h"
 #include "tap.h"
-#include "vm/initramfs.h"
-#include "vm/vm-int.h"
 
 #include <elf.h>
 #include <lz4.h>
@@ -259,7 +259,7 @@ static void an_unpacked_size_has_a_limit(void)
 		struct err e = {0};
 
 		pack(&packed, how, zeros.data, zeros.len);
-		ok(unpack(buf_span(&packed), 2u << 20, &out, NULL, &e) == -EFBIG, "%s: %s",
+		ok(kernel_unpack(buf_span(&packed), 2u << 20, &out, NULL, &e) == -EFBIG, "%s: %s",
 		   packing_names[how], e.text);
 	}
 }

@@ -3,7 +3,7 @@
  * cpio "newc" (Documentation/driver-api/early-userspace/buffer-format.rst): for each file a
  * header of hexadecimal numbers, its name and its data, both padded to four bytes.
  */
-#include "vm/initramfs.h"
+#include "kernel/initramfs.h"
 
 #include <dirent.h>
 #include <elf.h>
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vm/vm-int.h"
+#include "kernel/kernel.h"
 
 #define MODULE_MAX (64u << 20)
 #define DEPTH_MAX 16
@@ -224,7 +224,7 @@ static int add_module(struct modules *m, const char *name, unsigned depth, struc
 		return r;
 	data = buf_span(&file);
 	if (!text_ends(found->path, ".ko")) {
-		r = unpack(data, MODULE_MAX, &unpacked, NULL, e);
+		r = kernel_unpack(data, MODULE_MAX, &unpacked, NULL, e);
 		if (r)
 			return err_wrap(e, r, "module %s", name);
 		data = buf_span(&unpacked);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stack and jumps of a trace, as native-ops.c does the rest.
+ * Stack and jumps of a trace, as ops.c says.
  */
-#include "x86/native.h"
+#include "x86/native/native.h"
 
 #if X86_NATIVE
 
-#include "x86/native-int.h"
+#include "x86/native/native-int.h"
 
 /* RAX: host address of 8 bytes at @disp from @guest. */
 static struct place stack(struct native *t, unsigned guest, int32_t disp, bool write)

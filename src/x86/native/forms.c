@@ -5,7 +5,7 @@
  *
  * What is not here is left to its handler, in generated code too.
  */
-#include "x86/native-int.h"
+#include "x86/native/native-int.h"
 #include "x86/pairs.h"
 
 static struct form *slot(const struct form_table *table, op_fn *fn)

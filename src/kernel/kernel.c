@@ -6,7 +6,7 @@
  * guest would, and load the ELF to the physical addresses it names. Its relocation table,
  * which follows the ELF, is not applied: the kernel runs where it was linked (as with nokaslr).
  */
-#include "vm/vm-int.h"
+#include "kernel/kernel.h"
 
 #include <elf.h>
 #include <string.h>
@@ -53,7 +53,7 @@ static int open_bzimage(struct kernel *k, struct span file, uint64_t limit, stru
 		return err_say(e, -ENOEXEC,
 		               "kernel: the file ends before its payload does; was "
 		               "it cut short?");
-	r = unpack(SPAN(file.data + offset, length), limit, &k->unpacked, NULL, e);
+	r = kernel_unpack(SPAN(file.data + offset, length), limit, &k->unpacked, NULL, e);
 	if (r == -EFBIG)
 		return err_say(e, r, "kernel: it does not fit into %llu MiB of RAM",
 		               (unsigned long long)(limit >> 20));
@@ -92,7 +92,7 @@ static int load_segment(struct span elf, const Elf64_Phdr *p, const struct dev_r
 	if (p->p_filesz > p->p_memsz || p->p_offset > elf.len ||
 	    p->p_filesz > elf.len - p->p_offset)
 		return err_say(e, -ENOEXEC, "kernel: one of its segments is not in the file");
-	if (p->p_paddr < ACPI_END)
+	if (p->p_paddr < KERNEL_LOAD_MIN)
 		return err_say(e, -ENOEXEC, "kernel: it wants to be loaded below 1 MiB");
 	at = ram_at(ram, p->p_paddr, p->p_memsz);
 	if (!at)

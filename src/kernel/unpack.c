@@ -5,7 +5,7 @@
  * stream is not looked at: behind a bzImage's payload is its unpacked size, and an initramfs may
  * go on.
  */
-#include "vm/vm-int.h"
+#include "kernel/kernel.h"
 
 #include <lz4.h>
 #include <lzma.h>
@@ -128,7 +128,7 @@ static int unpack_lz4(struct span in, size_t limit, struct buf *out, size_t *use
 	return out->len ? 0 : damaged(e, "lz4");
 }
 
-int unpack(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e)
+int kernel_unpack(struct span in, size_t limit, struct buf *out, size_t *used, struct err *e)
 {
 	static const struct {
 		const char *magic;
@@ -136,13 +136,10 @@ int unpack(struct span in, size_t limit, struct buf *out, size_t *used, struct e
 		int (*fn)(struct span, size_t, struct buf *, size_t *, struct err *);
 	} kinds[] = {
 		{"\x1f\x8b", 2, unpack_gzip},
-		{"\xfd"
-	         "7zXZ\0",
-	         6, unpack_xz},
+		{"\xfd\x37zXZ\0", 6, unpack_xz},
 		{"\x02\x21\x4c\x18", 4, unpack_lz4},
 		{"\x28\xb5\x2f\xfd", 4, unpack_zstd},
 	};
-
 	size_t ignored;
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)

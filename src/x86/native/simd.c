@@ -6,13 +6,13 @@
  * MMX, MASKMOV, and PCMPESTRx are left to their handlers, and so is everything while a
  * floating-point exception is not masked.
  */
-#include "x86/native.h"
+#include "x86/native/native.h"
 
 #if X86_NATIVE
 
 #include "simd/simd-op.h"
 #include "x86/flags.h"
-#include "x86/native-int.h"
+#include "x86/native/native-int.h"
 
 static bool is_row(const struct simd_row *row, unsigned map, unsigned opcode)
 {

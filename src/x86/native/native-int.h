@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A translation under way, for native.c and native-ops.c.
+ * A translation under way.
  */
 #ifndef WSLX_X86_NATIVE_INT_H
 #define WSLX_X86_NATIVE_INT_H
 
-#include "x86/native-asm.h"
-#include "x86/native.h"
+#include "x86/native/asm.h"
+#include "x86/native/native.h"
 #include "x86/ops.h"
 
 /* ---- what a handler does ---------------------------------------------------------------- */
@@ -223,7 +223,7 @@ void native_test(struct native *t, unsigned cond, unsigned host);
 void native_jump_if(struct native *t, unsigned cond);
 /* The op's jump. */
 void native_leave(struct native *t);
-/* Go on at the RIP in RCX, when everything is written back: see native.c. */
+/* Go on at the RIP in RCX, when everything is written back: see translate.c. */
 void native_jump_lookup(struct native *t);
 void native_jump_found(struct native *t);
 
@@ -263,9 +263,59 @@ static inline void set_lazy(struct native *t, enum lazy_kind kind, unsigned size
 	t->now.lazy = (struct lazy){.kind = (uint8_t)kind, .size = (uint8_t)size};
 }
 
+/* Registers in ops are byte offsets: AH to BH are left to handlers. */
+static inline bool is_high(uint8_t offset)
+{
+	return offset & 7;
+}
+
+static inline unsigned guest_of(uint8_t offset)
+{
+	return offset / 8;
+}
+
+/* To be written in @size: only the smaller ones leave something of the old value. */
+static inline unsigned written(struct native *t, uint8_t offset, unsigned size)
+{
+	return size < 2 ? native_mod(t, guest_of(offset)) : native_def(t, guest_of(offset));
+}
+
+static inline unsigned read_reg(struct native *t, uint8_t offset)
+{
+	return native_use(t, guest_of(offset));
+}
+
+/* Without waiting for what was in the rest of the register. */
+static inline void load_small(struct native *t, unsigned size, unsigned dst, struct place from)
+{
+	static const unsigned opcodes[4] = {0x0fb6, 0x0fb7, ASM_MOV_TO_REG, ASM_MOV_TO_REG};
+
+	emit(&t->c, size < 2 ? 2 : size, opcodes[size], dst, from);
+}
+
+/* RAX: host address of the op's operand of so many bytes. */
+struct place native_memory(struct native *t, bool write, unsigned bytes);
+
+static inline struct place memory(struct native *t, bool write, unsigned size)
+{
+	return native_memory(t, write, 1u << size);
+}
+
 /* Return: false, with nothing generated, if the handler is to do it. */
 bool native_op(struct native *t);
 bool native_simd(struct native *t);
+bool native_op_alu_reg(struct native *t);
+bool native_op_alu_load(struct native *t);
+bool native_op_alu_store(struct native *t);
+bool native_op_test(struct native *t);
+bool native_op_compare_and_jump(struct native *t);
+bool native_op_step(struct native *t);
+bool native_op_neg(struct native *t);
+bool native_op_shift(struct native *t);
+bool native_op_shift_by_cl(struct native *t);
+bool native_op_shift_memory(struct native *t);
+bool native_op_imul(struct native *t);
+bool native_op_muldiv(struct native *t);
 bool native_op_jcc(struct native *t);
 bool native_op_push(struct native *t);
 bool native_op_pop(struct native *t);
@@ -274,8 +324,5 @@ bool native_op_call(struct native *t);
 bool native_op_call_indirect(struct native *t);
 bool native_op_ret(struct native *t);
 bool native_op_jmp_indirect(struct native *t);
-
-/* RAX: host address of the op's operand of so many bytes. */
-struct place native_memory(struct native *t, bool write, unsigned bytes);
 
 #endif
