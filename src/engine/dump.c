@@ -261,7 +261,7 @@ static int dump_all(struct dump *d, pid_t pid, struct err *e)
 }
 
 int dump_begin(pid_t pid, enum engine_profile profile, struct page_sink *sink, struct dump **out,
-	       struct err *e)
+               struct err *e)
 {
 	struct dump *d = xalloc(sizeof(*d));
 	int r;

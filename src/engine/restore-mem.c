@@ -543,8 +543,9 @@ static void cut_job(struct restore *r, struct job *job, const struct mm_rec *mm)
 				pages = MIN(run->pages - done, CHUNK_PAGES - first % CHUNK_PAGES);
 				if (!p || p->first + p->pages != first || !(first % CHUNK_PAGES)) {
 					p = &job->pieces[job->n++];
-					*p = (struct piece){
-						.first = first, .targets = target, .anonymous = true};
+					*p = (struct piece){.first = first,
+					                    .targets = target,
+					                    .anonymous = true};
 				}
 				p->anonymous &= v->kind == VMA_ANON;
 				p->pages += (size_t)pages;

@@ -19,15 +19,15 @@
 #define CONTEXT_BYTES_MAX 1024
 
 struct quick_gcm {
-	uint8_t key[KEY_BYTES_MAX]; /* struct gcm_key_data */
+	uint8_t key[KEY_BYTES_MAX];         /* struct gcm_key_data */
 	uint8_t context[CONTEXT_BYTES_MAX]; /* struct gcm_context_data */
 } __attribute__((aligned(64)));
 
 static struct {
 	void (*expand)(const void *key, void *out);
-	void (*seal)(const void *key, void *context, uint8_t *out, const uint8_t *in,
-	             uint64_t len, const uint8_t *nonce, const uint8_t *aad, uint64_t aad_len,
-	             uint8_t *tag, uint64_t tag_len);
+	void (*seal)(const void *key, void *context, uint8_t *out, const uint8_t *in, uint64_t len,
+	             const uint8_t *nonce, const uint8_t *aad, uint64_t aad_len, uint8_t *tag,
+	             uint64_t tag_len);
 } library;
 
 static void load(void)

@@ -409,7 +409,8 @@ static void a_faster_cipher_seals_the_same(void)
 	enum { LONGEST = 140000 };
 	uint8_t key[STORE_KEY_BYTES], id[ID_BYTES] = {2};
 	uint8_t *plain = xalloc(LONGEST), *back = xalloc(LONGEST);
-	uint8_t *by_slow = xalloc(LONGEST + SEAL_TAG_BYTES), *by_quick = xalloc(LONGEST + SEAL_TAG_BYTES);
+	uint8_t *by_slow = xalloc(LONGEST + SEAL_TAG_BYTES),
+		*by_quick = xalloc(LONGEST + SEAL_TAG_BYTES);
 	uint64_t seed = 11;
 	struct err e = {0};
 
@@ -419,7 +420,7 @@ static void a_faster_cipher_seals_the_same(void)
 
 		for (size_t i = 0; i < sizeof(key); i++)
 			key[i] = (uint8_t)mix(&seed);
-		for (size_t i = 0; i < len; i += len > 300 ? 14 : 1)
+		for (size_t i = 0; i<len; i += len> 300 ? 14 : 1)
 			plain[i] = (uint8_t)mix(&seed);
 		must(sealer_init(&slow, key, id, &e), &e);
 		must(sealer_init(&quick, key, id, &e), &e);
@@ -430,7 +431,8 @@ static void a_faster_cipher_seals_the_same(void)
 		must(sealer_seal(&quick, SEAL_PAGES, index, plain, len, by_quick, &e), &e);
 		ok(!memcmp(by_slow, by_quick, len + SEAL_TAG_BYTES), "%zu bytes", len);
 		ok(!sealer_open(&quick, SEAL_PAGES, index, by_quick, len + SEAL_TAG_BYTES, back) &&
-		   !memcmp(back, plain, len), "%zu bytes", len);
+		           !memcmp(back, plain, len),
+		   "%zu bytes", len);
 	}
 	free(plain);
 	free(back);
