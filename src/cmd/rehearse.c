@@ -29,7 +29,6 @@
 #include "os/os.h"
 
 #define REHEARSAL_S 20
-#define OPEN_BARRIER "=\n"
 
 /* Quiet for so long: shorter than for a bake, since nothing is decided by it but an order. */
 static const struct settle_rule quiet = {
@@ -185,8 +184,7 @@ static int prepare(struct stage *s, const struct opened_vm *from, const char *na
 		return r;
 	if (s->start->cols)
 		vm_console_resize(s->vm, s->start->cols, s->start->rows);
-	vm_agent_last(s->vm);
-	vm_console_input(s->vm, (const uint8_t *)OPEN_BARRIER, strlen(OPEN_BARRIER));
+	shares_open_barrier(s->vm);
 	vm_watch_settling(s->vm, &quiet, on_quiet, s);
 	vm_barrier(s->vm);
 	return shares_confine(&s->shares, e);

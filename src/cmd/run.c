@@ -21,8 +21,6 @@
 #include "flow/vm.h"
 #include "os/os.h"
 
-#define OPEN_BARRIER "=\n"
-
 static const struct verb_option options[] = {
 	{"distro", "NAME", "call the machine so; the snapshot's name if it is not given", false},
 	{"share", "HOSTDIR:GUESTDIR[:ro]", "a directory of the host; may repeat", false},
@@ -154,12 +152,8 @@ static int be_machine(struct launch *l)
 	if (net_attach(&l->session.choice, &l->config, &l->session.net, &e) ||
 	    session_restore(&l->session, &l->config, &l->distro.vm, &e))
 		return say_error(&e);
-	if (!l->distro.resumes) {
-		/* Behind the barrier PID 1 does itself what the agent is for. */
-		vm_agent_last(l->session.vm);
-		vm_console_input(l->session.vm, (const uint8_t *)OPEN_BARRIER,
-		                 strlen(OPEN_BARRIER));
-	}
+	if (!l->distro.resumes)
+		shares_open_barrier(l->session.vm);
 	return session_run(&l->session, arg_is_set(l->args, "stats"));
 }
 

@@ -30,6 +30,8 @@ MUST_CHECK int shares_add(struct shares *s, const char *text, struct err *e);
  * shares_attach() - give a machine its shares, with fresh entropy; once all is in @s->info
  */
 MUST_CHECK int shares_attach(struct shares *s, struct vm_config *config, struct err *e);
+/* A machine that stands at its barrier goes on, and reads what it is told. */
+void shares_open_barrier(struct vm *vm);
 /* Add "KEY: VALUE" to what the guest is told; a newline in it is escaped as c2w does. */
 void shares_tell(struct shares *s, const char *key, const char *value);
 /* The time of day, now. */

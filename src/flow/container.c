@@ -112,13 +112,11 @@ static int take_blobs(struct container *c, const struct oci_outline *outline, st
 /* A signature of the index vouches for all that it leads to by digests. */
 static int verify(struct container *c, const struct container_source *what, struct err *e)
 {
-	struct oci_registry rule = oci_policy_find(&c->policy, &c->ref);
-	struct list given = {.items = (void *)(uintptr_t)&what->verify, .count = 1};
-	const struct list *keys = what->verify ? &given : &rule.keys;
-	int r = keys->count ? oci_verify(c->client, keys, c->manifest.digest, e) : 0;
+	const struct list keys = oci_signers(&c->policy, &c->ref, &what->verify);
+	int r = keys.count ? oci_verify(c->client, &keys, c->manifest.digest, e) : 0;
 
 	if (r == -EKEYREJECTED && strcmp(c->top, c->manifest.digest))
-		r = oci_verify(c->client, keys, c->top, e);
+		r = oci_verify(c->client, &keys, c->top, e);
 	return r;
 }
 

@@ -174,16 +174,14 @@ static int get_snapshot_manifest(struct source *s, struct err *e)
 
 static int verify_signature(struct source *s, const struct pull_snapshot *what, struct err *e)
 {
-	struct oci_registry rule = oci_policy_find(&s->policy, &s->ref);
-	struct list given = {.items = (void *)(uintptr_t)&what->verify, .count = 1};
-	const struct list *keys = what->verify ? &given : &rule.keys;
+	const struct list keys = oci_signers(&s->policy, &s->ref, &what->verify);
 
-	return keys->count ? oci_verify(s->client, keys, s->manifest.digest, e) : 0;
+	return keys.count ? oci_verify(s->client, &keys, s->manifest.digest, e) : 0;
 }
 
 static bool needs_signature(const struct source *s, const struct pull_snapshot *what)
 {
-	return what->verify || oci_policy_find(&s->policy, &s->ref).keys.count;
+	return oci_signers(&s->policy, &s->ref, &what->verify).count;
 }
 
 /* ---- blobs ----------------------------------------------------------------------------- */
@@ -219,7 +217,7 @@ struct beginning {
 
 /* Blobs that are to be fetched, by threads that take the next one. */
 struct fetching {
-	const struct store_parcel_blob *blob[4 + 64];
+	const struct store_parcel_blob *blob[STORE_PARCEL_BLOBS_MAX];
 	unsigned n, next;
 	struct oci_client *client;
 	struct beginning *beginning; /* of the first blob, instead of all of it; or NULL */

@@ -76,6 +76,14 @@ static inline void auto_oci_policy(struct oci_policy *p)
 }
 /* The longest match for a repository; all empty if nothing matches. */
 struct oci_registry oci_policy_find(const struct oci_policy *p, const struct oci_ref *ref);
+/**
+ * oci_signers() - the keys of which one must have signed what a registry gives
+ * @given: file of the key that the user asks for; if it is NULL, the policy's count
+ *
+ * Return: for oci_verify(); valid as long as @p and @given; empty if no signature is needed.
+ */
+struct list oci_signers(const struct oci_policy *p, const struct oci_ref *ref,
+                        const char *const *given);
 
 /* ---- a client -------------------------------------------------------------------------- */
 

@@ -72,3 +72,11 @@ struct oci_registry oci_policy_find(const struct oci_policy *p, const struct oci
 	}
 	return found;
 }
+
+struct list oci_signers(const struct oci_policy *p, const struct oci_ref *ref,
+                        const char *const *given)
+{
+	if (*given)
+		return (struct list){.items = (void *)(uintptr_t)given, .count = 1};
+	return oci_policy_find(p, ref).keys;
+}

@@ -20,8 +20,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-/* Manifest, config, state, table, pages. */
-#define PARTS_MAX (4 + BLOBS_MAX)
+#define PARTS_MAX STORE_PARCEL_BLOBS_MAX
+static_assert(PARTS_MAX >= 4 + BLOBS_MAX, "manifest, config, state, table, pages");
 
 static struct store_parcel_blob parcel_blob(enum store_blob_role role, const struct blob *blob)
 {

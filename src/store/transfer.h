@@ -24,6 +24,8 @@ struct store_parcel_blob {
 	int fd;
 };
 
+#define STORE_PARCEL_BLOBS_MAX 68
+
 struct store_parcel {
 	struct span manifest;
 	char digest[72];   /* of the manifest */
