@@ -6,7 +6,9 @@ import unittest
 
 import test.support
 
-test.support.use_resources = ()  # as regrtest has it: none of the hour-long ones
+# As regrtest has them: none of the hour-long ones, and nothing of the order in which threads run.
+test.support.use_resources = ()
+test.support.verbose = False
 
 
 class Lines(unittest.TestResult):
