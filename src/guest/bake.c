@@ -410,7 +410,6 @@ static void drop_shell(pid_t shell)
 static pid_t start_command(struct plan *p)
 {
 	char *argv[2 * WORDS_MAX] = {0};
-	pid_t child;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < p->entry.n_args; i++)
@@ -419,12 +418,7 @@ static pid_t start_command(struct plan *p)
 		argv[n++] = p->launch.argv[i];
 	if (!n)
 		argv[n++] = "/bin/sh";
-	child = vfork();
-	if (!child) {
-		launch_exec(&p->launch, argv);
-		_exit(errno == ENOENT ? 127 : 126);
-	}
-	return child;
+	return launch_start(&p->launch, argv, NULL);
 }
 
 static pid_t start(struct plan *after, const struct plan *before, pid_t shell, int gate)

@@ -155,12 +155,17 @@ struct launch {
 void launch_args(struct launch *l, char *words);
 void launch_env(struct launch *l, char *assignment); /* the last one of a name counts */
 const char *launch_get(const struct launch *l, const char *name);
-/*
- * Become it, in a session of its own. Only returns if that fails. What it changes in memory is the
- * parent's after vfork(2), which spares a copy of all page tables and a fault for each page that is
- * touched again; nobody there minds.
- */
+/* Become it, in a session of its own. Only returns if that fails. */
 void launch_exec(struct launch *l, char *const *argv);
+/**
+ * launch_start() - start it as a child, which exits with 127 or 126 if it cannot be
+ * @fds: its standard descriptors; NULL: ours
+ *
+ * Until it is another program the child works in our memory, while we stand still: that spares a copy
+ * of all page tables, and a fault for each page that is touched again. What it changes there is *@l,
+ * our PATH and errno.
+ */
+pid_t launch_start(struct launch *l, char *const *argv, const int *fds);
 
 /* ---- bake.c ------------------------------------------------------------------------------- */
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,4 +181,30 @@ void launch_exec(struct launch *l, char *const *argv)
 		return;
 	execvpe(argv[0], argv, l->env);
 	dprintf(2, "wslx: %s: %s\n", argv[0], strerror(errno));
+}
+
+struct start {
+	struct launch *launch;
+	char *const *argv;
+	const int *fds;
+};
+
+static int be_child(void *arg)
+{
+	const struct start *s = arg;
+
+	for (int i = 0; s->fds && i < 3; i++)
+		dup2(s->fds[i], i);
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
+	launch_exec(s->launch, s->argv);
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+pid_t launch_start(struct launch *l, char *const *argv, const int *fds)
+{
+	static uint8_t stack[128 << 10] __attribute__((aligned(16)));
+	struct start s = {l, argv, fds};
+
+	return clone(be_child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &s);
 }

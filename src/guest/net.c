@@ -46,7 +46,7 @@ static void bring_up(int fd, const char *device)
 {
 	struct ifreq r = {0};
 
-	strcpy(r.ifr_name, device);
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", device);
 	if (!ask(fd, SIOCGIFFLAGS, &r, device))
 		return;
 	r.ifr_flags |= IFF_UP;

@@ -282,15 +282,7 @@ static bool start(struct session *s)
 		theirs[0] = theirs[1] = theirs[2] = open_terminal(s);
 	if (s->terminal ? theirs[0] < 0 : !open_pipes(s, theirs))
 		return false;
-	s->child = vfork();
-	if (!s->child) {
-		for (int i = 0; i < 3; i++)
-			dup2(theirs[i], i);
-		signal(SIGHUP, SIG_DFL);
-		signal(SIGPIPE, SIG_DFL);
-		launch_exec(&l, l.argv);
-		_exit(errno == ENOENT ? 127 : 126);
-	}
+	s->child = launch_start(&l, l.argv, theirs);
 	for (int i = 0; i < (s->terminal ? 1 : 3); i++)
 		close(theirs[i]);
 	if (s->child < 0)
