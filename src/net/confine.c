@@ -69,6 +69,9 @@ static const int allowed[] = {
 	SCMP_SYS(madvise),
 	SCMP_SYS(mremap),
 	SCMP_SYS(futex),
+#ifdef WITH_ASAN
+	SCMP_SYS(sigaltstack),
+#endif
 };
 
 static const unsigned long allowed_fcntl[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD};

@@ -19,15 +19,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* gcc and clang each say in their own way that this is built with AddressSanitizer. */
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN
-#endif
-#endif
-
 static const int allowed[] = {
 	/* the run loop */
 	SCMP_SYS(ppoll),

@@ -582,7 +582,8 @@ static void a_frame_is_sent_once_there_is_room(void)
 
 	for (unsigned i = 0; i < 72; i++)
 		put(DATA + i, i, 1);
-	put(DATA, 0, 12);
+	put(DATA, 0, 8);
+	put(DATA + 8, 0, 4);
 	desc(TX, 0, DATA, 12, NEXT, 1);
 	desc(TX, 1, DATA + 12, 60, 0, 0);
 	end.is_full = true;
