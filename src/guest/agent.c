@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES AGENT_LINE_BYTES
+#define SEED_DIGITS 64
 
 void agent_say(int fd, const char *line)
 {
@@ -135,6 +136,15 @@ static void say_busy(int fd)
 	agent_say(fd, line);
 }
 
+/* A snapshot may be taken while such a line is on its way: then the rest of it never comes. */
+static bool is_whole(const char *wake)
+{
+	const char *seed = strchr(wake, ' ');
+
+	return seed && strspn(seed + 1, "0123456789abcdef") == SEED_DIGITS &&
+	       !seed[1 + SEED_DIGITS];
+}
+
 static void obey(int fd, int random, const char *line)
 {
 	if (!strncmp(line, "x ", 2))
@@ -148,7 +158,7 @@ static void obey(int fd, int random, const char *line)
 	session_end_all();
 	if (skips_one && *skips_one)
 		*skips_one = false;
-	else
+	else if (is_whole(line + 5))
 		wake(fd, random, line + 5);
 }
 

@@ -23,24 +23,38 @@
  * used as it is; so these are copies of its own. Should it not let itself be copied any more, what it
  * has is asked for.
  */
-static const EVP_CIPHER *aes_256_gcm;
-static const EVP_MD *sha_256;
+static const EVP_CIPHER *found_cipher;
+static const EVP_MD *found_digest;
 
 static void find_algorithms(void)
 {
 	EVP_CIPHER *cipher;
 	EVP_MD *md;
 
-	aes_256_gcm = EVP_aes_256_gcm();
-	sha_256 = EVP_sha256();
+	found_cipher = EVP_aes_256_gcm();
+	found_digest = EVP_sha256();
 	if (fallback_forced("openssl-provider"))
 		return;
-	cipher = EVP_CIPHER_meth_dup(aes_256_gcm);
+	cipher = EVP_CIPHER_meth_dup(found_cipher);
 	if (cipher)
-		aes_256_gcm = cipher;
-	md = EVP_MD_meth_dup(sha_256);
+		found_cipher = cipher;
+	md = EVP_MD_meth_dup(found_digest);
 	if (md && EVP_MD_meth_set_app_datasize(md, sizeof(SHA256_CTX)) == 1)
-		sha_256 = md;
+		found_digest = md;
+}
+
+static pthread_once_t found_algorithms = PTHREAD_ONCE_INIT;
+
+static const EVP_CIPHER *aes_256_gcm(void)
+{
+	pthread_once(&found_algorithms, find_algorithms);
+	return found_cipher;
+}
+
+static const EVP_MD *sha_256(void)
+{
+	pthread_once(&found_algorithms, find_algorithms);
+	return found_digest;
 }
 
 #define SHA_BLOCK_BYTES 64
@@ -62,8 +76,8 @@ int sealer_init(struct sealer *s, const uint8_t key[STORE_KEY_BYTES], const uint
 	*s = (struct sealer){.seal_ctx = EVP_CIPHER_CTX_new(), .open_ctx = EVP_CIPHER_CTX_new()};
 	memcpy(s->id, id, ID_BYTES);
 	if (!s->seal_ctx || !s->open_ctx ||
-	    EVP_EncryptInit_ex2(s->seal_ctx, aes_256_gcm, key, NULL, NULL) != 1 ||
-	    EVP_DecryptInit_ex2(s->open_ctx, aes_256_gcm, key, NULL, NULL) != 1) {
+	    EVP_EncryptInit_ex2(s->seal_ctx, aes_256_gcm(), key, NULL, NULL) != 1 ||
+	    EVP_DecryptInit_ex2(s->open_ctx, aes_256_gcm(), key, NULL, NULL) != 1) {
 		sealer_finish(s);
 		return crypto_failed(e, "preparing AES-256-GCM");
 	}
@@ -172,7 +186,7 @@ void sealer_quicken(struct sealer *s, const uint8_t key[STORE_KEY_BYTES])
 int hasher_init(struct hasher *h, struct err *e)
 {
 	h->ctx = EVP_MD_CTX_new();
-	if (!h->ctx || EVP_DigestInit_ex2(h->ctx, sha_256, NULL) != 1) {
+	if (!h->ctx || EVP_DigestInit_ex2(h->ctx, sha_256(), NULL) != 1) {
 		hasher_finish(h);
 		return crypto_failed(e, "preparing SHA-256");
 	}
@@ -197,7 +211,7 @@ void hasher_finish(struct hasher *h)
 
 int digest_of(struct span data, uint8_t out[DIGEST_BYTES], struct err *e)
 {
-	if (EVP_Digest(data.data, data.len, out, NULL, sha_256, NULL) != 1)
+	if (EVP_Digest(data.data, data.len, out, NULL, sha_256(), NULL) != 1)
 		return crypto_failed(e, "SHA-256");
 	return 0;
 }
@@ -274,8 +288,6 @@ int random_bytes(void *out, size_t len, struct err *e)
 
 void seal_init(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
 	/*
 	 * Nothing that we do not use: reading openssl.cnf, the sentences of its errors and the
 	 * names of all algorithms takes longer than a small restore, as does tidying up at exit.
@@ -284,5 +296,4 @@ void seal_init(void)
 	                            OPENSSL_INIT_NO_ADD_ALL_CIPHERS |
 	                            OPENSSL_INIT_NO_ADD_ALL_DIGESTS | OPENSSL_INIT_NO_ATEXIT,
 	                    NULL);
-	pthread_once(&once, find_algorithms);
 }

@@ -316,7 +316,8 @@ static void tell_guest(struct vm *vm)
 	assert(n == sizeof(seed));
 	power_raise(&vm->power, POWER_EVENT_GENERATION);
 	text_hex(hex, seed, sizeof(seed));
-	buf_printf(&line, "wake %lld %s", (long long)host_wall_ns(), hex);
+	/* A line that was on its way to the agent when the snapshot was taken ends here. */
+	buf_printf(&line, "\nwake %lld %s", (long long)host_wall_ns(), hex);
 	vm_agent_say(vm, buf_text(&line));
 }
 
