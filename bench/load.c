@@ -7,6 +7,8 @@
  * Memory holds what programs hold: a quarter text-like, a quarter pointers, a quarter numbers
  * that do not compress, a quarter zero. Prints "ready", then waits for ever.
  */
+#include "../tests/random.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,13 +22,9 @@
 
 static uint64_t state = 88172645463325252u;
 
-/* xorshift64 (Marsaglia 2003) */
 static uint64_t draw(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state;
+	return random_next(&state);
 }
 
 static void fill_page(uint8_t *page, unsigned kind)

@@ -12,6 +12,7 @@
  * more where others use the machine too. The limits of the machine are measured in the same run.
  */
 #include "store/store.h"
+#include "../tests/random.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -28,10 +29,7 @@ static uint64_t seed = 88172645463325252u;
 
 static uint64_t next_random(void)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
+	return random_next(&seed);
 }
 
 static void fill_zero(uint8_t *p, size_t bytes)

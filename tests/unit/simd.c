@@ -4,6 +4,7 @@
  * the host's own instructions.
  */
 #include "simd/simd.h"
+#include "../random.h"
 
 #include "tap.h"
 
@@ -13,10 +14,7 @@ static uint64_t state = 0x9e3779b97f4a7c15u;
 
 static uint64_t random64(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * 0x2545f4914f6cdd1du;
+	return random_next(&state) * 0x2545f4914f6cdd1du;
 }
 
 static void rows_are_ordered_for_the_search(void)

@@ -24,7 +24,7 @@ static void make_contents(void)
 	uint64_t seed = 1;
 
 	for (size_t i = 0; i < PAGES * PAGE_BYTES; i++) {
-		uint8_t byte = i / PAGE_BYTES == 1 ? 0 : (uint8_t)mix(&seed);
+		uint8_t byte = i / PAGE_BYTES == 1 ? 0 : (uint8_t)random_next(&seed);
 
 		buf_add_byte(&one.pages, byte);
 		buf_add_byte(&two.pages, byte ? byte ^ 0x80 : 0);
@@ -416,12 +416,12 @@ static void a_faster_cipher_seals_the_same(void)
 
 	for (size_t len = 0, round = 0; len < LONGEST; len = len < 300 ? len + 1 : len * 5 / 4) {
 		AUTO(sealer) struct sealer slow = {0}, quick = {0};
-		uint64_t index = mix(&seed);
+		uint64_t index = random_next(&seed);
 
 		for (size_t i = 0; i < sizeof(key); i++)
-			key[i] = (uint8_t)mix(&seed);
+			key[i] = (uint8_t)random_next(&seed);
 		for (size_t i = 0; i<len; i += len> 300 ? 14 : 1)
-			plain[i] = (uint8_t)mix(&seed);
+			plain[i] = (uint8_t)random_next(&seed);
 		must(sealer_init(&slow, key, id, &e), &e);
 		must(sealer_init(&quick, key, id, &e), &e);
 		sealer_quicken(&quick, key);

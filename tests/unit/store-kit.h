@@ -3,6 +3,7 @@
 #ifndef WSLX_STORE_KIT_H
 #define WSLX_STORE_KIT_H
 
+#include "../random.h"
 #include "store/parts.h"
 
 #include "tap.h"
@@ -131,14 +132,6 @@ struct content {
 	const char *state;
 };
 
-static inline uint64_t mix(uint64_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 7;
-	*seed ^= *seed << 17;
-	return *seed;
-}
-
 /* Pages of every sort in an order that @seed gives: zero, patterns, text, random. */
 static inline void make_pages(struct buf *out, size_t pages, uint64_t seed)
 {
@@ -146,11 +139,11 @@ static inline void make_pages(struct buf *out, size_t pages, uint64_t seed)
 	out->len = 0;
 	for (size_t i = 0; i < pages; i++) {
 		uint8_t *page = buf_extend(out, PAGE_BYTES);
-		uint64_t sort = mix(&seed) % 8;
+		uint64_t sort = random_next(&seed) % 8;
 
 		memset(page, sort == 1 ? 0x55 : 0, PAGE_BYTES);
 		for (size_t at = 0; sort > 1 && at < PAGE_BYTES; at += 8) {
-			uint64_t word = mix(&seed);
+			uint64_t word = random_next(&seed);
 
 			if (sort == 2) /* text-like */
 				word = 0x6161616161616161 + (word & 0x0f0f0f0f0f0f0f0f);
@@ -159,7 +152,7 @@ static inline void make_pages(struct buf *out, size_t pages, uint64_t seed)
 			memcpy(page + at, &word, 8);
 		}
 		if (sort == 6) { /* zeros at its end, from any byte on */
-			size_t full = 1 + mix(&seed) % PAGE_BYTES;
+			size_t full = 1 + random_next(&seed) % PAGE_BYTES;
 
 			memset(page + full, 0, PAGE_BYTES - full);
 		}

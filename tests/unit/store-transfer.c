@@ -44,7 +44,7 @@ static void a_public_snapshot_is_not_encrypted_and_a_sealed_one_is(void)
 	uint64_t seed = 5;
 
 	for (int i = 0; i < 512; i++)
-		*(uint64_t *)(void *)buf_extend(&c.pages, 8) = mix(&seed);
+		*(uint64_t *)(void *)buf_extend(&c.pages, 8) = random_next(&seed);
 	must(commit(s, "it", &c, NULL, &e), &e);
 	ok(!store_shows(root, SPAN(c.pages.data, 64)));
 	must(commit(s, "it", &c, &as_public, &e), &e);
@@ -522,7 +522,7 @@ static void *read_about(void *arg)
 	struct job *job = arg;
 
 	for (int i = 0; i < 300; i++)
-		job->same &= same_page(job->r, job->c, mix(&job->seed) % 900);
+		job->same &= same_page(job->r, job->c, random_next(&job->seed) % 900);
 	return NULL;
 }
 

@@ -23,8 +23,8 @@ static void read_in_pieces(struct store_reader *reader, const struct buf *pages,
 
 	buf_extend(&out, pages->len + 1);
 	for (int i = 0; i < 200 && source->n_pages; i++) {
-		uint64_t first = mix(&seed) % source->n_pages;
-		size_t n = (size_t)(mix(&seed) % MIN(source->n_pages - first, 80)) + 1;
+		uint64_t first = random_next(&seed) % source->n_pages;
+		size_t n = (size_t)(random_next(&seed) % MIN(source->n_pages - first, 80)) + 1;
 
 		must(source->read(source, first, n, out.data, &e), &e);
 		ok(source->is_zero(source, first, n) == all_zero(out.data, n));
@@ -62,10 +62,10 @@ static void hand_over(struct page_sink *sink, const struct buf *pages, uint64_t 
 	struct err e = {0};
 
 	while (left) {
-		size_t n = (size_t)(mix(&seed) % 70) + 1;
+		size_t n = (size_t)(random_next(&seed) % 70) + 1;
 
 		n = MIN(n, left);
-		switch (mix(&seed) % 4) {
+		switch (random_next(&seed) % 4) {
 		case 0:
 			must(sink->write(sink, at, n, &e), &e);
 			break;
@@ -73,7 +73,7 @@ static void hand_over(struct page_sink *sink, const struct buf *pages, uint64_t 
 			must(sink->drain(sink, &e), &e);
 			/* fall through */
 		default:
-			must(sink->fetch(sink, mix(&seed) % 3 ? &one : &two,
+			must(sink->fetch(sink, random_next(&seed) % 3 ? &one : &two,
 			                 (struct stretch){(uint64_t)(uintptr_t)at, n}, &e),
 			     &e);
 		}

@@ -581,27 +581,34 @@ static void a_signal_within_a_scope_comes_after_it_once(void)
 	}
 }
 
+/* @first: a signal that comes before the stop, or 0 */
+static void stop_within_a_scope(struct subject *s, int first)
+{
+	struct remote r;
+	struct err e = {0};
+	int status = 0;
+
+	await_syscall(s, SYS_read);
+	stop(s);
+	ok(!remote_begin(&r, &s->t, &s->place, &e), "%s", e.text);
+	ok(!kill(s->pid, first) && !kill(s->pid, SIGSTOP));
+	REMOTE_QUEUE(&r, SYS_getpid);
+	ok(!remote_run(&r, &e) && remote_result(&r, 0) == s->pid, "%s", e.text);
+	ok(!remote_end(&r, &e), "%s", e.text);
+	tracee_release(&s->t);
+	ok(waitpid(s->pid, &status, WUNTRACED) == s->pid && WIFSTOPPED(status) &&
+	           WSTOPSIG(status) == SIGSTOP,
+	   "%x", status);
+	ok(!kill(s->pid, SIGCONT));
+	ok(write(s->to, "x", 1) == 1 && hear(s) == 1);
+}
+
 static void a_stop_within_a_scope_comes_after_it(void)
 {
 	for (EACH_WAY(i)) {
 		AUTO(subject) struct subject s = start(live_reading);
-		struct remote r;
-		struct err e = {0};
-		int status = 0;
 
-		await_syscall(&s, SYS_read);
-		stop(&s);
-		ok(!remote_begin(&r, &s.t, &s.place, &e), "%s", e.text);
-		ok(!kill(s.pid, SIGSTOP));
-		REMOTE_QUEUE(&r, SYS_getpid);
-		ok(!remote_run(&r, &e) && remote_result(&r, 0) == s.pid, "%s", e.text);
-		ok(!remote_end(&r, &e), "%s", e.text);
-		tracee_release(&s.t);
-		ok(waitpid(s.pid, &status, WUNTRACED) == s.pid && WIFSTOPPED(status) &&
-		           WSTOPSIG(status) == SIGSTOP,
-		   "%x", status);
-		ok(!kill(s.pid, SIGCONT));
-		ok(write(s.to, "x", 1) == 1 && hear(&s) == 1);
+		stop_within_a_scope(&s, 0);
 	}
 }
 
@@ -610,24 +617,9 @@ static void a_stop_and_a_sigtrap_within_a_scope_both_come_after_it(void)
 {
 	for (EACH_WAY(i)) {
 		AUTO(subject) struct subject s = start(live_handling_sigtrap);
-		struct remote r;
-		struct err e = {0};
-		int status = 0;
 
 		shared->handled = 0;
-		await_syscall(&s, SYS_read);
-		stop(&s);
-		ok(!remote_begin(&r, &s.t, &s.place, &e), "%s", e.text);
-		ok(!kill(s.pid, SIGTRAP) && !kill(s.pid, SIGSTOP));
-		REMOTE_QUEUE(&r, SYS_getpid);
-		ok(!remote_run(&r, &e) && remote_result(&r, 0) == s.pid, "%s", e.text);
-		ok(!remote_end(&r, &e), "%s", e.text);
-		tracee_release(&s.t);
-		ok(waitpid(s.pid, &status, WUNTRACED) == s.pid && WIFSTOPPED(status) &&
-		           WSTOPSIG(status) == SIGSTOP,
-		   "%x", status);
-		ok(!kill(s.pid, SIGCONT));
-		ok(write(s.to, "x", 1) == 1 && hear(&s) == 1);
+		stop_within_a_scope(&s, SIGTRAP);
 		ok(shared->handled == 1, "%u", shared->handled);
 	}
 }

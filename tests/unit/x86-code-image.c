@@ -2,6 +2,7 @@
 /* Decoded code in an image: the same as decoded anew, and only for the bytes that it was made from. */
 #include <string.h>
 
+#include "../random.h"
 #include "tap.h"
 #include "x86/cache.h"
 
@@ -14,10 +15,7 @@ static uint64_t seed = 88172645463325252u;
 
 static uint64_t draw(void)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
+	return random_next(&seed);
 }
 
 /* Random bytes, with what leads to the tables of SSE and x87 more often than chance has it. */

@@ -3,6 +3,7 @@
  * x87 arithmetic with integers against the host's own: equal where it is exact, within one unit
  * in the last place where it is not.
  */
+#include "../random.h"
 #include "simd/simd.h"
 #include "x87/x87-soft.h"
 
@@ -15,10 +16,7 @@ static uint64_t state = 0x9e3779b97f4a7c15u;
 
 static uint64_t random64(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * 0x2545f4914f6cdd1du;
+	return random_next(&state) * 0x2545f4914f6cdd1du;
 }
 
 static struct x86_f80 random_f80(void)

@@ -137,12 +137,18 @@ def what_is_missing_comes_when_the_machine_has_ended():
         assert set(names()) == {"m:1"} and not os.listdir(w / "store/partial")
 
 
-def broken_off(r, ref, proxy, skip=4):
-    """A start whose carrier and machine were killed after some requests for pages."""
+def stuck_start(r, ref, proxy, skip=4):
+    """A machine whose pages stop coming after some requests for them."""
     stuck = threading.Event()
     proxy.inject("GET", r.blob, skip=skip, times=99, wait=stuck.set, hang=1000)
     m = Machine(["run", ref], patience=60)
     assert stuck.wait(60)
+    return m
+
+
+def broken_off(r, ref, proxy):
+    """A start whose carrier and machine were killed after some requests for pages."""
+    m = stuck_start(r, ref, proxy)
     for pid in (*descendants(m.pid), m.pid):
         os.kill(pid, signal.SIGKILL)
     m.rest()
@@ -212,10 +218,7 @@ def what_a_start_has_left_is_not_pulled_again():
 def who_does_not_want_to_wait_leaves():
     r = remote()
     with r.elsewhere() as (w, proxy, ref):
-        stuck = threading.Event()
-        proxy.inject("GET", r.blob, skip=1, times=99, wait=stuck.set, hang=1000)
-        m = Machine(["run", ref], patience=60)
-        assert stuck.wait(60)
+        m = stuck_start(r, ref, proxy, skip=1)
         m.send("\x01x")
         m.expect("Ctrl-a x again ends it now")
         m.send("\x01x")
@@ -233,10 +236,7 @@ def descendants(pid):
 def a_machine_whose_carrier_is_gone_says_so():
     r = remote()
     with r.elsewhere() as (w, proxy, ref):
-        stuck = threading.Event()
-        proxy.inject("GET", r.blob, skip=4, times=99, wait=stuck.set, hang=1000)
-        m = Machine(["run", ref], patience=60)
-        assert stuck.wait(60)
+        m = stuck_start(r, ref, proxy)
         carrier = [p for p in descendants(m.pid) if talks_to(p, proxy.server_port)]
         assert len(carrier) == 1, "connections belong to the carrier alone"
         os.kill(carrier[0], signal.SIGKILL)

@@ -7,27 +7,18 @@
 #define KEEP_PARAMETERS 0x10
 #define CLAMP_MAX 0x40
 
-struct attributes {
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-	uint32_t util_min, util_max;
-};
-
 static int clamp(uint32_t max)
 {
-	struct attributes a = {.size = sizeof(a),
-	                       .flags = KEEP_POLICY | KEEP_PARAMETERS | CLAMP_MAX,
-	                       .util_max = max};
+	struct zoo_sched_attr a = {.size = sizeof(a),
+	                           .flags = KEEP_POLICY | KEEP_PARAMETERS | CLAMP_MAX,
+	                           .util_max = max};
 
 	return (int)syscall(SYS_sched_setattr, 0, &a, 0);
 }
 
 int main(int argc, char **argv)
 {
-	struct attributes now = {0};
+	struct zoo_sched_attr now = {0};
 
 	zoo_init(argc, argv);
 	if (clamp(700))

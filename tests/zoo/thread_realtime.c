@@ -6,20 +6,11 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-struct attr {
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-	uint32_t util_min, util_max;
-};
-
 static sem_t started, go;
-static const struct attr want[] = {
-	{.size = sizeof(struct attr), .policy = SCHED_FIFO, .priority = 3},
-	{.size = sizeof(struct attr), .policy = SCHED_RR, .priority = 7, .flags = 1},
-	{.size = sizeof(struct attr),
+static const struct zoo_sched_attr want[] = {
+	{.size = sizeof(struct zoo_sched_attr), .policy = SCHED_FIFO, .priority = 3},
+	{.size = sizeof(struct zoo_sched_attr), .policy = SCHED_RR, .priority = 7, .flags = 1},
+	{.size = sizeof(struct zoo_sched_attr),
          .policy = 6,
          .runtime = 1000000,
          .deadline = 50000000,
@@ -28,8 +19,8 @@ static const struct attr want[] = {
 
 static void *thread(void *arg)
 {
-	const struct attr *w = arg;
-	struct attr now = {0};
+	const struct zoo_sched_attr *w = arg;
+	struct zoo_sched_attr now = {0};
 
 	if (syscall(SYS_sched_setattr, 0, w, 0))
 		zoo_skip("sched_setattr of policy %u: %s", w->policy, strerror(errno));

@@ -121,6 +121,16 @@ static ZOO_UNUSED void zoo_pass(void)
 			zoo_fail("%s is '%s', want '%s'", #got, g_, w_);                           \
 	} while (0)
 
+/* What sched_setattr(2) takes; Debian 12's glibc has no name for it. */
+struct zoo_sched_attr {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+	uint32_t util_min, util_max;
+};
+
 static inline intptr_t zoo_must(intptr_t value, const char *expr)
 {
 	if (value == -1)
