@@ -6,11 +6,11 @@
  *
  * The snapshot's pages are cut into frames of FRAME_PAGES. The caller fills frames, one at a
  * time, in slots of a small ring: by a copy (write), or by telling where the pages are (fetch). A
- * filled slot is queued; a worker takes it, reads what was only told, leaves out pages that are
- * zero, compresses what is worth it, seals, and appends the frame to *its own* page blob. So
- * the three costs that cannot be split within a blob, SHA-256 of the whole, file order and the
- * wait for the disk, are paid by all workers at the same time, and no lock is held for any. The
- * first of them is left to settle.c where the writer allows it.
+ * filled slot is queued; a worker takes it, reads what was only told, makes of it what is stored
+ * (frame.c), seals, and appends the frame to *its own* page blob. So the three costs that cannot
+ * be split within a blob, SHA-256 of the whole, file order and the wait for the disk, are paid by
+ * all workers at the same time, and no lock is held for any. The first of them is left to
+ * settle.c where the writer allows it.
  *
  *	caller --> free slot --> filled --> [queue] --> worker n: read, zero? zstd, seal --> stage n
  *	                                                stage n full: SHA-256, write(2), push
@@ -25,13 +25,6 @@
  * A public snapshot has one blob whatever the number of workers: equal pages give equal bytes, and
  * who fetches it finds the frames in their order. So there a worker that has compressed a frame
  * waits until the one before it is appended, to the stage of the first worker.
- *
- * Compression (STORE_COMPRESS_AUTO). zstd at level 1 does 4 GB/s a core where there is nearly
- * nothing to say, but only 0.3 GB/s on the heap of a program, where sealing and writing the pages
- * as they are does 2. So a frame whose words repeat is compressed, which is the faster way too, and
- * any other is stored as it is: a CPU that is not ours alone, or that could be reading the program
- * meanwhile, is never idle enough.
- * Of pages that are not compressed the zeros at their ends are left out, at the speed of a copy.
  *
  * Writing is pushed to the disk as it goes, so that the fdatasync of a commit, which is what
  * makes a blob durable, finds little left to do.
@@ -168,76 +161,6 @@ static bool nothing_is_there(const struct slot *slot)
 	return pages == slot->n_pages;
 }
 
-static bool page_is_zero(const uint8_t *page)
-{
-	static const uint8_t zero[16];
-
-	return !memcmp(page, zero, sizeof(zero)) &&
-	       !memcmp(page, page + sizeof(zero), PAGE_BYTES - sizeof(zero));
-}
-
-/* Moves the pages that are not zero together. Return: bit n for page n. */
-static uint32_t squeeze_zero_pages(uint8_t *pages, uint32_t n)
-{
-	uint32_t present = 0;
-	uint8_t *to = pages;
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint8_t *from = pages + i * PAGE_BYTES;
-
-		if (page_is_zero(from))
-			continue;
-		if (to != from)
-			memcpy(to, from, PAGE_BYTES);
-		to += PAGE_BYTES;
-		present |= 1u << i;
-	}
-	return present;
-}
-
-/* How much of a page is left without the zeros at its end, in units; the page is not zero. */
-static uint32_t units_of_page(const uint8_t *page)
-{
-	uint32_t n = TRIM_UNITS;
-
-	/* Most pages are full to the end: the first look tells. */
-	for (;; n--) {
-		uint64_t w[TRIM_UNIT_BYTES / 8];
-
-		memcpy(w, page + (n - 1) * TRIM_UNIT_BYTES, sizeof(w));
-		if (n == 1 || w[0] | w[1])
-			return n;
-	}
-}
-
-/*
- * Makes a trimmed frame of @n pages, in place, if a sixteenth of them or more is zeros at
- * ends. Return: its bytes, which begin TRIM_HEAD_BYTES before @pages; 0 if it is not worth it.
- */
-static size_t trim_pages(uint8_t *pages, uint32_t n)
-{
-	uint8_t head[TRIM_HEAD_BYTES] = {0};
-	uint8_t *to = pages;
-	uint32_t units = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t some = units_of_page(pages + i * PAGE_BYTES);
-
-		head[i] = (uint8_t)(some - 1);
-		units += some;
-	}
-	if (units > n * TRIM_UNITS / 16 * 15)
-		return 0;
-	for (uint32_t i = 0; i < n; i++) {
-		size_t bytes = (head[i] + 1u) * TRIM_UNIT_BYTES;
-
-		memmove(to, pages + i * PAGE_BYTES, bytes);
-		to += bytes;
-	}
-	memcpy(pages - TRIM_HEAD_BYTES, head, sizeof(head));
-	return TRIM_HEAD_BYTES + (size_t)(to - pages);
-}
-
 /*
  * But for the last of a blob, whole pages are written at page boundaries: the kernel copies those
  * faster, and touches none twice.
@@ -263,66 +186,6 @@ static int worker_flush(struct worker *w, bool last, struct err *e)
 		w->pushed = w->written;
 	}
 	return 0;
-}
-
-/*
- * Whether a frame all but repeats itself: nearly every word of some runs of it is the one that
- * stood 1, 2, 4 or 8 words before.
- */
-static bool repeats_itself(const uint8_t *plain, size_t len)
-{
-	enum { RUNS = 4, WORDS = 64, BEFORE = 8 };
-	unsigned same = 0;
-
-	for (size_t run = 0; run < RUNS; run++) {
-		uint64_t w[WORDS];
-
-		memcpy(w, plain + run * (len / RUNS), sizeof(w));
-		for (size_t i = BEFORE; i < WORDS; i++)
-			same += w[i] == w[i - 1] || w[i] == w[i - 2] || w[i] == w[i - 4] ||
-			        w[i] == w[i - 8];
-	}
-	return same > RUNS * (WORDS - BEFORE) / 16 * 15;
-}
-
-static bool worth_compressing(const struct worker *w, const uint8_t *plain, size_t len)
-{
-	switch (w->packer->compression) {
-	case STORE_COMPRESS_NONE:
-		return false;
-	case STORE_COMPRESS_SMALL:
-	case STORE_COMPRESS_DENSE:
-		return true;
-	default:
-		return repeats_itself(plain, len);
-	}
-}
-
-static size_t compress_at(struct worker *w, int level, const uint8_t *plain, size_t len)
-{
-	size_t n;
-
-	ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, level);
-	/* Room for less than the pages: zstd gives up when there is nothing to gain. */
-	n = ZSTD_compress2(w->zstd, w->squeezed, len - len / 16, plain, len);
-	return ZSTD_isError(n) ? 0 : n;
-}
-
-/*
- * Return: how many bytes of w->squeezed the frame takes; 0: it is not worth it.
- *
- * Dense compression takes longest where there is least to gain: of a frame that shrinks to
- * a fifth at once its better level would take another 2 % for five times the time.
- */
-static size_t compress(struct worker *w, const uint8_t *plain, size_t len)
-{
-	size_t n;
-
-	if (w->packer->compression != STORE_COMPRESS_DENSE)
-		return compress_at(w, w->packer->compression == STORE_COMPRESS_SMALL ? 3 : 1, plain,
-		                   len);
-	n = compress_at(w, 3, plain, len);
-	return compress_at(w, n && n < len / 5 ? 9 : 14, plain, len);
 }
 
 /* Puts a frame on the stage: sealed, or as it is with its digest in its record. */
@@ -387,39 +250,20 @@ static int pack_frame(struct worker *w, struct slot *slot, struct err *e)
 {
 	struct worker *to;
 	uint8_t *pages = nothing_is_there(slot) ? w->own + PAGES_IN_SLOT : slot->pages;
-	const uint8_t *plain = pages;
 	struct frame_rec rec = {0};
 	struct done *done;
-	size_t len;
+	struct span data;
 	int r = fetch_pages(slot, pages, e);
 
 	if (r < 0)
 		return r;
-	rec.present = squeeze_zero_pages(pages, slot->n_pages);
-	len = (size_t)__builtin_popcount(rec.present) * PAGE_BYTES;
-	if (len && worth_compressing(w, plain, len)) {
-		size_t n = compress(w, plain, len);
-
-		if (n) {
-			rec.codec = FRAME_ZSTD;
-			plain = w->squeezed;
-			len = n;
-		}
-	}
-	if (len && rec.codec == FRAME_RAW && w->packer->compression != STORE_COMPRESS_NONE) {
-		size_t n = trim_pages(pages, (uint32_t)(len / PAGE_BYTES));
-
-		if (n) {
-			rec.codec = FRAME_TRIMMED;
-			plain = pages - TRIM_HEAD_BYTES;
-			len = n;
-		}
-	}
+	data = frame_content(w->zstd, w->packer->compression, pages, slot->n_pages, w->squeezed,
+	                     &rec);
 	to = take_turn(w, slot->frame);
 	if (!to)
 		return 0;
-	if (len)
-		r = append_frame(to, slot->frame, plain, len, &rec, e);
+	if (data.len)
+		r = append_frame(to, slot->frame, data.data, data.len, &rec, e);
 	if (r < 0)
 		return r;
 	pass_turn(w);

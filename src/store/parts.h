@@ -7,6 +7,7 @@
  *	disk.c      files and folders of a store, durable writing, the lock
  *	format.c    config, frame table and reference: records and their checks
  *	json.c      index.json and manifests: the only file that knows JSON
+ *	frame.c     what the pages of a frame are stored as
  *	pack.c      pages to frames to page blobs, on several threads
  *	writer.c    one snapshot from begin to commit
  *	settle.c    digests that a commit did not wait for
@@ -331,6 +332,22 @@ MUST_CHECK int json_children(struct span in, struct arena *a, struct list *diges
 MUST_CHECK int entry_seal(const struct keys *keys, struct entry *entry, struct err *e);
 /* Whether this store bound this name to this manifest. Return: 0; -EBADMSG. */
 MUST_CHECK int entry_check(const struct keys *keys, const struct entry *entry, struct err *e);
+
+/* ---- frame.c --------------------------------------------------------------------------- */
+
+struct ZSTD_CCtx_s;
+
+/**
+ * frame_content() - what the pages of a frame are stored as, before they are sealed
+ * @pages:    they are changed; TRIM_HEAD_BYTES before them are there to be written, too
+ * @n:        pages, up to FRAME_PAGES
+ * @squeezed: FRAME_BYTES
+ * @rec:      all zero; present and codec are set
+ *
+ * Return: bytes in or before @pages, or in @squeezed; none if all pages are zero.
+ */
+struct span frame_content(struct ZSTD_CCtx_s *zstd, enum store_compression how, uint8_t *pages,
+                          uint32_t n, uint8_t *squeezed, struct frame_rec *rec);
 
 /* ---- pack.c ---------------------------------------------------------------------------- */
 
