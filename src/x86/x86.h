@@ -338,7 +338,8 @@ struct x86_known {
  * @out: the image, appended to an empty buffer; it keeps the known pages, too
  *
  * What is known may come from somebody who is not trusted: what is no code, or not in RAM, does no
- * harm. The image is for this build of this program; a CPU uses of it what its RAM still holds.
+ * harm. The image is for this build of this program and for RAM of this size. It has addresses in
+ * it, so it is believed as the program itself is.
  */
 void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x86_known *known,
                          struct buf *out);
@@ -351,13 +352,14 @@ size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code
 size_t x86_code_image_pages(const struct x86_code_image *image, const uint32_t **out);
 
 /**
- * x86_preload() - take what the image has into the CPU at once, as far as RAM still holds it
+ * x86_preload() - take what the image has into the CPU at once
  * @part: below X86_PRELOAD_PARTS; each can be done by another thread, at the same time
  *
- * For a CPU that has not run yet and whose RAM nobody changes meanwhile. It costs no more than to
- * take each piece when it is reached.
+ * For a CPU that has not run yet and whose RAM is what the image was made from. Before it runs there
+ * have to be all parts, or none: then each trace is taken when it is reached, if RAM still holds the
+ * same code there.
  */
-#define X86_PRELOAD_PARTS 2u
+#define X86_PRELOAD_PARTS 16u
 void x86_preload(struct x86_cpu *cpu, unsigned part);
 
 /* Instructions executed since creation; exact between two calls of x86_run(). */
