@@ -39,7 +39,7 @@ struct note {
 static int write_note(int lock, const char *id, const char *from, struct err *e)
 {
 	AUTO(text) char *line = xprintf("%s %s\n", id, from);
-	int r = os_pwrite_all(lock, line, strlen(line), 0);
+	int r = os_pwrite_all(lock, line, strlen(line) + 1, 0);
 
 	return r ? err_set(e, r, "noting what the machine was started from") : 0;
 }
