@@ -63,8 +63,8 @@ struct charge {
 	bool has_ended; /* by itself */
 };
 
-/* Return: bytes of the machine's next message; 0: there will be none any more. */
-static size_t hear(const struct charge *c, char text[MESSAGE_MAX], int *fd)
+/* The machine's next message. Return: false if there will be none any more. */
+static bool hear(const struct charge *c, char text[MESSAGE_MAX], int *fd)
 {
 	union {
 		struct cmsghdr header;
@@ -81,8 +81,8 @@ static size_t hear(const struct charge *c, char text[MESSAGE_MAX], int *fd)
 	do
 		n = recvmsg(c->line, &m, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return 0;
+	if (n < 0)
+		return false;
 	*fd = -1;
 	for (struct cmsghdr *it = CMSG_FIRSTHDR(&m); it; it = CMSG_NXTHDR(&m, it)) {
 		if (it->cmsg_level == SOL_SOCKET && it->cmsg_type == SCM_CREDENTIALS)
@@ -90,10 +90,9 @@ static size_t hear(const struct charge *c, char text[MESSAGE_MAX], int *fd)
 		else if (it->cmsg_level == SOL_SOCKET && it->cmsg_type == SCM_RIGHTS)
 			memcpy(fd, CMSG_DATA(it), sizeof(*fd));
 	}
-	if (from.pid != c->machine)
-		text[0] = '?';
-	text[n] = '\0';
-	return (size_t)n;
+	/* The end is from nobody; what is empty or from others says nothing. */
+	text[from.pid == c->machine ? n : 0] = '\0';
+	return n || from.pid;
 }
 
 static void take_name(struct charge *c, char *text, int *fd)
