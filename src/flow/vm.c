@@ -649,12 +649,12 @@ void opened_vm_begin(struct opened_vm *o)
 	                                        .code_log = o->code_log});
 }
 
-void flow_begin_vm(const char *name, struct opened_vm *out)
+void flow_begin_vm(const char *const *names, size_t n, struct opened_vm *out)
 {
 	struct store_guess guess;
 	AUTO(fd) int dir = -1;
 
-	if (!store_guess(name, &guess))
+	if (!store_guess(names, n, &guess))
 		return;
 	out->ram_fd = ram_image_find(guess.root, guess.digest, &dir, &out->needs.ram_bytes);
 	free(guess.root);
