@@ -173,7 +173,7 @@ static void set_gate(unsigned vector, unsigned dpl, unsigned ist)
 }
 
 static struct x86_code_memory code; /* none: all is interpreted */
-static bool preloaded;              /* all that may be code is in the CPU before it runs */
+static unsigned n_preloaded;        /* pieces of all that may be code, in the CPU before it runs */
 static struct x86_code_image image;
 static struct x86_code_log *code_log;
 
@@ -264,7 +264,7 @@ static void setup(void)
 	put64(TSS + 4, STACK);
 	put64(TSS + 0x24, IST1);
 	memcpy(ram + CODE, guest_start, (size_t)(guest_end - guest_start));
-	if (preloaded)
+	if (n_preloaded)
 		know_all_code();
 	config.image = image;
 	if (ON_KVM)
@@ -272,8 +272,8 @@ static void setup(void)
 	else
 		cpu = x86_create(&config, &platform, &e);
 	ok(cpu || kvm, "%s", e.text);
-	for (unsigned part = 0; image.at && part < X86_PRELOAD_PARTS; part++)
-		x86_preload(cpu, part);
+	for (unsigned left = n_preloaded; image.at && left && x86_preload(cpu); left--)
+		;
 	x86_state_long_mode(&st, 0, PML4);
 	st.gdtr = (struct x86_table){GDT, sizeof(gdt) - 1};
 	st.idtr = (struct x86_table){IDT, 4095};
@@ -1101,7 +1101,7 @@ static void what_one_cpu_did_first_the_next_one_knows(void)
 	uint64_t pt = pte_gpa(DATA);
 
 	image = (struct x86_code_image){0};
-	preloaded = false;
+	n_preloaded = 0;
 	code_log = calloc(1, sizeof(*code_log));
 	setup();
 	st.gpr[X86_RBX] = 0;
@@ -1148,7 +1148,10 @@ int main(int argc, char **argv)
 	/* Generated at once, so that nothing is interpreted that need not be. */
 	if (argc < 2 || strcmp(argv[1], "--interpreter"))
 		code = code_memory(1);
-	preloaded = argc > 1 && !strcmp(argv[1], "--preloaded");
+	if (argc > 1 && !strcmp(argv[1], "--preloaded"))
+		n_preloaded = ~0u;
+	if (argc > 1 && !strcmp(argv[1], "--begun"))
+		n_preloaded = 1;
 	RUN(page_faults_have_the_right_error_codes);
 	RUN(a_write_without_wp_goes_through);
 	RUN(fetches_obey_nx_and_smep);
