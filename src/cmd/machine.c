@@ -257,7 +257,7 @@ int session_restore(struct session *s, struct vm_config *config, struct opened_v
 	}
 	s->control.n_disks = config->n_disks = from->n_disks;
 	s->vm = vm_create(config, e);
-	return s->vm ? vm_load(s->vm, from->state, NULL, e) : e->code;
+	return s->vm ? vm_load(s->vm, from->needs.rec, e) : e->code;
 }
 
 void session_finish(struct session *s)

@@ -63,8 +63,7 @@ MUST_CHECK int flow_snap_vm(struct store *store, const struct snap_vm *what,
 /* What a machine is made from: vm_create() and vm_load() take it, with what it needs besides. */
 struct opened_vm {
 	struct arena arena;
-	struct span state; /* the machine's record */
-	struct vm_needs needs;
+	struct vm_needs needs;         /* and its record, in the arena */
 	int ram_fd;                    /* flat image of RAM, open for reading */
 	struct vm *begun;              /* what vm_begin() made of that, or NULL */
 	char digest[65];               /* of the manifest that was begun with, in hexadecimal */
