@@ -8,36 +8,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/supervisor.h"
+#include "cmd/terminal.h"
 #include "flow/vm.h"
 
 #define ESCAPE 0x01 /* Ctrl-a */
-
-static struct termios saved_mode;
-static bool has_saved_mode;
-
-static void restore_terminal(void)
-{
-	if (has_saved_mode)
-		tcsetattr(0, TCSADRAIN, &saved_mode);
-	has_saved_mode = false;
-}
-
-static void raw_terminal(void)
-{
-	struct termios t;
-
-	if (!isatty(0) || tcgetattr(0, &saved_mode))
-		return;
-	has_saved_mode = true;
-	atexit(restore_terminal);
-	t = saved_mode;
-	cfmakeraw(&t);
-	tcsetattr(0, TCSADRAIN, &t);
-}
 
 /* ---- between the terminal and the machine ----------------------------------------------- */
 
@@ -75,11 +53,12 @@ static void on_agent(void *arg, const char *line)
 	}
 }
 
-static void tell_supervisor(struct session *s, char what)
+/* Nobody else than the supervisor may keep it. One that is gone cannot: the machine runs on. */
+static void ask_to_be_kept(struct session *s)
 {
-	/* One that is gone has nothing left to do. */
-	if (s->leave >= 0 && write(s->leave, &what, 1) < 0)
-		vm_stop(s->vm);
+	if (supervisor_tell(s->leave, LEAVE_ASKED))
+		fprintf(stderr, "wslx: the process that would keep this machine has died; wslx "
+		                "stop keeps it\r\n");
 }
 
 /*
@@ -96,15 +75,15 @@ static void leave(struct session *s)
 	}
 	if (a && !arrival_is_complete(a)) {
 		if (s->leaves) {
-			restore_terminal();
-			tell_supervisor(s, LEAVE_LOST);
+			terminal_restore();
+			supervisor_tell(s->leave, LEAVE_LOST);
 			_exit(EXIT_DONE);
 		}
 		fprintf(stderr, "wslx: it is kept when all of it has arrived; Ctrl-a x again ends "
 		                "it now, and it is not kept\r\n");
 	}
 	s->leaves = true;
-	tell_supervisor(s, LEAVE_ASKED);
+	ask_to_be_kept(s);
 }
 
 static void typed(struct session *s, uint8_t byte)
@@ -119,7 +98,7 @@ static void typed(struct session *s, uint8_t byte)
 			vm_power_button(s->vm);
 			return;
 		}
-	} else if (byte == ESCAPE && has_saved_mode) {
+	} else if (byte == ESCAPE && terminal_is_raw()) {
 		s->escape = true;
 		return;
 	}
@@ -167,11 +146,13 @@ static void on_signal(void *arg, int fd, short revents)
 
 	if (read(fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (info.ssi_signo == SIGWINCH) {
+	if (info.ssi_signo == SIGWINCH)
 		resize(s);
-	} else {
+	/* A key that was typed to interrupt what runs here, at a terminal that is not the guest's. */
+	else if (s->leave < 0 || (info.ssi_signo == SIGINT && info.ssi_code == SI_KERNEL))
 		vm_stop(s->vm);
-	}
+	else
+		ask_to_be_kept(s);
 }
 
 static int watch_signals(struct session *s, struct err *e)
@@ -182,13 +163,8 @@ static int watch_signals(struct session *s, struct err *e)
 	sigemptyset(&set);
 	sigaddset(&set, SIGWINCH);
 	sigaddset(&set, SIGINT);
-	if (s->leave < 0) {
-		sigaddset(&set, SIGTERM);
-		sigaddset(&set, SIGHUP);
-	} else {
-		signal(SIGTERM, SIG_IGN);
-		signal(SIGHUP, SIG_IGN);
-	}
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_IGN); /* the copies that write snapshots */
@@ -233,7 +209,7 @@ static void lost(void *arg, const char *why)
 {
 	struct err e = {0};
 
-	restore_terminal();
+	terminal_restore();
 	err_say(&e, -EIO, "%s; the machine cannot go on", why);
 	_exit(say_error(&e));
 }
@@ -281,7 +257,7 @@ int session_restore(struct session *s, struct vm_config *config, struct opened_v
 	}
 	s->control.n_disks = config->n_disks = from->n_disks;
 	s->vm = vm_create(config, e);
-	return s->vm ? vm_load(s->vm, from->state, NULL, e) : e->code;
+	return s->vm ? vm_load(s->vm, from->needs.rec, e) : e->code;
 }
 
 void session_finish(struct session *s)
@@ -352,18 +328,20 @@ int session_run(struct session *s, bool stats)
 	if (s->control.arrival)
 		arrival_attend(s->control.arrival, 0, on_input_in_a_wait, s);
 	resize(s);
-	raw_terminal();
+	terminal_make_raw();
 	if ((s->choice.options.n_publish && net_wait(s->net, &e)) ||
 	    shares_confine(&s->shares, &e)) {
-		restore_terminal();
+		terminal_restore();
 		return say_error(&e);
 	}
 	outcome = vm_run(s->vm);
 	if (outcome == VM_STOPPED && s->ended)
 		outcome = VM_POWER_OFF;
-	if (outcome == VM_POWER_OFF)
-		tell_supervisor(s, LEAVE_ENDED);
-	restore_terminal();
+	control_finish(&s->control);
+	s->is_off = outcome == VM_POWER_OFF;
+	if (s->is_off && s->leave >= 0)
+		supervisor_tell(s->leave, LEAVE_ENDED);
+	terminal_restore();
 	code = s->failed ? EXIT_FAILED : say_outcome(s, outcome);
 	if (stats)
 		say_stats(s->vm);

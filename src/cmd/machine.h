@@ -8,11 +8,6 @@
 #include "cmd/share.h"
 #include "vm/control.h"
 
-/* What a supervised session tells its supervisor. */
-#define LEAVE_ASKED 'x' /* the user wants to leave */
-#define LEAVE_ENDED 'e' /* the guest has switched itself off */
-#define LEAVE_LOST 'l'  /* the user does not want to wait until it can be kept */
-
 struct session {
 	struct vm *vm;
 	struct control control;
@@ -21,10 +16,11 @@ struct session {
 	bool unheard; /* nothing more will be typed */
 	bool failed;  /* it had to be stopped, and why was said */
 	bool ended;   /* what it was for has ended, and it was stopped */
+	bool is_off;  /* it has ended by itself, and not because somebody kept or stopped it */
 	int status;   /* what the guest's command returned, or -1 */
 	char *socket; /* where it listens for requests; NULL: nowhere */
 	int lock;     /* on its name */
-	int leave;    /* -1, or where a supervisor hears LEAVE_*; then hanging up is its business */
+	int leave;    /* -1, or the line to a supervisor, which keeps it when it is left */
 	struct shares shares;
 	struct net_choice choice;
 	struct net *net; /* NULL: nothing is plugged in */

@@ -179,7 +179,7 @@ static int prepare(struct stage *s, const struct opened_vm *from, const char *na
 	s->vm = vm_create(&config, e);
 	if (!s->vm)
 		return e->code;
-	r = vm_load(s->vm, from->state, NULL, e);
+	r = vm_load(s->vm, from->needs.rec, e);
 	if (r)
 		return r;
 	if (s->start->cols)

@@ -30,6 +30,7 @@ static int attach_shares(const struct args *args, struct session *s, const struc
 
 static int run(struct args *args)
 {
+	const char *name = arg_value(args, "name");
 	struct store *store = NULL;
 	struct opened_vm from = {.ram_fd = -1};
 	struct vm_config config = {0};
@@ -38,7 +39,7 @@ static int run(struct args *args)
 	int r, code;
 
 	session_config(&s, &config);
-	flow_begin_vm(arg_value(args, "name"), &from);
+	flow_begin_vm(&name, 1, &from);
 	r = net_choose(args, true, &s.choice, &e);
 	if (!r)
 		r = cmd_open_store(&store, &e);
@@ -46,7 +47,7 @@ static int run(struct args *args)
 		r = session_name(&s, store, arg_value(args, "distro"), arg_value(args, "control"),
 		                 &e);
 	if (!r)
-		r = flow_open_vm(store, arg_value(args, "name"), &from, &e);
+		r = flow_open_vm(store, name, &from, &e);
 	/* The machine process must not have the store's key. */
 	store_close(store);
 	if (!r)

@@ -283,13 +283,12 @@ int run_find_snapshot(const char *what, const struct bake *how, struct store **s
 {
 	struct search s = {
 		.what = what, .store = store, .arrived = arrived, .bake = *how, .name = what};
-	bool is_name, may_be_path = strchr(what, '/') || strchr(what, ':');
-	int r = store_has(*store, what, &is_name, e);
+	bool may_be_path = strchr(what, '/') || strchr(what, ':');
+	int r = 0;
 
-	if (!r && !is_name &&
-	    (what[0] == '/' || what[0] == '.' || (may_be_path && rootfs_is_here(what))))
+	if (what[0] == '/' || what[0] == '.' || (may_be_path && rootfs_is_here(what)))
 		r = find_image_here(&s, e);
-	else if (!r && !is_name && strchr(what, '/'))
+	else if (strchr(what, '/'))
 		r = find_there(&s, e);
 	if (!r)
 		*out = xstrdup(s.name);

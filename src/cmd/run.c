@@ -2,24 +2,18 @@
 /*
  * A baked machine, at its prompt.
  *
- * Two processes: the machine, which has given up everything, and we, who wait for it. When the
- * terminal goes away or the user leaves we keep the machine under its name, and the next run of
- * that name goes on with it.
+ * This process becomes the machine, and gives up everything. So what takes longest, RAM and CPU, is
+ * begun by a thread before it is known whether the guess is right, while the store is opened and the
+ * snapshot is authenticated; a wrong guess costs time. Before that a supervisor is forked: when
+ * the terminal goes away or the user leaves it keeps the machine under its name, and the next run
+ * of that name goes on with it.
  */
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "cmd/machine.h"
 #include "cmd/run.h"
+#include "cmd/supervisor.h"
 #include "flow/vm.h"
-#include "os/os.h"
 
 static const struct verb_option options[] = {
 	{"distro", "NAME", "call the machine so; the snapshot's name if it is not given", false},
@@ -65,6 +59,7 @@ struct launch {
 	struct arrived_vm arrived; /* what came from a registry, or is coming */
 	struct distro_choice choice;
 	struct distro distro;
+	struct supervisor supervisor;
 	struct session session;
 	struct vm_config config;
 };
@@ -110,17 +105,47 @@ static int open_distro(struct launch *l, struct store *store, struct err *e)
 	return 0;
 }
 
+/* What can be begun before anything is known for sure; @what as for open_machine(). */
+static int begin(struct launch *l, const char *what, struct err *e)
+{
+	int r = net_choose(l->args, true, &l->session.choice, e);
+
+	if (!r && what)
+		r = run_ask_early(what, &l->bake, &l->arrived, e);
+	if (!r)
+		r = supervisor_start(&l->supervisor, e);
+	l->choice.snapshot = what;
+	if (!r)
+		flow_begin_distro(&l->choice, &l->distro);
+	return r;
+}
+
+static int find_snapshot(struct launch *l, const char *what, struct store **store, char **out,
+                         struct err *e)
+{
+	bool is_name;
+	int r = store_has(*store, what, &is_name, e);
+
+	if (r)
+		return r;
+	if (is_name) {
+		*out = xstrdup(what);
+		return 0;
+	}
+	/* Its thread must not be there when others are forked. */
+	opened_vm_finish(&l->distro.vm);
+	return run_find_snapshot(what, &l->bake, store, &l->arrived, out, e);
+}
+
 /* @what: the snapshot or image to start from; NULL: only what was kept */
 static int open_machine(struct launch *l, const char *what, struct err *e)
 {
 	AUTO(store) struct store *store = NULL;
 	AUTO(text) char *snapshot = NULL;
-	int r = what ? run_ask_early(what, &l->bake, &l->arrived, e) : 0;
+	int r = cmd_open_store(&store, e);
 
-	if (!r)
-		r = cmd_open_store(&store, e);
 	if (!r && what)
-		r = run_find_snapshot(what, &l->bake, &store, &l->arrived, &snapshot, e);
+		r = find_snapshot(l, what, &store, &snapshot, e);
 	l->choice.snapshot = snapshot;
 	if (l->arrived.pull.state == PULL_BEGUN)
 		l->choice.coming = &l->arrived.vm;
@@ -144,148 +169,47 @@ static int open_machine(struct launch *l, const char *what, struct err *e)
 
 /* ---- its life ----------------------------------------------------------------------------- */
 
-static int be_machine(struct launch *l)
+/* Be the machine. Return: its exit status. */
+static int live(struct launch *l, struct err *e)
 {
-	struct err e = {0};
-
 	opened_vm_begin(&l->distro.vm);
-	if (net_attach(&l->session.choice, &l->config, &l->session.net, &e) ||
-	    session_restore(&l->session, &l->config, &l->distro.vm, &e))
-		return say_error(&e);
+	if (net_attach(&l->session.choice, &l->config, &l->session.net, e) ||
+	    session_restore(&l->session, &l->config, &l->distro.vm, e))
+		return say_error(e);
 	if (!l->distro.resumes)
 		shares_open_barrier(l->session.vm);
 	return session_run(&l->session, arg_is_set(l->args, "stats"));
 }
 
-static int keep(const struct launch *l, struct err *e)
-{
-	AUTO(store) struct store *store = NULL;
-	int r = cmd_open_store(&store, e);
-
-	return r ? r : flow_stop_machine(store, l->distro.name, true, e);
-}
-
-/* Whether the user has left while the machine could not be kept. */
-static bool is_lost(int leave)
-{
-	struct pollfd fd = {.fd = leave, .events = POLLIN};
-	char what;
-
-	return poll(&fd, 1, 0) > 0 && read(leave, &what, 1) == 1 && what == LEAVE_LOST;
-}
-
-/* A machine that has ended by itself has nothing left that could go on. */
-static int forget(const struct launch *l)
-{
-	AUTO(store) struct store *store = NULL;
-	AUTO(arena) struct arena a = {0};
-	struct err e = {0};
-	int r = cmd_open_store(&store, &e);
-
-	if (!r)
-		r = store_remove(store, flow_saved_name(&a, l->distro.name), &e);
-	return r && r != -ENOENT ? say_error(&e) : EXIT_DONE;
-}
-
-static int status_of(pid_t child)
-{
-	int status;
-
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return EXIT_FAILED;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
-}
-
-/* Signals that would end us; the machine sees none of them. */
-static int watch_hangup(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGINT, SIG_IGN); /* it goes to the machine too, which decides */
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
-static int wait_for_machine(struct launch *l, pid_t child, int leave, int hangup)
-{
-	/* A terminal that is not ours to control hangs up without a signal. */
-	struct pollfd fds[] = {{.fd = leave, .events = POLLIN},
-	                       {.fd = hangup, .events = POLLIN},
-	                       {.fd = isatty(STDIN_FILENO) ? STDIN_FILENO : -1}};
-	struct signalfd_siginfo signal;
-	bool kept = false;
-	char what = 0;
-	int code;
-
-	/* The pipe closes when the machine has ended. */
-	for (;;) {
-		if (poll(fds, ARRAY_LEN(fds), -1) < 0)
-			continue;
-		if (fds[0].revents && read(leave, &what, 1) != 1)
-			break;
-		if (what == LEAVE_ENDED || what == LEAVE_LOST)
-			break;
-		/* One try for each signal: a machine that cannot be kept runs on. */
-		if (fds[1].revents && read(hangup, &signal, sizeof(signal)) < 0)
-			continue;
-		if (fds[2].revents)
-			fds[2].fd = -1;
-		if (!kept) {
-			struct err e = {0};
-
-			kept = keep(l, &e) == 0;
-			if (!kept && is_lost(leave))
-				break;
-			if (!kept)
-				say_error(&e);
-		}
-		fds[1].fd = kept ? -1 : hangup;
-		what = 0;
-	}
-	code = status_of(child);
-	if (what == LEAVE_ENDED && l->distro.resumes && forget(l) != EXIT_DONE)
-		return EXIT_FAILED;
-	return code;
-}
-
 static int start(struct launch *l)
 {
-	int ends[2], hangup = watch_hangup(), code;
 	struct err e = {0};
-	pid_t child;
 
-	if (hangup < 0 || pipe2(ends, O_CLOEXEC)) {
-		err_set(&e, -errno, "pipe");
-		return say_error(&e);
-	}
-	l->arrived.is_started = true;
-	child = fork();
-	if (child < 0) {
-		err_set(&e, -errno, "starting a machine");
-		return say_error(&e);
-	}
-	if (!child) {
-		close(ends[0]);
-		close(hangup);
-		l->session.leave = ends[1];
-		code = be_machine(l);
-		fflush(stdout);
-		_exit(code);
-	}
-	close(ends[1]);
-	/* The machine alone has its line, so that its end is heard there. */
-	opened_vm_finish(&l->distro.vm);
+	/* Its end shall be heard at its own line alone. */
 	opened_vm_finish(&l->arrived.vm);
-	code = wait_for_machine(l, child, ends[0], hangup);
-	/* Nobody listens there any more. The next machine of this name would remove it as well. */
-	unlink(l->distro.socket);
-	close(ends[0]);
-	close(hangup);
-	return code;
+	l->arrived.is_started = true;
+	if (supervisor_name(&l->supervisor, &l->distro, &e))
+		return say_error(&e);
+	l->session.leave = l->supervisor.line;
+	return live(l, &e);
+}
+
+/* Have the supervisor do its part. Return: the exit status. */
+static int end(struct launch *l, int code)
+{
+	int r = supervisor_end(&l->supervisor);
+
+	if (r == -EPIPE && l->session.is_off && l->distro.resumes) {
+		AUTO(text)
+		char *line = xprintf(
+			"what was kept of %s is still there, since the process that would remove "
+			"it has died; wslx rm --distro %s forgets it",
+			l->distro.name, l->distro.name);
+
+		say_note(line);
+		return EXIT_FAILED;
+	}
+	return r == -EIO ? EXIT_FAILED : code;
 }
 
 static int launch(struct launch *l, const char *what)
@@ -294,10 +218,11 @@ static int launch(struct launch *l, const char *what)
 	int code;
 
 	session_config(&l->session, &l->config);
-	if (net_choose(l->args, true, &l->session.choice, &e) || open_machine(l, what, &e))
+	if (begin(l, what, &e) || open_machine(l, what, &e))
 		code = say_error(&e);
 	else
 		code = start(l);
+	code = end(l, code);
 	session_finish(&l->session);
 	distro_finish(&l->distro);
 	arrived_vm_finish(&l->arrived);

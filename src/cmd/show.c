@@ -66,7 +66,7 @@ static int run(struct args *args)
 		r = show(args, reader, &out, &e);
 	if (r < 0)
 		return say_error(&e);
-	fputs(buf_text(&out), stdout);
+	fwrite(out.data, 1, out.len, stdout);
 	return EXIT_DONE;
 }
 

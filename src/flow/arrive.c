@@ -122,7 +122,7 @@ static int open_arrived(struct store *store, struct arrived_vm *out, const int *
 	r = rec_decode(SPAN(arena_copy(&vm->arena, state.data, state.len), state.len),
 	               &vm_snapshot_type, &vm->arena, &snapshot, e);
 	if (!r)
-		r = vm_peek(snapshot.machine, &vm->needs, e);
+		r = vm_peek(snapshot.machine, &vm->arena, &vm->needs, e);
 	/* A line that comes along leads to the carrier of another machine. */
 	if (!r && n == 4 + snapshot.disks.count)
 		line = fds[--n];
@@ -130,7 +130,6 @@ static int open_arrived(struct store *store, struct arrived_vm *out, const int *
 		r = err_say(e, -EBADMSG, "files of the machine are missing");
 	if (r)
 		return r;
-	vm->state = snapshot.machine;
 	vm->at_barrier = true;
 	vm->ram_fd = fcntl(fds[2], F_DUPFD_CLOEXEC, 0);
 	vm->arrives = true;

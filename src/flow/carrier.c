@@ -187,7 +187,7 @@ static int open_files(struct carrier *c, struct err *e)
 	                   &c->snapshot, e);
 
 	if (!r)
-		r = vm_peek(c->snapshot.machine, &needs, e);
+		r = vm_peek(c->snapshot.machine, &c->arena, &needs, e);
 	c->ram_bytes = needs.ram_bytes;
 	if (!r)
 		r = vm_get_runs(c->snapshot.machine, &c->arena, &c->ram_runs, e);

@@ -39,7 +39,7 @@ struct note {
 static int write_note(int lock, const char *id, const char *from, struct err *e)
 {
 	AUTO(text) char *line = xprintf("%s %s\n", id, from);
-	int r = os_pwrite_all(lock, line, strlen(line), 0);
+	int r = os_pwrite_all(lock, line, strlen(line) + 1, 0);
 
 	return r ? err_set(e, r, "noting what the machine was started from") : 0;
 }
@@ -159,6 +159,17 @@ static int look_for_longer(struct store *store, struct distro *d, struct err *e)
 	return r ? r : open_kept(store, d, false, e);
 }
 
+void flow_begin_distro(const struct distro_choice *what, struct distro *out)
+{
+	AUTO(text) char *name = what->name ? xstrdup(what->name) : flow_distro_name(what->snapshot);
+	AUTO(arena) struct arena a = {0};
+	const char *names[] = {flow_saved_name(&a, name), what->snapshot};
+	size_t from = what->fresh, to = what->snapshot ? 2 : 1;
+
+	*out = (struct distro){.lock = -1, .vm.ram_fd = -1};
+	flow_begin_vm(names + from, to - from, &out->vm);
+}
+
 static int open_distro(struct store *store, const struct distro_choice *what, struct distro *d,
                        struct err *e)
 {
@@ -175,6 +186,7 @@ static int open_distro(struct store *store, const struct distro_choice *what, st
 	if (r || d->resumes)
 		return r;
 	if (what->coming) {
+		opened_vm_finish(&d->vm);
 		d->vm = *what->coming;
 		*what->coming = (struct opened_vm){.ram_fd = -1};
 	} else {
@@ -188,10 +200,8 @@ static int open_distro(struct store *store, const struct distro_choice *what, st
 int flow_open_distro(struct store *store, const struct distro_choice *what, struct distro *out,
                      struct err *e)
 {
-	int r;
+	int r = open_distro(store, what, out, e);
 
-	*out = (struct distro){.lock = -1, .vm.ram_fd = -1};
-	r = open_distro(store, what, out, e);
 	if (r)
 		return r;
 	if (out->resumes && !out->vm.base)

@@ -4,7 +4,7 @@
  * holds a lock on run/NAME.lock until its process ends, however it ends. Both are left behind:
  * the lock says whether there is a machine, the socket that it listens, since who takes the name
  * removes that of the one before. In the lock's file a distro notes what it was started from
- * (distro.c).
+ * (distro.c), as a string with its NUL; what comes after it is left of an older one.
  */
 #include "flow/vm.h"
 
@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +55,7 @@ int flow_name_machine(struct store *store, const char *name, char **socket, int 
 	AUTO(text) char *dir = xprintf("%s/run", store_root(store));
 	AUTO(text) char *lock_path = xprintf("%s/%s.lock", dir, name);
 	int r = check_name(name, e), fd;
+	struct stat st;
 
 	if (r)
 		return r;
@@ -66,8 +68,12 @@ int flow_name_machine(struct store *store, const char *name, char **socket, int 
 	if (fd < 0)
 		return fd;
 	*socket = xprintf("%s/%s.sock", dir, name);
-	/* What the machine before us has noted, and where it listened. */
-	if (ftruncate(fd, 0) || (unlink(*socket) && errno != ENOENT)) {
+	/*
+	 * What the machine before us has noted, and where it listened. The note is not truncated: that
+	 * waits for the disk if the note is still on its way there.
+	 */
+	if (fstat(fd, &st) || (st.st_size && pwrite(fd, "", 1, 0) != 1) ||
+	    (unlink(*socket) && errno != ENOENT)) {
 		r = err_set(e, -errno, "%s", lock_path);
 		free(*socket);
 		*socket = NULL;

@@ -250,9 +250,10 @@ static int commit(struct store_writer *writer, const struct snap_vm *what,
 		{"wslx", WSLX_VERSION},
 	};
 	struct store_meta meta = {.labels = labels, .n_labels = 3};
+	AUTO(arena) struct arena a = {0};
 	struct vm_needs needs;
 	/* It comes from a process that runs untrusted code: what cannot be restored is not kept. */
-	int r = vm_peek(snapshot->machine, &needs, e);
+	int r = vm_peek(snapshot->machine, &a, &needs, e);
 
 	if (r)
 		return r;
@@ -330,9 +331,8 @@ static int to_image(void *arg, uint64_t page, const uint8_t *data, uint64_t coun
 static int rehearse(struct store *store, const struct snap_vm *what, const struct incoming *m,
                     int ram_fd, struct rehearsed *out, struct arena *a, struct err *e)
 {
-	struct opened_vm from = {
-		.state = buf_span(&m->machine), .ram_fd = ram_fd, .at_barrier = true};
-	int r = vm_peek(from.state, &from.needs, e);
+	struct opened_vm from = {.ram_fd = ram_fd, .at_barrier = true};
+	int r = vm_peek(buf_span(&m->machine), &from.arena, &from.needs, e);
 
 	LIST_EACH(&m->snapshot.disks, const struct disk_rec, rec) {
 		AUTO(text) char *path = own_disk_path(store, rec->base);
@@ -364,7 +364,7 @@ static int store_rehearsed(struct store *store, const struct snap_vm *what, stru
 	                  : vm_stream_read(stream, &w, &m->machine, e);
 
 	if (!r)
-		r = vm_peek(buf_span(&m->machine), &needs, e);
+		r = vm_peek(buf_span(&m->machine), &m->arena, &needs, e);
 	from.ram_bytes = needs.ram_bytes;
 	if (!r && ftruncate(image, (off_t)from.ram_bytes))
 		r = err_set(e, -errno, "image of RAM");
@@ -427,7 +427,7 @@ static int settle(struct store *store, const struct snap_vm *what, struct err *e
 	if (!r)
 		r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &a, &snapshot, e);
 	if (!r)
-		r = vm_peek(snapshot.machine, &needs, e);
+		r = vm_peek(snapshot.machine, &a, &needs, e);
 	if (!r)
 		ram_image_prepare(store, reader, snapshot.machine, needs.ram_bytes);
 	return r;
@@ -601,10 +601,9 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 		               store_reader_meta(reader)->kind);
 	r = rec_decode(store_reader_state(reader), &vm_snapshot_type, &o->arena, &snapshot, e);
 	if (!r)
-		r = vm_peek(snapshot.machine, &o->needs, e);
+		r = vm_peek(snapshot.machine, &o->arena, &o->needs, e);
 	if (r)
 		return r;
-	o->state = snapshot.machine;
 	if (o->begun &&
 	    (strcmp(o->digest, ram_image_digest(reader)) || begun_bytes != o->needs.ram_bytes))
 		forget_begun(o);
@@ -616,7 +615,7 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 	}
 	if (o->begun)
 		return 0;
-	o->ram_fd = ram_image_open(store, reader, o->state, o->needs.ram_bytes, e);
+	o->ram_fd = ram_image_open(store, reader, snapshot.machine, o->needs.ram_bytes, e);
 	if (o->ram_fd < 0)
 		return o->ram_fd;
 	dir = ram_image_dir(store);
@@ -649,12 +648,12 @@ void opened_vm_begin(struct opened_vm *o)
 	                                        .code_log = o->code_log});
 }
 
-void flow_begin_vm(const char *name, struct opened_vm *out)
+void flow_begin_vm(const char *const *names, size_t n, struct opened_vm *out)
 {
 	struct store_guess guess;
 	AUTO(fd) int dir = -1;
 
-	if (!store_guess(name, &guess))
+	if (!store_guess(names, n, &guess))
 		return;
 	out->ram_fd = ram_image_find(guess.root, guess.digest, &dir, &out->needs.ram_bytes);
 	free(guess.root);

@@ -63,8 +63,7 @@ MUST_CHECK int flow_snap_vm(struct store *store, const struct snap_vm *what,
 /* What a machine is made from: vm_create() and vm_load() take it, with what it needs besides. */
 struct opened_vm {
 	struct arena arena;
-	struct span state; /* the machine's record */
-	struct vm_needs needs;
+	struct vm_needs needs;         /* and its record, in the arena */
 	int ram_fd;                    /* flat image of RAM, open for reading */
 	struct vm *begun;              /* what vm_begin() made of that, or NULL */
 	char digest[65];               /* of the manifest that was begun with, in hexadecimal */
@@ -84,11 +83,12 @@ struct opened_vm {
 
 /**
  * flow_begin_vm() - let a thread begin with what a snapshot's machine will need, if all is right
- * @out: .ram_fd is -1, the rest zero; for flow_open_vm()
+ * @names: of snapshots; the first one that there is
+ * @out:   .ram_fd is -1, the rest zero; for flow_open_vm()
  *
  * To be called before the store is opened, whose name comes from the environment. A favour.
  */
-void flow_begin_vm(const char *name, struct opened_vm *out);
+void flow_begin_vm(const char *const *names, size_t n, struct opened_vm *out);
 /* The same for one that is open, in the process that will run it. */
 void opened_vm_begin(struct opened_vm *o);
 
@@ -167,9 +167,16 @@ struct distro_choice {
 };
 
 /**
+ * flow_begin_distro() - as flow_begin_vm(), of what flow_open_distro() will probably open
+ * @out: for flow_open_distro()
+ */
+void flow_begin_distro(const struct distro_choice *what, struct distro *out);
+
+/**
  * flow_open_distro() - open what a distro goes on with: what was kept under its name, else the
  *                      snapshot
- * @out: finish it always
+ * @out: as flow_begin_distro() has left it, or .lock and .vm.ram_fd are -1 and the rest zero;
+ *       finish it always
  *
  * Of what was kept it is known which snapshot it was started from. If the snapshot is another by
  * now, and no name was said, what was kept is left alone: the new machine is called NAME-ID,

@@ -342,8 +342,77 @@ static int get_bytes(struct reader *r, bool text, uint64_t limit, struct span *o
 	return 0;
 }
 
+/* Records of which there may be tens of thousands are numbers, and nothing else. */
+static bool is_plain(const struct rec_type *type)
+{
+	for (size_t i = 0; i < type->n_fields; i++)
+		if (type->fields[i].kind != FIELD_UINT ||
+		    type->fields[i].width != sizeof(uint64_t) || type->fields[i].number >= 24)
+			return false;
+	return !type->check;
+}
+
+/* A number other than 0 in its shortest form. Return: NULL if it is not that, else what follows. */
+static const uint8_t *get_plain_number(const uint8_t *at, const uint8_t *end, uint64_t *out)
+{
+	unsigned bytes;
+	uint64_t v;
+
+	if (at == end || *at > (CBOR_UINT << 5 | 26))
+		return NULL;
+	v = *at++;
+	if (v < 24) {
+		*out = v;
+		return v ? at : NULL;
+	}
+	bytes = 1u << (v - 24);
+	if ((size_t)(end - at) < bytes)
+		return NULL;
+	v = 0;
+	for (unsigned i = 0; i < bytes; i++)
+		v = v << 8 | *at++;
+	*out = v;
+	return v < 24 || (bytes > 1 && v >> (4 * bytes) == 0) ? NULL : at;
+}
+
+/*
+ * What get_rec() does with a plain record, for one that is right. Return: false, with nothing taken, if
+ * get_rec() has to say what is wrong.
+ */
+static bool get_plain_rec(struct reader *r, const struct rec_type *type, void *out)
+{
+	const struct field *f = type->fields, *last = f + type->n_fields;
+	const uint8_t *at = r->at;
+	uint64_t v;
+
+	if (r->depth == REC_DEPTH_MAX || at == r->end || *at >> 5 != CBOR_MAP ||
+	    (*at & 31) > type->n_fields)
+		return false;
+	memset(out, 0, type->bytes);
+	for (unsigned n = *at++ & 31; n; n--, f++) {
+		while (f < last && at < r->end && f->number != *at)
+			f++;
+		if (f == last || at == r->end)
+			return false;
+		at = get_plain_number(at + 1, r->end, &v);
+		if (!at || v > f->limit)
+			return false;
+		*(uint64_t *)((uint8_t *)out + f->offset) = v;
+	}
+	r->at = at;
+	return true;
+}
+
+static int get_item(struct reader *r, const struct field *f, bool plain, void *out)
+{
+	if (f->kind == FIELD_UINTS)
+		return get_uint(r, UINT64_MAX, out);
+	return plain && get_plain_rec(r, f->type, out) ? 0 : get_rec(r, f->type, out);
+}
+
 static int get_items(struct reader *r, const struct field *f, struct list *l)
 {
+	bool plain = f->kind == FIELD_ITEMS && is_plain(f->type);
 	unsigned major;
 	uint64_t n;
 	size_t item = f->kind == FIELD_ITEMS ? f->type->bytes : sizeof(uint64_t);
@@ -360,9 +429,7 @@ static int get_items(struct reader *r, const struct field *f, struct list *l)
 		return bad(r, "the data ends too early");
 	/* Grown as items arrive, so that a length alone cannot make us allocate. */
 	for (uint64_t i = 0; i < n; i++) {
-		void *p = list_add(l, r->arena, item);
-
-		ret = f->kind == FIELD_ITEMS ? get_rec(r, f->type, p) : get_uint(r, UINT64_MAX, p);
+		ret = get_item(r, f, plain, list_add(l, r->arena, item));
 		if (ret < 0)
 			return err_wrap(r->e, ret, "[%llu]", (unsigned long long)i);
 	}

@@ -414,17 +414,21 @@ int store_open(const char *root, const struct store_key_source *key, struct stor
 	return 0;
 }
 
-bool store_guess(const char *name, struct store_guess *out)
+bool store_guess(const char *const *names, size_t n, struct store_guess *out)
 {
 	AUTO(text) char *root = default_root(NULL);
 	AUTO(fd) int fd = root ? open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	struct store s = {.root = root, .root_fd = fd};
 	AUTO(arena) struct arena a = {0};
 	AUTO(index) struct index x = {0};
-	const struct entry *entry;
+	const struct entry *entry = NULL;
 
-	if (fd < 0 || index_read(&s, &a, &x, NULL) || index_find(&x, name, &entry, NULL) ||
-	    !entry->sealed)
+	if (fd < 0 || index_read(&s, &a, &x, NULL))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!index_find(&x, names[i], &entry, NULL))
+			break;
+	if (!entry || !entry->sealed)
 		return false;
 	text_hex(out->digest, entry->manifest.digest, DIGEST_BYTES);
 	out->root = root;

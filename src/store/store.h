@@ -72,12 +72,13 @@ struct store_guess {
 
 /**
  * store_guess() - what a name probably leads to, before the store is open
+ * @names: the first one of them that there is
  *
  * Opening a store and a snapshot takes as long as a small restore does, and most of that is the
  * crypto library's. What is begun meanwhile is of no use unless the reader's meta has this digest:
  * nothing here was authenticated. Return: false if there is nothing to begin with.
  */
-bool store_guess(const char *name, struct store_guess *out);
+bool store_guess(const char *const *names, size_t n, struct store_guess *out);
 
 /**
  * store_name_check() - whether a string can name a snapshot

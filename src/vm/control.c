@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "vm/vm-int.h"
+
 void control_message_close(struct control_message *m)
 {
 	for (unsigned i = 0; i < m->n_fds; i++)
@@ -382,6 +384,20 @@ int control_listen(struct control *c, const char *path, struct err *e)
 	c->last_session = (unsigned)(getpid() & 0xffff) << 12;
 	vm_watch_sessions(c->vm, on_session_line, c);
 	return 0;
+}
+
+void control_finish(struct control *c)
+{
+	struct vm *vm = c->vm;
+
+	for (unsigned i = vm->n_watches; i--;) {
+		const struct vm_watch w = vm->watch[i];
+
+		if (w.ready != on_connection && w.ready != on_request)
+			continue;
+		vm_unwatch(vm, w.fd);
+		close(w.fd);
+	}
 }
 
 /* ---- the other end ---------------------------------------------------------------------- */

@@ -73,6 +73,8 @@ struct control {
  * control_listen() - make the socket, before vm_sandbox(), and have the machine watch it
  */
 MUST_CHECK int control_listen(struct control *c, const char *path, struct err *e);
+/* The machine has ended: who waits for an answer has none. The socket's name stays. */
+void control_finish(struct control *c);
 
 /**
  * control_call() - ask a machine and wait for its answer

@@ -192,16 +192,15 @@ int vm_save(struct vm *vm, struct buf *state, struct page_sink *pages, struct er
 
 /* ---- load ------------------------------------------------------------------------------- */
 
-int vm_peek(struct span state, struct vm_needs *needs, struct err *e)
+int vm_peek(struct span state, struct arena *a, struct vm_needs *needs, struct err *e)
 {
-	AUTO(arena) struct arena a = {0};
-	struct vm_rec rec;
-	int r = rec_decode(state, &vm_record_type, &a, &rec, e);
+	struct vm_rec *rec = arena_alloc(a, sizeof(*rec));
+	int r = rec_decode(state, &vm_record_type, a, rec, e);
 
 	if (r)
 		return r;
-	*needs = (struct vm_needs){.ram_bytes = rec.ram_bytes};
-	LIST_EACH(&rec.devices, const struct vm_device_rec, d) {
+	*needs = (struct vm_needs){.ram_bytes = rec->ram_bytes, .rec = rec};
+	LIST_EACH(&rec->devices, const struct vm_device_rec, d) {
 		needs->n_shares += d->name && text_starts(d->name, "share");
 		needs->has_net |= d->name && !strcmp(d->name, "net");
 	}
@@ -321,31 +320,17 @@ static void tell_guest(struct vm *vm)
 	vm_agent_say(vm, buf_text(&line));
 }
 
-int vm_load(struct vm *vm, struct span state, struct page_source *pages, struct err *e)
+int vm_load(struct vm *vm, const struct vm_rec *rec, struct err *e)
 {
-	AUTO(arena) struct arena a = {0};
-	struct vm_rec rec;
-	int r = rec_decode(state, &vm_record_type, &a, &rec, e);
+	int r;
 
-	if (r)
-		return err_wrap(e, r, "machine");
-	if (rec.ram_bytes != vm->ram.bytes)
+	if (rec->ram_bytes != vm->ram.bytes)
 		return err_say(e, -EINVAL, "machine: the snapshot has %llu MiB of RAM",
-		               (unsigned long long)(rec.ram_bytes >> 20));
-	if (pages) {
-		if (rec.n_pages > pages->n_pages)
-			return err_say(e, -EBADMSG, "machine: pages of RAM are missing");
-		LIST_EACH(&rec.runs, const struct vm_run, run) {
-			r = pages->read(pages, run->first, run->count,
-			                vm->ram.host + run->page * PAGE_BYTES, e);
-			if (r)
-				return err_wrap(e, r, "machine: RAM");
-		}
-	}
-	vm->clock.frozen = rec.machine_ns;
-	r = x86_set_state(vm->cpu, &rec.cpu, e);
+		               (unsigned long long)(rec->ram_bytes >> 20));
+	vm->clock.frozen = rec->machine_ns;
+	r = x86_set_state(vm->cpu, &rec->cpu, e);
 	if (!r)
-		r = load_devices(vm, &rec, e);
+		r = load_devices(vm, rec, e);
 	if (r)
 		return err_wrap(e, r, "machine");
 	/* Forced by a test that shows what would happen otherwise. */

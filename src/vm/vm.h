@@ -25,6 +25,7 @@
 #define VM_TSC_HZ 1000000000ull /* one tick is one nanosecond */
 
 struct vm;
+struct vm_rec;
 
 /* ---- making one ------------------------------------------------------------------------- */
 
@@ -197,22 +198,25 @@ struct vm_needs {
 	uint64_t ram_bytes;
 	unsigned n_shares;
 	bool has_net;
+	const struct vm_rec *rec; /* the whole record, decoded, for vm_load() */
 };
 
 /**
- * vm_peek() - what the machine in a record needs; disks are checked by vm_load()
+ * vm_peek() - decode a machine's record, and see what that machine needs; disks and devices are
+ *             checked by vm_load()
+ * @state: untrusted
+ * @a:     owns needs->rec
  */
-MUST_CHECK int vm_peek(struct span state, struct vm_needs *needs, struct err *e);
+MUST_CHECK int vm_peek(struct span state, struct arena *a, struct vm_needs *needs, struct err *e);
 
 /**
- * vm_load() - become the machine that was saved
- * @state: untrusted
- * @pages: NULL if RAM was mapped from a flat image (vm_config.ram_fd)
+ * vm_load() - become the machine that was saved, whose RAM is mapped from a flat image
+ * @rec: of vm_peek()
  *
  * The guest's clock goes on where it stood. It gets a new generation, and its agent is told
  * the time and fresh entropy.
  */
-MUST_CHECK int vm_load(struct vm *vm, struct span state, struct page_source *pages, struct err *e);
+MUST_CHECK int vm_load(struct vm *vm, const struct vm_rec *rec, struct err *e);
 
 /**
  * vm_unpack_ram() - hand over the pages of a snapshot with their places in RAM

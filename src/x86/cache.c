@@ -20,53 +20,29 @@
 #include "x86/mmu.h"
 #include "x86/native/native.h"
 
-#define HASH_BITS 14 /* of each part */
 /*
  * A page that was rewritten this often stays out of the write TLB, because its next code comes
  * soon; until it was written so often without any code coming that it has become data.
  */
 #define REWRITES_MANY 8
 #define WRITES_MANY 512
-#define NO_PAGE UINT32_MAX
-/*
- * So much of the CPU's memory is for each part of what is preloaded; what is not used is not touched
- * either. What does not fit is taken from the image when it is run.
- */
-#define PART_BYTES ((size_t)4 << 20)
 /* Generating code for a trace costs about as much as running it so often by handlers. */
 #define HOT 200
 
-struct trace {
-	struct trace *hash_next;
-	struct trace *page_next[2]; /* in the lists of its first and second page */
-	uint32_t page[2];           /* RAM pages; the second is NO_PAGE unless it crosses */
-	uint16_t off;
-	uint16_t bytes;
-	uint16_t n_ops;
-	uint8_t mode;
-	bool stale;
-	unsigned cold; /* how often it is to be run before code is generated */
-	op_fn *first;  /* what its first op has then */
-	struct op ops[] __attribute__((aligned(32)));
-};
-
-struct code_page {
-	struct code_page *next;
-	uint64_t page; /* of RAM */
-	struct trace *traces;
-	uint64_t lines; /* bit i: bytes 64 * i to 64 * i + 63 hold code */
-	uint32_t rewrites;
-	uint32_t writes; /* since the last code was forgotten */
-};
-
 struct trace_cache {
-	struct trace *hash[X86_PRELOAD_PARTS][1u << HASH_BITS];
-	size_t first; /* where in the CPU's memory the traces begin: they are all that follows */
+	uint32_t hash[HASH_SLOTS];
+	uint8_t *pool; /* where the traces are: all that follows in the CPU's memory */
+	/*
+	 * The image's traces that are not in the pool yet: so many bytes from there on. They are found,
+	 * and then all up to them are taken.
+	 */
+	uint32_t left_from, left;
 	uint64_t flushes;
-	struct code_page *all_pages[X86_PRELOAD_PARTS];
-	struct code_page **pages; /* by RAM page; NULL where code never was */
-	uint64_t *has_code;       /* by RAM page, a bit: asked for each page that is written to */
-	uint64_t *written;        /* likewise: has been in the write TLB */
+	struct code_page *code_page; /* all there ever were */
+	uint32_t n_code_pages, room_code_pages;
+	uint32_t *number;   /* by RAM page, of its code page; 0: code never was there */
+	uint64_t *has_code; /* by RAM page, a bit: asked for each page that is written to */
+	uint64_t *written;  /* likewise: has been in the write TLB */
 };
 
 static uint64_t bit_of(uint64_t page)
@@ -74,16 +50,36 @@ static uint64_t bit_of(uint64_t page)
 	return UINT64_C(1) << page % 64;
 }
 
+static struct trace *at(const struct trace_cache *c, uint32_t trace)
+{
+	return trace_at(c->pool, trace);
+}
+
+static uint32_t name_of(const struct trace_cache *c, const struct trace *t)
+{
+	return (uint32_t)((const uint8_t *)t - c->pool);
+}
+
+/* Nothing is where a trace would have no name. */
+static void begin_pool(struct x86_cpu *cpu)
+{
+	cpu->memory_used = (size_t)(cpu->cache->pool - cpu->memory) + TRACE_UNIT;
+}
+
 struct trace_cache *x86_cache_create(struct x86_cpu *cpu)
 {
 	uint64_t ram_pages = cpu->platform.ram_bytes >> PAGE_SHIFT;
 	struct trace_cache *c = x86_take_memory(cpu, sizeof(*c));
+	struct image_tables tables;
 
-	c->first = cpu->memory_used;
+	c->pool = cpu->memory + cpu->memory_used;
+	cpu->cache = c;
+	begin_pool(cpu);
 	/* Kept free for what is preloaded. */
-	if (cpu->config.image.at)
-		cpu->memory_used += X86_PRELOAD_PARTS * PART_BYTES;
-	c->pages = xalloc(ram_pages * sizeof(struct code_page *));
+	if (cpu->config.image.at &&
+	    !x86_take_memory(cpu, x86_image_tables(&cpu->config.image, &tables)))
+		cpu->config.image = (struct x86_code_image){0};
+	c->number = xalloc(ram_pages * sizeof(*c->number));
 	c->has_code = xalloc(ram_pages / 8 + sizeof(uint64_t));
 	c->written = xalloc(ram_pages / 8 + sizeof(uint64_t));
 	return c;
@@ -91,14 +87,8 @@ struct trace_cache *x86_cache_create(struct x86_cpu *cpu)
 
 void x86_cache_destroy(struct trace_cache *c)
 {
-	for (unsigned part = 0; part < X86_PRELOAD_PARTS; part++)
-		while (c->all_pages[part]) {
-			struct code_page *next = c->all_pages[part]->next;
-
-			free(c->all_pages[part]);
-			c->all_pages[part] = next;
-		}
-	free(c->pages);
+	free(c->code_page);
+	free(c->number);
 	free(c->has_code);
 	free(c->written);
 }
@@ -107,32 +97,29 @@ void x86_cache_flush(struct x86_cpu *cpu)
 {
 	struct trace_cache *c = cpu->cache;
 
-	cpu->memory_used = c->first;
+	begin_pool(cpu);
+	c->left = 0;
 	memset(c->hash, 0, sizeof(c->hash));
-	for (unsigned part = 0; part < X86_PRELOAD_PARTS; part++)
-		for (struct code_page *p = c->all_pages[part]; p; p = p->next) {
-			p->traces = NULL;
-			p->lines = 0;
-			c->has_code[p->page / 64] &= ~bit_of(p->page);
-		}
+	for (uint32_t i = 0; i < c->n_code_pages; i++) {
+		struct code_page *p = &c->code_page[i];
+
+		p->traces = 0;
+		p->lines = 0;
+		c->has_code[p->page / 64] &= ~bit_of(p->page);
+	}
 	memset(cpu->jump_cache, 0, sizeof(cpu->jump_cache));
 	cpu->via = NULL;
 	x86_native_flush(cpu->native);
 	c->flushes++;
 }
 
-static size_t trace_bytes(unsigned n_ops)
-{
-	return sizeof(struct trace) + n_ops * sizeof(struct op);
-}
-
 static struct trace *trace_alloc(struct x86_cpu *cpu, unsigned n_ops)
 {
-	struct trace *t = x86_take_memory(cpu, trace_bytes(n_ops));
+	struct trace *t = x86_take_memory(cpu, trace_room(n_ops));
 
 	if (!t) {
 		x86_cache_flush(cpu);
-		t = x86_take_memory(cpu, trace_bytes(n_ops));
+		t = x86_take_memory(cpu, trace_room(n_ops));
 	}
 	return t;
 }
@@ -152,28 +139,31 @@ bool x86_page_may_be_written(struct x86_cpu *cpu, uint64_t ram_page)
 	return true;
 }
 
-static uint64_t lines_of(unsigned off, unsigned bytes)
+static struct code_page *code_page_of(const struct trace_cache *c, uint64_t ram_page)
 {
-	unsigned first = off / 64, last = (off + bytes - 1) / 64;
+	return &c->code_page[c->number[ram_page] - 1];
+}
 
-	return (~0ull << first) & (~0ull >> (63 - last));
+/* It can have code from now on. */
+static void number_page(struct trace_cache *c, uint32_t ram_page)
+{
+	if (c->n_code_pages == c->room_code_pages) {
+		c->room_code_pages = c->room_code_pages ? c->room_code_pages * 2 : 512;
+		c->code_page = xrealloc(c->code_page, c->room_code_pages * sizeof(*c->code_page));
+	}
+	c->code_page[c->n_code_pages++] = (struct code_page){.page = ram_page};
+	c->number[ram_page] = c->n_code_pages;
 }
 
 static void add_to_page(struct x86_cpu *cpu, struct trace *t, int which, unsigned off,
                         unsigned bytes)
 {
 	struct trace_cache *c = cpu->cache;
-	struct code_page *p = c->pages[t->page[which]];
+	struct code_page *p;
 
-	if (!p) {
-		struct code_page **all = &c->all_pages[x86_part_of(t->page[which])];
-
-		p = xalloc(sizeof(*p));
-		c->pages[t->page[which]] = p;
-		p->page = t->page[which];
-		p->next = *all;
-		*all = p;
-	}
+	if (!c->number[t->page[which]])
+		number_page(c, t->page[which]);
+	p = code_page_of(c, t->page[which]);
 	if (!(c->has_code[p->page / 64] & bit_of(p->page))) {
 		c->has_code[p->page / 64] |= bit_of(p->page);
 		if (c->written[p->page / 64] & bit_of(p->page)) {
@@ -183,22 +173,15 @@ static void add_to_page(struct x86_cpu *cpu, struct trace *t, int which, unsigne
 	}
 	p->lines |= lines_of(off, bytes);
 	t->page_next[which] = p->traces;
-	p->traces = t;
-}
-
-static struct trace **bucket(struct trace_cache *c, uint32_t page, unsigned off)
-{
-	uint64_t h = ((uint64_t)page << PAGE_SHIFT | off) * 0x9e3779b97f4a7c15ull;
-
-	return &c->hash[x86_part_of(page)][h >> (64 - HASH_BITS)];
+	p->traces = name_of(c, t);
 }
 
 static void forget(struct trace_cache *c, struct trace *t)
 {
-	struct trace **link = bucket(c, t->page[0], t->off);
+	uint32_t *link = &c->hash[trace_slot(t->page[0], t->off)];
 
-	while (*link != t)
-		link = &(*link)->hash_next;
+	while (at(c, *link) != t)
+		link = &at(c, *link)->hash_next;
 	*link = t->hash_next;
 	t->stale = true;
 	for (unsigned i = 0; i < t->n_ops; i++)
@@ -211,23 +194,29 @@ static void forget(struct trace_cache *c, struct trace *t)
  * A crossing trace is in two lists. It is taken out of the other page's list when that list is
  * walked: until then it is only marked.
  */
-static void forget_page(struct trace_cache *c, struct code_page *p, uint32_t page)
+static void forget_page(struct x86_cpu *cpu, struct code_page *p)
 {
-	for (struct trace *t = p->traces, *next; t; t = next) {
-		next = t->page_next[t->page[0] == page ? 0 : 1];
+	struct trace_cache *c = cpu->cache;
+
+	while (c->left)
+		x86_preload(cpu);
+	for (uint32_t name = p->traces, next; name; name = next) {
+		struct trace *t = at(c, name);
+
+		next = t->page_next[t->page[0] == p->page ? 0 : 1];
 		if (!t->stale)
 			forget(c, t);
 	}
-	p->traces = NULL;
+	p->traces = 0;
 	p->lines = 0;
 }
 
 bool x86_code_written(struct x86_cpu *cpu, uint64_t ram_page, unsigned off, unsigned bytes)
 {
-	struct code_page *p = cpu->cache->pages[ram_page];
+	struct code_page *p = code_page_of(cpu->cache, ram_page);
 
 	if (p->lines & lines_of(off, bytes)) {
-		forget_page(cpu->cache, p, (uint32_t)ram_page);
+		forget_page(cpu, p);
 		p->rewrites++;
 		p->writes = 0;
 	}
@@ -256,13 +245,18 @@ void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes)
 
 /* ---- finding and making ---------------------------------------------------------------- */
 
+static op_fn *first_of(const struct trace *t)
+{
+	return (op_fn *)((uintptr_t)x86_op_stub + (uintptr_t)(intptr_t)t->first);
+}
+
 /* For the first op of a trace until it is hot. */
 static OP(op_cold)
 {
 	struct trace *t = (struct trace *)((char *)op - offsetof(struct trace, ops));
 
 	if (LIKELY(--t->cold))
-		return t->first(cpu, op);
+		return first_of(t)(cpu, op);
 	return x86_op_hot(cpu, op);
 }
 
@@ -271,7 +265,7 @@ OP(x86_op_hot)
 	struct trace *t = (struct trace *)((char *)op - offsetof(struct trace, ops));
 	unsigned n = 0;
 
-	t->ops[0].fn = t->first;
+	t->ops[0].fn = first_of(t);
 	while (n < t->n_ops && t->ops[n].fn != x86_op_stub)
 		n++;
 	if (!x86_native_make(cpu, t->ops, n)) {
@@ -297,55 +291,61 @@ static void note_place(const struct x86_cpu *cpu, uint32_t page, unsigned off)
 	atomic_store_explicit(&log->n, n + 1, memory_order_release);
 }
 
-/*
- * Make @t a trace of decoded ops. @from_image: they are an image's. @second: NO_PAGE, or the page in
- * which its only instruction ends.
- */
-static void install(struct x86_cpu *cpu, struct trace *t, const struct trace_info *info,
-                    bool from_image, const struct x86_code_place *at, uint32_t second)
+static void be_cold(const struct x86_cpu *cpu, struct trace *t)
 {
-	memset(t, 0, sizeof(*t));
-	t->page[0] = at->page;
-	t->page[1] = second;
-	t->off = at->off;
-	t->bytes = (uint16_t)info->bytes;
-	t->mode = at->mode;
-	t->n_ops = (uint16_t)info->n_ops;
-	if (from_image)
-		x86_image_copy(t->ops, info);
-	else
-		memcpy(t->ops, info->ops, info->n_ops * sizeof(*t->ops));
+	const unsigned after = cpu->config.code.after;
+
+	if (!cpu->native || (t->mode & (CODE_64 | CODE_STEP)) != CODE_64 || t->page[1] != NO_PAGE)
+		return;
+	t->cold = after ? (uint8_t)MIN(after, UINT8_MAX) : HOT;
+	t->first = (int32_t)((intptr_t)t->ops[0].fn - (intptr_t)x86_op_stub);
+	t->ops[0].fn = op_cold;
+}
+
+/* Make @t a trace of decoded ops. @second: NO_PAGE, or the page in which its only instruction ends. */
+static void install(struct x86_cpu *cpu, struct trace *t, const struct trace_info *info,
+                    const struct x86_code_place *place, uint32_t second)
+{
+	uint32_t *slot = &cpu->cache->hash[trace_slot(place->page, place->off)];
+
+	*t = (struct trace){.hash_next = *slot,
+	                    .page = {place->page, second},
+	                    .off = place->off,
+	                    .bytes = (uint16_t)info->bytes,
+	                    .n_ops = (uint8_t)info->n_ops,
+	                    .mode = place->mode};
+	*slot = name_of(cpu->cache, t);
+	memcpy(t->ops, info->ops, info->n_ops * sizeof(*t->ops));
 	/* Stubs are at its end. */
 	for (unsigned i = info->n_ops; i && t->ops[i - 1].fn == x86_op_stub; i--) {
 		struct op *stub = &t->ops[i - 1];
 
 		stub[-(int)stub->off].link = stub;
 	}
-	if (cpu->native && (t->mode & (CODE_64 | CODE_STEP)) == CODE_64 && second == NO_PAGE) {
-		t->cold = cpu->config.code.after ? cpu->config.code.after : HOT;
-		t->first = t->ops[0].fn;
-		t->ops[0].fn = op_cold;
-	}
+	be_cold(cpu, t);
 	add_to_page(cpu, t, 0, t->off, MIN(info->bytes, PAGE_BYTES - t->off));
 	if (second != NO_PAGE)
 		add_to_page(cpu, t, 1, 0, t->off + info->bytes - PAGE_BYTES);
-	t->hash_next = *bucket(cpu->cache, t->page[0], t->off);
-	*bucket(cpu->cache, t->page[0], t->off) = t;
 }
 
 static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t page, unsigned off,
                           uint64_t linear)
 {
-	const struct x86_code_place at = {page, (uint16_t)off, cpu->code_mode, 0};
+	const struct x86_code_place place = {page, (uint16_t)off, cpu->code_mode, 0};
+	const struct trace *found =
+		x86_image_find(&cpu->config.image, page, off, cpu->code_mode, host);
 	struct op ops[TRACE_OPS_MAX];
 	struct trace_info info = {.ops = ops};
 	uint32_t second = NO_PAGE;
 	struct trace *t;
-	bool is_found = cpu->config.image.at &&
-	                x86_image_find(&cpu->config.image, page, off, cpu->code_mode, host, &info);
 
-	if (!is_found)
+	if (found) {
+		x86_image_copy(ops, found);
+		info.n_ops = found->n_ops;
+		info.bytes = found->bytes;
+	} else {
 		x86_decode_trace(cpu, &info, host, PAGE_BYTES - off, off, cpu->code_mode);
+	}
 	if (!info.n_ops) {
 		uint8_t bytes[16];
 		unsigned have = PAGE_BYTES - off;
@@ -362,82 +362,81 @@ static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t pag
 		x86_decode_trace(cpu, &info, bytes, sizeof(bytes), off, cpu->code_mode);
 		assert(info.n_ops);
 	}
-	if (!is_found && second == NO_PAGE)
+	if (!found && second == NO_PAGE)
 		note_place(cpu, page, off);
 	t = trace_alloc(cpu, info.n_ops);
-	install(cpu, t, &info, is_found, &at, second);
+	install(cpu, t, &info, &place, second);
 	return t;
 }
 
 /* ---- made beforehand ------------------------------------------------------------------- */
 
-static struct trace *find_in_page(struct trace_cache *c, uint32_t page, unsigned off, uint8_t mode)
+static void take_tables(struct trace_cache *c, const struct x86_code_image *image)
 {
-	struct trace *t = *bucket(c, page, off);
+	struct image_tables tables;
 
-	while (t && (t->page[0] != page || t->off != off || t->mode != mode))
-		t = t->hash_next;
-	return t;
-}
+	c->left_from = TRACE_UNIT;
+	c->left = (uint32_t)x86_image_tables(image, &tables);
+	memcpy(c->hash, tables.hash, sizeof(c->hash));
+	for (uint32_t i = 0; i < tables.n_pages; i++) {
+		const struct code_page *p = &tables.page[i];
 
-/* What stub_miss() would do with the jumps that stay in the trace's page. */
-static void link_in_page(struct trace_cache *c, struct trace *t)
-{
-	/* They are at its end. */
-	for (unsigned i = t->n_ops; i && t->ops[i - 1].fn == x86_op_stub; i--) {
-		struct op *stub = &t->ops[i - 1];
-		struct trace *to;
-
-		if ((uint32_t)stub->disp >= PAGE_BYTES)
-			continue;
-		to = find_in_page(c, t->page[0], (unsigned)stub->disp, t->mode);
-		if (to)
-			stub[-(int)stub->off].link = to->ops;
+		number_page(c, p->page);
+		*code_page_of(c, p->page) = *p;
+		c->has_code[p->page / 64] |= bit_of(p->page);
 	}
 }
 
-void x86_preload(struct x86_cpu *cpu, unsigned part)
+bool x86_preload(struct x86_cpu *cpu)
 {
 	const struct x86_code_image *image = &cpu->config.image;
-	const size_t max = x86_code_image_count(image);
 	struct trace_cache *c = cpu->cache;
-	uint8_t *to = cpu->memory + c->first + part * PART_BYTES, *end = to + PART_BYTES;
-	struct trace **made = xalloc(max * sizeof(*made));
-	struct x86_code_place place;
-	struct trace_info info;
-	size_t at = 0, n = 0;
+	uint32_t end, at;
 
-	while (n < max && (size_t)(end - to) >= trace_bytes(TRACE_OPS_MAX) &&
-	       x86_image_next(image, part, &at, cpu->platform.ram, cpu->platform.ram_bytes, &place,
-	                      &info)) {
-		made[n] = (struct trace *)(void *)to;
-		install(cpu, made[n++], &info, true, &place, NO_PAGE);
-		to += (trace_bytes(info.n_ops) + 63) & ~(size_t)63;
-	}
-	/* What is decoded from now on is next to the last part. */
-	if (part == X86_PRELOAD_PARTS - 1)
-		cpu->memory_used = (size_t)(to - cpu->memory);
-	for (size_t i = 0; i < n; i++)
-		if (made[i]->mode & CODE_64)
-			link_in_page(c, made[i]);
-	free(made);
+	if (!image->at)
+		return false;
+	if (!c->left_from)
+		take_tables(c, image);
+	if (!c->left)
+		return false;
+	end = c->left_from + c->left;
+	at = c->left_from;
+	do {
+		be_cold(cpu, x86_image_take(image, at, c->pool));
+		at += (uint32_t)trace_room(trace_at(c->pool, at)->n_ops);
+	} while (at < end && trace_piece(at) == trace_piece(c->left_from));
+	c->left_from = at;
+	c->left = end - at;
+	return c->left;
+}
+
+static bool is_left(const struct trace_cache *c, uint32_t trace)
+{
+	return trace - c->left_from < c->left;
 }
 
 /* ---- found ------------------------------------------------------------------------------ */
 
 static struct trace *find(struct x86_cpu *cpu, uint32_t page, unsigned off, uint64_t linear)
 {
-	for (struct trace *t = *bucket(cpu->cache, page, off); t; t = t->hash_next) {
+	const struct trace_cache *c = cpu->cache;
+	const struct trace *t;
+
+	for (uint32_t name = c->hash[trace_slot(page, off)]; name; name = t->hash_next) {
 		uint64_t next = linear + PAGE_BYTES - off;
 
+		t = UNLIKELY(is_left(c, name)) ? x86_image_trace(&cpu->config.image, name)
+		                               : at(c, name);
 		if (t->page[0] != page || t->off != off || t->mode != cpu->code_mode)
 			continue;
+		while (UNLIKELY(is_left(c, name)))
+			x86_preload(cpu);
 		if (t->page[1] == NO_PAGE)
-			return t;
+			return at(c, name);
 		if (!(cpu->code_mode & CODE_64))
 			next = (uint32_t)next;
 		if (t->page[1] == x86_fetch_page(cpu, next))
-			return t;
+			return at(c, name);
 	}
 	return NULL;
 }

@@ -4,46 +4,40 @@
  *
  * A machine that was restored runs a hundred thousand instructions before it answers, nearly all of
  * them once, and decoding one costs more than running it ten times. So traces are decoded
- * beforehand into an image, which many CPUs read. A CPU that needs a trace looks there before it
- * decodes, compares the bytes of code, and copies.
+ * beforehand into an image, which many CPUs read.
  *
- *	header | slots: a hash table of places | pages | traces
- *	trace = struct image_trace | bytes of code, padded to 8 | ops
+ *	header | pages of RAM | pages with code | hash | pool: traces | the code they were made from
  *
- * Traces are in parts (x86_part_of()), in each in the order in which they were listed.
+ * Hash, pages with code and traces are what a CPU of that RAM would have (cache.h), links within a
+ * page among them, so that to preload all of it is one pass over memory in its order. Only
+ * pointers differ: handlers and rows of tables are distances from one of the program's functions, so
+ * the image belongs to one build, wherever that is loaded; a link is a distance from the pool. To
+ * know builds apart is the business of whoever keeps images.
+ *
+ * A CPU that has preloaded, and needs a trace that it has forgotten, takes it from here instead of decoding,
+ * if the bytes of code are the same. An instruction across a page's end is not in an image.
  *
  * Beside the code are the pages of RAM that were used first, for whoever maps RAM to have them
  * mapped before they are used.
- *
- * Pointers into the program (handlers, rows of tables) are kept as distances from one
- * of its functions, so the image belongs to one build, wherever that is loaded; to know builds
- * apart is the business of whoever keeps images. It belongs to no state of RAM: decoding depends on
- * bytes, mode and place in the page alone, and the bytes are compared. An instruction across a
- * page's end is not in it.
  */
 #include "x86/cache.h"
 
-#define MAGIC UINT64_C(0x326567616d697863) /* "cximage2" */
-#define UNIT 16u                           /* what offsets in the image are multiples of */
+#define MAGIC UINT64_C(0x346567616d697863) /* "cximage4" */
+/* A good part of a CPU's memory, and more than is worth reading at once. */
+#define POOL_BYTES_MAX ((size_t)24 << 20)
+/* In op.n, which is far smaller: imm is a distance, too. */
+#define IS_ROW 0x80u
 
 struct image_header {
 	uint64_t magic;
 	uint64_t bytes;
-	uint32_t n_slots; /* a power of two; each slot: where its trace is, in UNITs; 0: none */
+	uint64_t ram_pages;
 	uint32_t n_traces;
-	uint32_t n_pages; /* number << 1, bit 0: it was written */
-	uint32_t zero;
-	uint64_t part[X86_PRELOAD_PARTS]; /* where the traces of each begin */
-};
-
-struct image_trace {
-	uint32_t page; /* of RAM */
-	uint16_t off;
-	uint16_t bytes;
-	uint64_t rows; /* bit i: the data of op i points to a row */
-	uint16_t n_ops;
-	uint8_t mode;
-	uint8_t zero[5];
+	uint32_t n_pages; /* of RAM: number << 1, bit 0: it was written */
+	uint32_t n_code_pages;
+	/* Bytes from here on. */
+	uint32_t code_pages, hash, pool, code;
+	uint32_t pool_bytes;
 };
 
 static uintptr_t base(void)
@@ -51,124 +45,185 @@ static uintptr_t base(void)
 	return (uintptr_t)x86_op_stub;
 }
 
-static uint32_t slot_of(uint32_t page, unsigned off, uint8_t mode, uint32_t n_slots)
+static bool is_stub(const struct op *op)
 {
-	uint64_t key = (uint64_t)page << PAGE_SHIFT | off | (uint64_t)mode << 48;
-
-	return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (n_slots - 1);
-}
-
-static size_t rounded(size_t bytes, size_t unit)
-{
-	return (bytes + unit - 1) & ~(unit - 1);
-}
-
-static size_t trace_bytes(const struct image_trace *t)
-{
-	return sizeof(*t) + rounded(t->bytes, 8) + t->n_ops * sizeof(struct op);
+	return op->fn == x86_op_stub;
 }
 
 /* ---- making ------------------------------------------------------------------------------- */
 
-static void pad(struct buf *b, size_t unit)
+struct making {
+	const uint8_t *ram;
+	uint64_t ram_pages;
+	uint32_t *hash;
+	uint32_t *number; /* by page of RAM, of its code page; 0: it has none */
+	struct buf pages, code_pages, pool, code;
+	uint32_t n_traces;
+};
+
+static struct trace *find_made(const struct making *m, uint32_t page, unsigned off, uint8_t mode)
 {
-	while (b->len % unit)
-		buf_add_byte(b, 0);
+	uint32_t name = m->hash[trace_slot(page, off)];
+
+	while (name) {
+		struct trace *t = trace_at(m->pool.data, name);
+
+		if (t->page[0] == page && t->off == off && t->mode == mode)
+			return t;
+		name = t->hash_next;
+	}
+	return NULL;
 }
 
-static bool same_place(const struct image_trace *t, const struct x86_code_place *p)
+static struct code_page *code_page_of(struct making *m, uint32_t page)
 {
-	return t->page == p->page && t->off == p->off && t->mode == p->mode;
+	if (!m->number[page]) {
+		const struct code_page new = {.page = page};
+
+		buf_add(&m->code_pages, &new, sizeof(new));
+		m->number[page] = (uint32_t)(m->code_pages.len / sizeof(new));
+	}
+	return (struct code_page *)(void *)m->code_pages.data + (m->number[page] - 1);
 }
 
-/* The slot for a place: where it is, or the free one that it will have. */
-static uint32_t *find_slot(struct buf *image, const struct x86_code_place *p, uint32_t n_slots)
+static void add_trace(struct making *m, const struct x86_code_place *place)
 {
-	uint32_t *slots = (uint32_t *)(void *)(image->data + sizeof(struct image_header));
-	uint32_t i = slot_of(p->page, p->off, p->mode, n_slots);
-
-	while (slots[i] && !same_place((void *)(image->data + (size_t)slots[i] * UNIT), p))
-		i = (i + 1) & (n_slots - 1);
-	return &slots[i];
-}
-
-/* Return: whether there is one that the image did not have. */
-static bool add_trace(struct buf *image, const uint8_t *ram, const struct x86_code_place *p,
-                      uint32_t n_slots)
-{
-	const uint8_t *code = ram + ((uint64_t)p->page << PAGE_SHIFT) + p->off;
+	const uint8_t *code = m->ram + ((uint64_t)place->page << PAGE_SHIFT) + place->off;
+	const uint32_t name = (uint32_t)m->pool.len;
+	uint32_t *slot = &m->hash[trace_slot(place->page, place->off)];
 	struct op ops[TRACE_OPS_MAX];
 	struct trace_info info = {.ops = ops};
-	struct image_trace t = {.page = p->page, .off = p->off, .mode = p->mode};
-	uint32_t *slot = find_slot(image, p, n_slots);
+	struct code_page *p;
+	struct trace *t;
 
-	if (*slot)
-		return false;
-	x86_decode_trace(NULL, &info, code, PAGE_BYTES - p->off, p->off, p->mode);
+	if (find_made(m, place->page, place->off, place->mode) || name > POOL_BYTES_MAX)
+		return;
+	x86_decode_trace(NULL, &info, code, PAGE_BYTES - place->off, place->off, place->mode);
 	if (!info.n_ops)
-		return false;
-	*slot = (uint32_t)(image->len / UNIT);
-	t.bytes = (uint16_t)info.bytes;
-	t.n_ops = (uint16_t)info.n_ops;
-	t.rows = info.rows;
-	for (unsigned i = 0; i < info.n_ops; i++)
-		ops[i].fn = (op_fn *)((uintptr_t)ops[i].fn - base());
-	for (uint64_t rows = info.rows; rows; rows &= rows - 1)
-		ops[__builtin_ctzll(rows)].imm -= (int64_t)base();
-	buf_add(image, &t, sizeof(t));
-	buf_add(image, code, info.bytes);
-	pad(image, 8);
-	buf_add(image, ops, info.n_ops * sizeof(ops[0]));
-	pad(image, UNIT);
-	return true;
+		return;
+	for (uint64_t rows = info.rows; rows; rows &= rows - 1) {
+		struct op *op = &ops[__builtin_ctzll(rows)];
+
+		op->imm -= (int64_t)base();
+		op->n |= IS_ROW;
+	}
+	p = code_page_of(m, place->page);
+	p->lines |= lines_of(place->off, info.bytes);
+	t = (struct trace *)(void *)buf_extend(&m->pool, trace_room(info.n_ops));
+	memset(t, 0, trace_room(info.n_ops));
+	*t = (struct trace){.hash_next = *slot,
+	                    .page_next = {p->traces, (uint32_t)m->code.len},
+	                    .page = {place->page, NO_PAGE},
+	                    .off = place->off,
+	                    .bytes = (uint16_t)info.bytes,
+	                    .n_ops = (uint8_t)info.n_ops,
+	                    .mode = place->mode};
+	memcpy(t->ops, ops, info.n_ops * sizeof(ops[0]));
+	*slot = p->traces = name;
+	buf_add(&m->code, code, info.bytes);
+	m->n_traces++;
+}
+
+/*
+ * A jump that stays in its trace's page leads to where it leads, if that will be there when this
+ * trace is; any other to its stub.
+ */
+static void link(const struct making *m, uint32_t trace)
+{
+	struct trace *t = trace_at(m->pool.data, trace);
+
+	for (unsigned i = t->n_ops; i && is_stub(&t->ops[i - 1]); i--) {
+		struct op *stub = &t->ops[i - 1];
+		const uint8_t *to = (uint8_t *)stub, *target = NULL;
+
+		if (t->mode & CODE_64 && (uint32_t)stub->disp < PAGE_BYTES)
+			target = (uint8_t *)find_made(m, t->page[0], (unsigned)stub->disp, t->mode);
+		if (target && trace_piece((uint32_t)(target - m->pool.data)) <= trace_piece(trace))
+			to = target + offsetof(struct trace, ops);
+		stub[-(int)stub->off].imm = to - m->pool.data;
+	}
+}
+
+static void finish_traces(struct making *m)
+{
+	struct trace *t;
+
+	for (uint32_t at = TRACE_UNIT; at < m->pool.len; at += (uint32_t)trace_room(t->n_ops)) {
+		t = trace_at(m->pool.data, at);
+		link(m, at);
+	}
+	/* All links are made, and nothing asks for a stub any more. */
+	for (uint32_t at = TRACE_UNIT; at < m->pool.len; at += (uint32_t)trace_room(t->n_ops)) {
+		t = trace_at(m->pool.data, at);
+		for (unsigned i = 0; i < t->n_ops; i++)
+			t->ops[i].fn = (op_fn *)((uintptr_t)t->ops[i].fn - base());
+	}
 }
 
 /* One that is read first and written later is in the log twice: those that are written come first. */
-static void add_pages(struct buf *image, const struct x86_known *known, uint64_t ram_pages,
-                      uint32_t written, struct image_header *h)
+static void add_pages(struct making *m, const struct x86_known *known, uint32_t written)
 {
 	for (size_t i = 0; i < known->n_pages; i++) {
-		const uint32_t *have =
-			(const uint32_t *)(const void *)(image->data + sizeof(*h)) + h->n_slots;
+		const uint32_t *have = (const uint32_t *)(const void *)m->pages.data;
 		const uint32_t page = known->page[i];
-		uint32_t n = 0;
+		size_t n = 0, all = m->pages.len / sizeof(page);
 
-		if ((page & 1) != written || page >> 1 >= ram_pages)
+		if ((page & 1) != written || page >> 1 >= m->ram_pages)
 			continue;
-		while (n < h->n_pages && have[n] >> 1 != page >> 1)
+		while (n < all && have[n] >> 1 != page >> 1)
 			n++;
-		if (n < h->n_pages)
-			continue;
-		buf_add(image, &page, sizeof(page));
-		h->n_pages++;
+		if (n == all)
+			buf_add(&m->pages, &page, sizeof(page));
 	}
+}
+
+static uint32_t append(struct buf *out, const void *data, size_t len)
+{
+	size_t at;
+
+	while (out->len % TRACE_UNIT)
+		buf_add_byte(out, 0);
+	at = out->len;
+	buf_add(out, data, len);
+	return (uint32_t)at;
 }
 
 void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x86_known *known,
                          struct buf *out)
 {
-	const uint64_t ram_pages = ram_bytes >> PAGE_SHIFT;
-	struct image_header h = {.magic = MAGIC, .n_slots = 64};
+	struct making m = {.ram = ram, .ram_pages = ram_bytes >> PAGE_SHIFT};
+	struct image_header h = {.magic = MAGIC, .ram_pages = m.ram_pages};
 
-	while (h.n_slots < known->n_places * 2)
-		h.n_slots *= 2;
-	buf_add(out, &h, sizeof(h));
-	memset(buf_extend(out, h.n_slots * sizeof(uint32_t)), 0, h.n_slots * sizeof(uint32_t));
-	add_pages(out, known, ram_pages, 1, &h);
-	add_pages(out, known, ram_pages, 0, &h);
-	pad(out, UNIT);
-	for (unsigned part = 0; part < X86_PRELOAD_PARTS; part++) {
-		h.part[part] = out->len;
-		for (size_t i = 0; i < known->n_places; i++) {
-			const struct x86_code_place *p = &known->place[i];
+	m.hash = xalloc(HASH_SLOTS * sizeof(*m.hash));
+	m.number = xalloc(m.ram_pages * sizeof(*m.number));
+	add_pages(&m, known, 1);
+	add_pages(&m, known, 0);
+	memset(buf_extend(&m.pool, TRACE_UNIT), 0, TRACE_UNIT);
+	for (size_t i = 0; i < known->n_places; i++) {
+		const struct x86_code_place *p = &known->place[i];
 
-			if (p->page < ram_pages && x86_part_of(p->page) == part &&
-			    p->off < PAGE_BYTES && !(p->mode & CODE_STEP))
-				h.n_traces += add_trace(out, ram, p, h.n_slots);
-		}
+		if (p->page < m.ram_pages && p->off < PAGE_BYTES && !(p->mode & CODE_STEP))
+			add_trace(&m, p);
 	}
+	finish_traces(&m);
+	h.n_traces = m.n_traces;
+	h.n_pages = (uint32_t)(m.pages.len / sizeof(uint32_t));
+	h.n_code_pages = (uint32_t)(m.code_pages.len / sizeof(struct code_page));
+	h.pool_bytes = (uint32_t)m.pool.len;
+	buf_add(out, &h, sizeof(h));
+	buf_add(out, m.pages.data, m.pages.len);
+	h.code_pages = append(out, m.code_pages.data, m.code_pages.len);
+	h.hash = append(out, m.hash, HASH_SLOTS * sizeof(*m.hash));
+	h.pool = append(out, m.pool.data, m.pool.len);
+	h.code = append(out, m.code.data, m.code.len);
 	h.bytes = out->len;
 	memcpy(out->data, &h, sizeof(h));
+	free(m.hash);
+	free(m.number);
+	buf_finish(&m.pages);
+	buf_finish(&m.code_pages);
+	buf_finish(&m.pool);
+	buf_finish(&m.code);
 }
 
 /* ---- using -------------------------------------------------------------------------------- */
@@ -178,130 +233,121 @@ static const struct image_header *header(const struct x86_code_image *image)
 	return image->at;
 }
 
-bool x86_image_is_usable(const struct x86_code_image *image)
+static const void *part_of(const struct x86_code_image *image, uint32_t at)
+{
+	return (const uint8_t *)image->at + at;
+}
+
+static bool is_image(const struct x86_code_image *image)
 {
 	const struct image_header *h = header(image);
 
 	return image->at && image->bytes >= sizeof(*h) && h->magic == MAGIC &&
-	       h->bytes == image->bytes && h->n_slots && !(h->n_slots & (h->n_slots - 1)) &&
-	       (uint64_t)h->n_slots + h->n_pages <= (image->bytes - sizeof(*h)) / sizeof(uint32_t);
+	       h->bytes == image->bytes;
 }
 
-static size_t first_trace(const struct image_header *h)
+bool x86_image_is_usable(const struct x86_code_image *image, uint64_t ram_pages)
 {
-	return rounded(sizeof(*h) + ((size_t)h->n_slots + h->n_pages) * sizeof(uint32_t), UNIT);
+	return is_image(image) && header(image)->ram_pages == ram_pages;
 }
 
-/* The trace at @at, if all of it is in the image. */
-static const struct image_trace *trace_at(const struct x86_code_image *image, size_t at)
-{
-	const struct image_trace *t = (const void *)((const char *)image->at + at);
-
-	if (at > image->bytes - sizeof(*t) || trace_bytes(t) > image->bytes - at)
-		return NULL;
-	return t;
-}
-
-/* Whether it can be what is to be run at its place, where @code is. */
-static bool is_right(const struct image_trace *t, const uint8_t *code)
-{
-	return t->off < PAGE_BYTES && t->bytes <= PAGE_BYTES - t->off && t->n_ops &&
-	       t->n_ops <= TRACE_OPS_MAX && (t->n_ops >= 64 || !(t->rows >> t->n_ops)) &&
-	       !memcmp(t + 1, code, t->bytes);
-}
-
-static void tell(const struct image_trace *t, struct trace_info *out)
-{
-	out->ops = (struct op *)((uintptr_t)(t + 1) + rounded(t->bytes, 8));
-	out->n_ops = t->n_ops;
-	out->bytes = t->bytes;
-	out->rows = t->rows;
-}
-
-bool x86_image_find(const struct x86_code_image *image, uint32_t page, unsigned off, uint8_t mode,
-                    const uint8_t *code, struct trace_info *out)
+size_t x86_image_tables(const struct x86_code_image *image, struct image_tables *out)
 {
 	const struct image_header *h = header(image);
-	const uint32_t *slots = (const void *)(h + 1);
-	uint32_t i = slot_of(page, off, mode, h->n_slots);
 
-	for (uint32_t tries = 0; slots[i] && tries < h->n_slots; tries++) {
-		const struct image_trace *t = trace_at(image, (size_t)slots[i] * UNIT);
-
-		if (!t)
-			return false;
-		if (t->page == page && t->off == off && t->mode == mode) {
-			if (!is_right(t, code))
-				return false;
-			tell(t, out);
-			return true;
-		}
-		i = (i + 1) & (h->n_slots - 1);
-	}
-	return false;
+	out->hash = part_of(image, h->hash);
+	out->page = part_of(image, h->code_pages);
+	out->n_pages = h->n_code_pages;
+	return h->pool_bytes - TRACE_UNIT;
 }
 
-void x86_image_copy(struct op *to, const struct trace_info *from)
+const struct trace *x86_image_find(const struct x86_code_image *image, uint32_t page, unsigned off,
+                                   uint8_t mode, const uint8_t *code)
+{
+	const struct image_header *h = header(image);
+	const uint32_t *hash;
+	uint32_t name;
+
+	if (!h)
+		return NULL;
+	hash = part_of(image, h->hash);
+	name = hash[trace_slot(page, off)];
+	while (name) {
+		const struct trace *t = trace_at(part_of(image, h->pool), name);
+
+		if (t->page[0] == page && t->off == off && t->mode == mode)
+			return memcmp(part_of(image, h->code + t->code), code, t->bytes) ? NULL : t;
+		name = t->hash_next;
+	}
+	return NULL;
+}
+
+/* The ops of an image's trace, but for links. */
+static inline void make_ours(struct op *to, const struct trace *from)
 {
 	const uintptr_t at = base();
 
 	for (unsigned i = 0; i < from->n_ops; i++) {
-		to[i] = from->ops[i];
-		to[i].fn = (op_fn *)((uintptr_t)to[i].fn + at);
+		const struct op *op = &from->ops[i];
+
+		to[i] = *op;
+		to[i].fn = (op_fn *)((uintptr_t)op->fn + at);
+		to[i].imm += op->n & IS_ROW ? (int64_t)at : 0;
+		to[i].n &= (uint8_t)~IS_ROW;
 	}
-	for (uint64_t rows = from->rows; rows; rows &= rows - 1)
-		to[__builtin_ctzll(rows)].imm += (int64_t)at;
 }
 
-bool x86_image_next(const struct x86_code_image *image, unsigned part, size_t *at,
-                    const uint8_t *ram, uint64_t ram_bytes, struct x86_code_place *place,
-                    struct trace_info *out)
+void x86_image_copy(struct op *to, const struct trace *from)
 {
-	const struct image_header *h = header(image);
-	const size_t end = part + 1 < X86_PRELOAD_PARTS ? h->part[part + 1] : h->bytes;
-	const struct image_trace *t;
+	make_ours(to, from);
+	for (unsigned i = from->n_ops; i && is_stub(&to[i - 1]); i--)
+		to[i - 1 - to[i - 1].off].imm = 0;
+}
 
-	*at = *at ? *at : h->part[part];
-	while (*at < end && (t = trace_at(image, *at))) {
-		const uint8_t *code = ram + ((uint64_t)t->page << PAGE_SHIFT) + t->off;
+const struct trace *x86_image_trace(const struct x86_code_image *image, uint32_t trace)
+{
+	return trace_at(part_of(image, header(image)->pool), trace);
+}
 
-		*at += rounded(trace_bytes(t), UNIT);
-		if (t->page >= ram_bytes >> PAGE_SHIFT || x86_part_of(t->page) != part ||
-		    !is_right(t, code))
-			continue;
-		*place = (struct x86_code_place){t->page, t->off, t->mode, 0};
-		tell(t, out);
-		return true;
-	}
-	return false;
+struct trace *x86_image_take(const struct x86_code_image *image, uint32_t trace, void *pool)
+{
+	const struct trace *from = x86_image_trace(image, trace);
+	struct trace *to = trace_at(pool, trace);
+
+	memcpy(to, from, sizeof(*to));
+	make_ours(to->ops, from);
+	for (unsigned i = from->n_ops; i && is_stub(&to->ops[i - 1]); i--)
+		to->ops[i - 1 - to->ops[i - 1].off].imm += (intptr_t)pool;
+	return to;
 }
 
 size_t x86_code_image_pages(const struct x86_code_image *image, const uint32_t **out)
 {
-	const struct image_header *h = header(image);
-
-	if (!x86_image_is_usable(image))
+	if (!is_image(image))
 		return 0;
-	*out = (const uint32_t *)(const void *)(h + 1) + h->n_slots;
-	return h->n_pages;
+	*out = part_of(image, sizeof(struct image_header));
+	return header(image)->n_pages;
 }
 
 size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code_place *out,
                              size_t max)
 {
-	const struct image_trace *t;
-	size_t n = 0, at;
+	const struct image_header *h = header(image);
+	uint32_t name = TRACE_UNIT;
+	size_t n = 0;
 
-	if (!x86_image_is_usable(image))
+	if (!is_image(image))
 		return 0;
-	at = first_trace(header(image));
-	max = MIN(max, header(image)->n_traces);
-	for (; n < max && (t = trace_at(image, at)); at += rounded(trace_bytes(t), UNIT))
-		out[n++] = (struct x86_code_place){t->page, t->off, t->mode, 0};
+	for (; n < max && name < h->pool_bytes; n++) {
+		const struct trace *t = trace_at(part_of(image, h->pool), name);
+
+		out[n] = (struct x86_code_place){t->page[0], t->off, t->mode, 0};
+		name += (uint32_t)trace_room(t->n_ops);
+	}
 	return n;
 }
 
 size_t x86_code_image_count(const struct x86_code_image *image)
 {
-	return x86_image_is_usable(image) ? header(image)->n_traces : 0;
+	return is_image(image) ? header(image)->n_traces : 0;
 }

@@ -60,7 +60,7 @@ struct x86_cpu *x86_create(const struct x86_config *config, const struct x86_pla
 	cpu->memory_used = (sizeof(*cpu) + 63) & ~(size_t)63;
 	cpu->config = *config;
 	cpu->platform = *platform;
-	if (!x86_image_is_usable(&config->image))
+	if (!x86_image_is_usable(&config->image, platform->ram_bytes >> PAGE_SHIFT))
 		cpu->config.image = (struct x86_code_image){0};
 	cpu->fp.xmm0 = &cpu->xmm[0];
 	cpu->mmu = x86_mmu_create(cpu);

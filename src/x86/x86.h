@@ -338,7 +338,8 @@ struct x86_known {
  * @out: the image, appended to an empty buffer; it keeps the known pages, too
  *
  * What is known may come from somebody who is not trusted: what is no code, or not in RAM, does no
- * harm. The image is for this build of this program; a CPU uses of it what its RAM still holds.
+ * harm. The image is for this build of this program and for RAM of this size. It has addresses in
+ * it, so it is believed as the program itself is.
  */
 void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x86_known *known,
                          struct buf *out);
@@ -351,14 +352,15 @@ size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code
 size_t x86_code_image_pages(const struct x86_code_image *image, const uint32_t **out);
 
 /**
- * x86_preload() - take what the image has into the CPU at once, as far as RAM still holds it
- * @part: below X86_PRELOAD_PARTS; each can be done by another thread, at the same time
+ * x86_preload() - take the next piece of what the image has into the CPU
  *
- * For a CPU that has not run yet and whose RAM nobody changes meanwhile. It costs no more than to
- * take each piece when it is reached.
+ * For a CPU that has not run yet and whose RAM is what the image was made from; by any thread. What was
+ * left out then is taken by the CPU when it gets there. Pieces are in the order in which the places
+ * were known.
+ *
+ * Return: whether there is more.
  */
-#define X86_PRELOAD_PARTS 2u
-void x86_preload(struct x86_cpu *cpu, unsigned part);
+bool x86_preload(struct x86_cpu *cpu);
 
 /* Instructions executed since creation; exact between two calls of x86_run(). */
 uint64_t x86_instructions(const struct x86_cpu *cpu);

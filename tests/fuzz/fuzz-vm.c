@@ -53,9 +53,10 @@ static void fuzz_initrd(struct span in)
 
 static void fuzz_record(struct span in)
 {
+	AUTO(arena) struct arena a = {0};
 	struct vm_needs needs;
 
-	if (!vm_peek(in, &needs, NULL))
+	if (!vm_peek(in, &a, &needs, NULL))
 		assert(needs.ram_bytes >= VM_RAM_MIN && needs.ram_bytes <= VM_RAM_MAX);
 }
 

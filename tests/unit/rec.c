@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "image/rec.h"
 
+#include "../random.h"
 #include "tap.h"
 
 struct leaf {
@@ -185,6 +186,85 @@ static void a_record_is_shown_as_text_and_json(void)
 	   buf_text(&doc));
 }
 
+/* Lists of records that are numbers and nothing else are decoded in another way. */
+struct place {
+	uint64_t page, count, first;
+};
+
+static const struct field place_fields[] = {
+	FIELD(struct place, page, 1, 1ull << 33),
+	FIELD(struct place, count, 2, 300),
+	FIELD(struct place, first, 20, UINT32_MAX),
+};
+
+static int accept(const void *rec, struct err *e)
+{
+	return 0;
+}
+
+/* A record with a check of its own is decoded as any other. */
+static const struct rec_type plain_type = REC_TYPE(place, place_fields);
+static const struct rec_type checked_type = REC_TYPE(place, place_fields, .check = accept);
+
+struct places {
+	struct list all;
+};
+
+static const struct field plain_fields[] = {FIELD_LIST(struct places, all, 1, &plain_type, 9)};
+static const struct field checked_fields[] = {FIELD_LIST(struct places, all, 1, &checked_type, 9)};
+static const struct rec_type plain_list_type = REC_TYPE(places, plain_fields);
+static const struct rec_type checked_list_type = REC_TYPE(places, checked_fields);
+
+static bool both_agree(struct span in, unsigned *accepted)
+{
+	AUTO(arena) struct arena a = {0};
+	struct places plain = {0}, checked = {0};
+	struct err e1 = {0}, e2 = {0};
+	int r1 = rec_decode(in, &plain_list_type, &a, &plain, &e1);
+	int r2 = rec_decode(in, &checked_list_type, &a, &checked, &e2);
+
+	if (r1 || r2)
+		return r1 == r2 && !strcmp(e1.text, e2.text);
+	(*accepted)++;
+	return plain.all.count == checked.all.count &&
+	       !memcmp(plain.all.items, checked.all.items, plain.all.count * sizeof(struct place));
+}
+
+static void records_of_numbers_decode_as_others_do(void)
+{
+	static const uint64_t values[] = {0,   1,   23,    24,    255,       256,
+	                                  300, 301, 65535, 65536, 1ull << 33};
+	const size_t n = ARRAY_LEN(values);
+	unsigned wrong = 0, accepted = 0, rounds = 200000;
+	uint64_t state = 5;
+
+	for (unsigned i = 0; i < rounds; i++) {
+		AUTO(arena) struct arena a = {0};
+		AUTO(buf) struct buf b = {0};
+		struct places all = {0};
+
+		for (uint64_t k = random_next(&state) % 3; k; k--)
+			*LIST_ADD(&all.all, &a, struct place) = (struct place){
+				values[random_next(&state) % n], values[random_next(&state) % 7],
+				values[random_next(&state) % (n - 1)]};
+		rec_encode(&b, &plain_list_type, &all);
+		for (uint64_t k = random_next(&state) % 3; b.len && k; k--) {
+			uint64_t r = random_next(&state);
+			uint8_t *at = &b.data[(r >> 8) % b.len];
+
+			/* A field's number, a larger head, a flipped bit, or an end. */
+			if (r % 4 == 3)
+				b.len = (size_t)(at - b.data);
+			else
+				*at = r % 4 == 2 ? *at ^ (uint8_t)(1u << (r >> 56 & 7))
+				                 : (uint8_t)((r >> 48) % 32);
+		}
+		wrong += !both_agree(buf_span(&b), &accepted);
+	}
+	ok(!wrong, "%u of %u differ", wrong, rounds);
+	ok(accepted > rounds / 10 && accepted < rounds, "%u are right", accepted);
+}
+
 int main(void)
 {
 	RUN(what_is_encoded_decodes_to_the_same);
@@ -195,5 +275,6 @@ int main(void)
 	RUN(text_that_is_not_utf8_goes_both_ways);
 	RUN(a_difference_names_its_path);
 	RUN(a_record_is_shown_as_text_and_json);
+	RUN(records_of_numbers_decode_as_others_do);
 	return tap_done();
 }

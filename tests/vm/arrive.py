@@ -16,6 +16,7 @@ import sys
 import threading
 
 from bake import bake, busybox_image, forced
+from keep import await_end, supervisor_of
 from machine import Machine, Skip, Work, run, wslx
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../registry"))
@@ -300,6 +301,19 @@ def a_machine_whose_carrier_is_gone_says_so():
         assert said.count("wslx: ") == 1, said
 
 
+def who_looks_after_a_machine_does_not_wait_for_its_carrier():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref):
+        m = stuck_start(r, ref, proxy)
+        (carrier,) = [p for p in descendants(m.pid) if talks_to(p, proxy.server_port)]
+        end = os.pidfd_open(supervisor_of(m.pid))
+        os.kill(m.pid, signal.SIGKILL)
+        await_end(end)
+        assert not os.path.exists(w / "store/run/m.sock") and os.path.exists(f"/proc/{carrier}")
+        os.kill(carrier, signal.SIGKILL)
+        m.rest()
+
+
 def talks_to(pid, port):
     with open(f"/proc/{pid}/net/tcp") as f:
         sockets = {line.split()[9] for line in list(f)[1:]
@@ -458,6 +472,7 @@ if __name__ == "__main__":
             what_a_start_has_left_is_not_pulled_again,
             who_does_not_want_to_wait_leaves,
             a_machine_whose_carrier_is_gone_says_so,
+        who_looks_after_a_machine_does_not_wait_for_its_carrier,
             what_passes_is_waited_for,
             what_does_not_pass_ends_in_a_sentence,
             a_link_that_breaks_is_told_once,
