@@ -162,8 +162,10 @@ def a_start_whose_carrier_is_another_ones_is_told_when_it_has_ended():
     r = remote()
     with r.elsewhere() as (w, proxy, ref):
         first = prompt(ref)
-        proxy.inject("GET", r.blob, times=99999, hang=1000)
+        proxy.inject("GET", r.blob, times=99999, slow=100000)
         second = prompt(ref, "--distro", "second")
+        proxy.clear()
+        proxy.inject("GET", r.blob, times=99999, hang=1000)
         (carrier,) = [p for p in descendants(first.pid) if talks_to(p, proxy.server_port)]
         os.kill(carrier, signal.SIGKILL)
         done = stop("second")
