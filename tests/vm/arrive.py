@@ -269,6 +269,8 @@ def what_a_start_has_left_is_not_pulled_again():
             if not without_ranges:
                 # Records are here too, and a frame that was under way when it ended may come twice.
                 assert proxy.sent() < told["fetched_bytes"] + (1 << 20), (told, proxy.sent())
+                asked = [q["range"] for q in proxy.requests if r.blob in q["path"]]
+                assert len(asked) < told["fetched_bytes"] / (1 << 20), "in many small requests"
             assert set(names()) == {"m:1"} and not os.listdir(w / "store/partial")
             assert wslx("verify").returncode == 0
 
