@@ -136,6 +136,8 @@ size_t x86_image_tables(const struct x86_code_image *image, struct image_tables 
 const struct trace *x86_image_find(const struct x86_code_image *image, uint32_t page, unsigned off,
                                    uint8_t mode, const uint8_t *code);
 void x86_image_copy(struct op *to, const struct trace *from);
+/* The first trace of those that were run only later, or the end. */
+uint32_t x86_image_later(const struct x86_code_image *image);
 /* A trace of the image, which is only to be looked at. */
 const struct trace *x86_image_trace(const struct x86_code_image *image, uint32_t trace);
 /* The same, made ours at its place in @pool. */
