@@ -124,6 +124,63 @@ def a_start_needs_a_part_and_the_rest_follows():
         m.rest()
 
 
+def another_start_of_what_arrives_waits_for_nobody():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref):
+        first = prompt(ref)
+        proxy.inject("GET", r.blob, times=99999, slow=100000)
+        second = prompt(ref, "--distro", "second")
+        assert names()["m:1"]["partial"] and names()["m:1"]["arrives"], names()
+        # The carrier outlives its own machine for the other one.
+        first.send("exit 3\n")
+        first.rest()
+        assert first.status == 3
+        third = prompt(ref, "--distro", "third")
+        assert names()["m:1"]["partial"], names()
+        proxy.clear()
+        for m in (second, third):
+            works(m)
+        done = stop("second")
+        assert done.returncode == 0, done.stderr
+        second.rest()
+        assert set(names()) == {"m:1", "second@saved"} and not os.listdir(w / "store/partial")
+        third.send("exit 4\n")
+        third.rest()
+        assert third.status == 4 and wslx("verify").returncode == 0
+    # What was fetched for one was fetched for all.
+    with r.elsewhere() as (w, proxy, ref):
+        machines = [prompt(ref, "--distro", f"d{n}") for n in range(3)]
+        assert stop("d1").returncode == 0
+        assert proxy.sent() < r.pages["size"] * 1.05, (proxy.sent(), r.pages["size"])
+        for m in machines:
+            if m is not machines[1]:
+                m.send("exit\n")
+            m.rest()
+
+
+def a_start_whose_carrier_is_another_ones_is_told_when_it_has_ended():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref):
+        first = prompt(ref)
+        proxy.inject("GET", r.blob, times=99999, slow=100000)
+        second = prompt(ref, "--distro", "second")
+        proxy.clear()
+        proxy.inject("GET", r.blob, times=99999, hang=1000)
+        (carrier,) = [p for p in descendants(first.pid) if talks_to(p, proxy.server_port)]
+        os.kill(carrier, signal.SIGKILL)
+        done = stop("second")
+        assert done.returncode == 1 and "has ended" in done.stderr, done.stderr
+        for m in (first, second):
+            m.send("exit\n")
+            m.rest()
+        # What it has left behind keeps nobody from beginning anew.
+        proxy.clear()
+        m = prompt(ref, "--distro", "new")
+        works(m)
+        m.send("exit\n")
+        m.rest()
+
+
 def what_is_missing_comes_when_the_machine_has_ended():
     r = remote()
     with r.elsewhere() as (w, proxy, ref):
@@ -408,6 +465,8 @@ if __name__ == "__main__":
     try:
         run([
             a_start_needs_a_part_and_the_rest_follows,
+            another_start_of_what_arrives_waits_for_nobody,
+            a_start_whose_carrier_is_another_ones_is_told_when_it_has_ended,
             what_is_missing_comes_when_the_machine_has_ended,
             what_has_arrived_can_be_removed,
             what_is_removed_while_it_arrives_is_not_kept,
