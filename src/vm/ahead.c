@@ -6,8 +6,9 @@
  * consist of them.
  *
  * First comes what is used until the guest halts, which somebody who needs the machine waits for
- * (ahead_wait()) and helps with; then, as long as nobody does, the rest. The thread is gone before anybody else touches the CPU or RAM, and so before the guest runs
- * and before there is a filter of system calls.
+ * (ahead_wait()) and helps with; then, as long as nobody does, the rest. The thread is gone before
+ * anybody else touches the CPU or RAM, and so before the guest runs and before there is a filter of
+ * system calls.
  */
 #include "vm/vm-int.h"
 

@@ -14,8 +14,8 @@
  * the image belongs to one build, wherever that is loaded; a link is a distance from the pool. To
  * know builds apart is the business of whoever keeps images.
  *
- * A CPU that has preloaded, and needs a trace that it has forgotten, takes it from here instead of decoding,
- * if the bytes of code are the same. An instruction across a page's end is not in an image.
+ * A CPU that needs a trace which it has forgotten takes it from here instead of decoding, if the bytes
+ * of code are the same. An instruction across a page's end is not in an image.
  *
  * Beside the code are the pages of RAM that were used first, for whoever maps RAM to have them
  * mapped before they are used.
