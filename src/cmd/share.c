@@ -24,8 +24,7 @@ void shares_open_barrier(struct vm *vm)
 {
 	static const uint8_t line[] = {'=', '\n'};
 
-	/* Behind the barrier PID 1 does itself what the agent is for. */
-	vm_agent_last(vm);
+	vm_agent_spare(vm);
 	vm_console_input(vm, line, sizeof(line));
 }
 

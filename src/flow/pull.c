@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "flow/registry.h"
 #include "os/os.h"
@@ -217,23 +218,42 @@ struct beginning {
 
 /* Blobs that are to be fetched, by threads that take the next one. */
 struct fetching {
+	struct oci_head head; /* first, so that it is this; of the last blob, if it has .len */
 	const struct store_parcel_blob *blob[STORE_PARCEL_BLOBS_MAX];
 	unsigned n, next;
 	struct oci_client *client;
-	struct beginning *beginning; /* of the first blob, instead of all of it; or NULL */
-	bool ranged;                 /* then told: whether the registry knows ranges */
-	pthread_mutex_t lock;
+	struct store_import *import;
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t moved;
+	unsigned n_here;
 	int failed;
 	struct err first;
 };
 
-static int fetch_beginning(struct fetching *f, const struct store_parcel_blob *b, struct err *e)
+/*
+ * The registry knows no ranges and sends all pages: they wait until the others are here and can be
+ * used. Those were taken before, so somebody is fetching them.
+ */
+static int whole_comes(struct oci_head *h, struct err *e)
 {
-	struct buf *bytes = &f->beginning->bytes;
-	size_t len = bytes->len;
+	struct fetching *f = (struct fetching *)h;
+	int r;
 
-	memcpy(f->beginning->digest, b->digest, sizeof(f->beginning->digest));
-	return oci_blob_read(f->client, b->digest, b->bytes, 0, bytes->data, len, &f->ranged, e);
+	pthread_mutex_lock(&f->lock);
+	while (f->n_here + 1 < f->n && !f->failed)
+		pthread_cond_wait(&f->moved, &f->lock);
+	r = f->failed ? -ECANCELED : 0;
+	pthread_mutex_unlock(&f->lock);
+	return r ? r : store_import_check(f->import, e);
+}
+
+static int fetch_blob(struct fetching *f, unsigned i, struct err *e)
+{
+	const struct store_parcel_blob *b = f->blob[i];
+
+	return f->head.len && i + 1 == f->n
+	               ? oci_blob_begin(f->client, b->digest, b->bytes, b->fd, &f->head, e)
+	               : oci_blob_pull(f->client, b->digest, b->bytes, b->fd, e);
 }
 
 static void *fetch_blobs(void *arg)
@@ -247,15 +267,14 @@ static void *fetch_blobs(void *arg)
 
 		if (i >= f->n || __atomic_load_n(&f->failed, __ATOMIC_RELAXED))
 			return NULL;
-		r = f->beginning && !i ? fetch_beginning(f, f->blob[i], &e)
-		                       : oci_blob_pull(f->client, f->blob[i]->digest,
-		                                       f->blob[i]->bytes, f->blob[i]->fd, &e);
-		if (!r)
-			continue;
+		r = fetch_blob(f, i, &e);
 		pthread_mutex_lock(&f->lock);
-		if (!f->failed)
+		f->n_here += !r;
+		if (r && !f->failed) {
 			f->first = e;
-		__atomic_store_n(&f->failed, r, __ATOMIC_RELAXED);
+			__atomic_store_n(&f->failed, r, __ATOMIC_RELAXED);
+		}
+		pthread_cond_broadcast(&f->moved);
 		pthread_mutex_unlock(&f->lock);
 	}
 }
@@ -267,6 +286,7 @@ static int fetch_all(struct fetching *f, struct err *e)
 	unsigned n = 0;
 
 	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->moved, NULL);
 	/* Signals are the caller's business. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -277,6 +297,7 @@ static int fetch_all(struct fetching *f, struct err *e)
 	fetch_blobs(f);
 	while (n)
 		pthread_join(thread[--n], NULL);
+	pthread_cond_destroy(&f->moved);
 	pthread_mutex_destroy(&f->lock);
 	if (f->failed && e)
 		*e = f->first;
@@ -327,41 +348,53 @@ static int remote_fetch(struct store_fetcher *f, const char *digest, uint64_t of
                         size_t len, struct err *e)
 {
 	struct remote *r = (struct remote *)f;
-	bool ranged;
 
 	LIST_EACH(&store_import_parcel(r->import)->blobs, const struct store_parcel_blob, b) {
 		if (strcmp(b->digest, digest))
 			continue;
 		__atomic_add_fetch(&r->fetched, len, __ATOMIC_RELAXED);
-		return oci_blob_read(r->source.client, digest, b->bytes, offset, out, len, &ranged,
-		                     e);
+		return oci_blob_read(r->source.client, digest, b->bytes, offset, out, len, e);
 	}
 	return err_say(e, -ENOENT, "blob %s is not of this snapshot", digest);
+}
+
+/* It was interrupted when only its name was missing. */
+static bool has_come(const struct store_parcel_blob *b)
+{
+	struct stat st;
+
+	return !fstat(b->fd, &st) && (uint64_t)st.st_size == b->bytes;
 }
 
 /*
  * The records, and at the same time the beginning of the first page blob that is missing, which
  * tells whether the registry knows ranges. Of one that was begun before a byte is enough for that.
+ * From a registry that knows none all of that blob has come.
  */
 static int fetch_records(struct remote *r, bool *ranged, struct err *e)
 {
-	struct fetching f = {.client = r->source.client, .ranged = true};
+	struct fetching f = {.client = r->source.client, .import = r->import};
+	struct buf *beginning = &r->beginning.bytes;
 
+	add_blobs(&f, r->import, false);
 	LIST_EACH(&store_import_parcel(r->import)->blobs, const struct store_parcel_blob, b) {
-		if (b->role != STORE_PAGES || b->fd < 0 || b->bytes < 2)
+		if (b->role != STORE_PAGES || b->fd < 0 || b->bytes < 2 || has_come(b))
 			continue;
-		f.beginning = &r->beginning;
-		buf_extend(&r->beginning.bytes, store_import_has_frames(r->import, b->digest)
-		                                        ? 1
-		                                        : (size_t)MIN(b->bytes, BEGINNING_BYTES));
+		assert(f.n < ARRAY_LEN(f.blob));
+		memcpy(r->beginning.digest, b->digest, sizeof(b->digest));
+		f.head.len = store_import_has_frames(r->import, b->digest)
+		                     ? 1
+		                     : (size_t)MIN(b->bytes, BEGINNING_BYTES);
+		f.head.bytes = buf_extend(beginning, f.head.len);
+		f.head.whole = whole_comes;
 		f.blob[f.n++] = b;
 		break;
 	}
-	add_blobs(&f, r->import, false);
-	*ranged = true;
 	if (f.n && fetch_all(&f, e))
 		return f.failed;
-	*ranged = f.ranged;
+	*ranged = !f.head.len || f.head.ranged;
+	if (!*ranged)
+		beginning->len = 0;
 	return store_import_check(r->import, e);
 }
 
@@ -525,11 +558,11 @@ static int fill_frames(struct remote *r, struct store_import *import,
                        const struct store_parcel_blob *b, struct err *e)
 {
 	struct store_reader *reader = NULL;
-	bool ranged;
 	uint8_t byte;
-	int ret = oci_blob_read(r->source.client, b->digest, b->bytes, 0, &byte, 1, &ranged, e);
+	struct oci_head head = {.bytes = &byte, .len = 1};
+	int ret = oci_blob_begin(r->source.client, b->digest, b->bytes, b->fd, &head, e);
 
-	if (!ret && !ranged)
+	if (!ret && !head.ranged)
 		return -ENOTSUP;
 	r->fetcher.fetch = remote_fetch;
 	r->import = import;

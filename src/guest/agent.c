@@ -7,6 +7,7 @@
  * | ready           | guest | the agent listens                                             |
  * | wake NS SEED    | host  | this machine was restored: the wall clock is NS nanoseconds   |
  * |                 |       | since 1970, SEED is entropy in hexadecimal, used once         |
+ * | wake barrier    | host  | it was, but PID 1 reads clock and entropy behind its barrier  |
  * | time NS         | host  | it was stopped for a while: the wall clock is that now        |
  * | failed WHAT     | guest | clock or random numbers could not be put right; else: silence |
  * | failed shell N  | guest | the image's shell ended with status N before the barrier      |
@@ -26,7 +27,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -41,15 +41,6 @@ void agent_say(int fd, const char *line)
 
 	if (fd >= 0 && n > 0 && (size_t)n < sizeof(out) && write(fd, out, (size_t)n) == n)
 		tcdrain(fd);
-}
-
-/* Shared with PID 1: the next waking up is its business. */
-static volatile bool *skips_one;
-
-void agent_skip_one(void)
-{
-	if (skips_one)
-		*skips_one = true;
 }
 
 /* ---- waking up ---------------------------------------------------------------------------- */
@@ -136,7 +127,10 @@ static void say_busy(int fd)
 	agent_say(fd, line);
 }
 
-/* A snapshot may be taken while such a line is on its way: then the rest of it never comes. */
+/*
+ * Clock and entropy. Not so "barrier"; nor a line that was on its way when a snapshot was taken, of
+ * which the rest never comes.
+ */
 static bool is_whole(const char *wake)
 {
 	const char *seed = strchr(wake, ' ');
@@ -156,9 +150,7 @@ static void obey(int fd, int random, const char *line)
 	if (strncmp(line, "wake ", 5) != 0)
 		return;
 	session_end_all();
-	if (skips_one && *skips_one)
-		*skips_one = false;
-	else if (is_whole(line + 5))
+	if (is_whole(line + 5))
 		wake(fd, random, line + 5);
 }
 
@@ -201,10 +193,6 @@ int agent_start(void)
 		cfmakeraw(&t);
 		tcsetattr(fd, TCSANOW, &t);
 	}
-	skips_one = mmap(NULL, sizeof(*skips_one), PROT_READ | PROT_WRITE,
-	                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (skips_one == MAP_FAILED)
-		skips_one = NULL;
 	switch (fork()) {
 	case -1:
 		complain("fork", "agent");

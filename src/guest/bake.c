@@ -457,7 +457,6 @@ int bake_run(char *image, int agent)
 	/* What cannot start now would not later either. */
 	if (shell && gate < 0)
 		return 127;
-	agent_skip_one();
 	after = before;
 	after.has_command = false;
 	prepare(&prepared);

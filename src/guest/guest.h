@@ -40,8 +40,6 @@ int wait_for(pid_t child);
  */
 int agent_start(void);
 void agent_say(int fd, const char *line);
-/* At the barrier PID 1 makes the machine a fresh one; the agent leaves the next "wake" to it. */
-void agent_skip_one(void);
 
 #define AGENT_LINE_BYTES 2304 /* also of the host: AGENT_LINE_MAX in vm-int.h */
 

@@ -201,16 +201,35 @@ MUST_CHECK int oci_referrers(struct oci_client *c, const char *digest, const cha
 MUST_CHECK int oci_blob_pull(struct oci_client *c, const char *digest, uint64_t bytes, int fd,
                              struct err *e);
 
+/* The first bytes of a blob. */
+struct oci_head {
+	uint8_t *bytes; /* room for .len */
+	size_t len;
+	/*
+	 * Asked before a file is written: the registry knows no ranges and sends all of the blob.
+	 * NULL: it is welcome. Return: 0; a negative errno, which is then that of the call.
+	 */
+	int (*whole)(struct oci_head *h, struct err *e);
+	bool ranged; /* told: .bytes is filled in, and the registry knows ranges */
+};
+
+/**
+ * oci_blob_begin() - the head of a blob, or all of it from a registry that knows no ranges
+ * @fd: then becomes the blob, as by oci_blob_pull(); what it held is lost. Else it is not touched
+ *
+ * The head is not authenticated: a digest is of the whole.
+ */
+MUST_CHECK int oci_blob_begin(struct oci_client *c, const char *digest, uint64_t bytes, int fd,
+                              struct oci_head *head, struct err *e);
+
 /**
  * oci_blob_read() - some bytes of a blob
  *
- * They are not authenticated: a digest is of the whole.
- * @ranged: told: whether the registry knows ranges; one that does not sends the blob from its
- *          beginning, and is better asked for all of it, once
+ * They are not authenticated: a digest is of the whole. A registry that knows no ranges sends the
+ * blob from its beginning, until they have come.
  */
 MUST_CHECK int oci_blob_read(struct oci_client *c, const char *digest, uint64_t blob_bytes,
-                             uint64_t offset, uint8_t *out, size_t len, bool *ranged,
-                             struct err *e);
+                             uint64_t offset, uint8_t *out, size_t len, struct err *e);
 
 /* A small blob as a whole, compared with its digest. */
 MUST_CHECK int oci_blob_get(struct oci_client *c, const char *digest, uint64_t bytes,

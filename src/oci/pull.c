@@ -5,8 +5,10 @@
  * A download is a file that grows. What is in it when we begin is hashed and taken as the blob's
  * beginning, and the rest is asked for by a range; what breaks off goes on from where it was. A
  * registry that answers with the whole blob (200 instead of 206) is taken at its word: the file
- * begins anew. Only when all bytes are there is there a digest to compare, so one wrong byte costs
- * the file; it is then asked for once more in full, as the wrong byte may be of an earlier try.
+ * begins anew. So it does when only the head of the blob was asked for: what comes is the download,
+ * rather than cut off and asked for once more. Only when all bytes are there is there a digest to
+ * compare, so one wrong byte costs the file; it is then asked for once more in full, as the wrong
+ * byte may be of an earlier try.
  */
 #include "oci/oci-int.h"
 
@@ -25,6 +27,8 @@ struct pull {
 	uint64_t have;
 	struct sha256 hash;
 	struct oci_progress *progress;
+	struct oci_head *head; /* asked for instead of the file; NULL: not, or not any more */
+	size_t head_have;
 };
 
 static int start_over(struct pull *p, struct err *e)
@@ -75,9 +79,30 @@ static int pull_begin(struct http_sink *s, const struct exchange *x, struct err 
 {
 	struct pull *p = (struct pull *)s;
 
+	p->head_have = 0;
 	if (x->status == 206)
-		return check_range(x, p->name, p->have, p->bytes, e);
+		return check_range(x, p->name, p->head ? 0 : p->have, p->bytes, e);
+	if (p->head) {
+		int r = p->head->whole ? p->head->whole(p->head, e) : 0;
+
+		if (r < 0)
+			return r;
+		p->head = NULL;
+		return start_over(p, e);
+	}
 	return p->have ? start_over(p, e) : 0;
+}
+
+static int take_head(struct pull *p, const uint8_t *data, size_t len, struct err *e)
+{
+	if (len > p->head->len - p->head_have)
+		return err_say(e, -EBADMSG, "%s: more of blob %s than it was asked for", p->name,
+		               p->digest);
+	memcpy(p->head->bytes + p->head_have, data, len);
+	p->head_have += len;
+	if (p->progress)
+		p->progress->moved(p->progress, len);
+	return 0;
 }
 
 static int pull_write(struct http_sink *s, const uint8_t *data, size_t len, struct err *e)
@@ -85,6 +110,8 @@ static int pull_write(struct http_sink *s, const uint8_t *data, size_t len, stru
 	struct pull *p = (struct pull *)s;
 	int r;
 
+	if (p->head)
+		return take_head(p, data, len, e);
 	if (len > p->bytes - p->have)
 		return err_say(e, -EBADMSG, "%s: blob %s is longer than its manifest says", p->name,
 		               p->digest);
@@ -97,27 +124,42 @@ static int pull_write(struct http_sink *s, const uint8_t *data, size_t len, stru
 	return sha256_add(&p->hash, data, len, e);
 }
 
+static void ask_range(const struct pull *p, struct exchange *x)
+{
+	char range[64];
+
+	if (p->head)
+		snprintf(range, sizeof(range), "bytes=0-%zu", p->head->len - 1);
+	else
+		snprintf(range, sizeof(range), "bytes=%llu-", (unsigned long long)p->have);
+	if (p->head || p->have)
+		exchange_header(x, "Range", range);
+}
+
+static bool has_come(const struct pull *p)
+{
+	return p->head ? p->head_have == p->head->len : p->have == p->bytes;
+}
+
 /* Asks for what is missing, once. */
 static int pull_some(struct oci_client *c, struct endpoint *ep, struct pull *p, struct err *e)
 {
 	AUTO(exchange) struct exchange x = {.method = "GET", .sink = &p->sink};
 	AUTO(text) char *path = xprintf("/blobs/%s", p->digest);
 	AUTO(text) char *what = xprintf("blob %s", p->digest);
-	char range[64];
 	int r;
 
-	snprintf(range, sizeof(range), "bytes=%llu-", (unsigned long long)p->have);
-	if (p->have)
-		exchange_header(&x, "Range", range);
+	ask_range(p, &x);
 	r = client_send(c, ep, path, SEND_FOLLOW, &x, e);
 	if (!r && x.status == 416 && p->have)
 		return start_over(p, e); /* and be called again */
 	if (!r && x.status != 200 && x.status != 206)
 		return client_refused(ep, &x, what, e);
-	if (!r && p->have < p->bytes)
+	if (!r && !has_come(p))
 		return err_say(e, -ECONNRESET, "%s: blob %s broke off after %llu of %llu bytes",
-		               ep->name, p->digest, (unsigned long long)p->have,
-		               (unsigned long long)p->bytes);
+		               ep->name, p->digest,
+		               (unsigned long long)(p->head ? p->head_have : p->have),
+		               (unsigned long long)(p->head ? p->head->len : p->bytes));
 	return r;
 }
 
@@ -127,7 +169,7 @@ static int pull_all(struct oci_client *c, struct endpoint *ep, struct pull *p, s
 	char digest[OCI_DIGEST_TEXT];
 	int r;
 
-	while (p->have < p->bytes) {
+	while (!has_come(p)) {
 		uint64_t before = p->have;
 
 		r = pull_some(c, ep, p, e);
@@ -140,6 +182,8 @@ static int pull_all(struct oci_client *c, struct endpoint *ep, struct pull *p, s
 		if (r < 0 && !client_retries(c, r, &tries, ep->name, 0))
 			return r;
 	}
+	if (p->head)
+		return 0; /* of which there is no digest */
 	r = sha256_text(&p->hash, digest, e);
 	if (!r && strcmp(digest, p->digest)) {
 		r = start_over(p, e);
@@ -175,6 +219,25 @@ int oci_blob_pull(struct oci_client *c, const char *digest, uint64_t bytes, int 
 	return r;
 }
 
+int oci_blob_begin(struct oci_client *c, const char *digest, uint64_t bytes, int fd,
+                   struct oci_head *head, struct err *e)
+{
+	struct pull p = {.sink = {pull_begin, pull_write},
+	                 .digest = digest,
+	                 .bytes = bytes,
+	                 .fd = fd,
+	                 .progress = c->options.progress,
+	                 .head = head};
+	int r = sha256_begin(&p.hash, e);
+
+	assert(head->len && head->len <= bytes);
+	if (!r)
+		r = client_read(c, pull_from, &p, e);
+	sha256_finish(&p.hash);
+	head->ranged = p.head != NULL;
+	return r;
+}
+
 /* ---- some bytes -------------------------------------------------------------------------- */
 
 struct span_read {
@@ -186,7 +249,6 @@ struct span_read {
 	size_t len;
 	uint64_t skip; /* bytes that come before those that are wanted */
 	size_t have;
-	bool ranged;
 	struct oci_progress *progress;
 };
 
@@ -195,9 +257,8 @@ static int read_begin(struct http_sink *s, const struct exchange *x, struct err 
 	struct span_read *r = (struct span_read *)s;
 
 	r->have = 0;
-	r->ranged = x->status == 206;
-	r->skip = r->ranged ? 0 : r->offset;
-	return r->ranged ? check_range(x, r->name, r->offset, r->blob_bytes, e) : 0;
+	r->skip = x->status == 206 ? 0 : r->offset;
+	return x->status == 206 ? check_range(x, r->name, r->offset, r->blob_bytes, e) : 0;
 }
 
 static int read_write(struct http_sink *s, const uint8_t *data, size_t len, struct err *e)
@@ -244,7 +305,7 @@ static int read_from(struct oci_client *c, struct endpoint *ep, void *arg, struc
 }
 
 int oci_blob_read(struct oci_client *c, const char *digest, uint64_t blob_bytes, uint64_t offset,
-                  uint8_t *out, size_t len, bool *ranged, struct err *e)
+                  uint8_t *out, size_t len, struct err *e)
 {
 	struct span_read s = {.sink = {read_begin, read_write},
 	                      .digest = digest,
@@ -252,13 +313,10 @@ int oci_blob_read(struct oci_client *c, const char *digest, uint64_t blob_bytes,
 	                      .offset = offset,
 	                      .len = len,
 	                      .progress = c->options.progress};
-	int r;
 
 	assert(len && offset <= blob_bytes && len <= blob_bytes - offset);
 	s.out = out;
-	r = client_read(c, read_from, &s, e);
-	*ranged = s.ranged;
-	return r;
+	return client_read(c, read_from, &s, e);
 }
 
 /* ---- small blobs ------------------------------------------------------------------------- */
@@ -267,7 +325,6 @@ int oci_blob_get(struct oci_client *c, const char *digest, uint64_t bytes, struc
                  struct err *e)
 {
 	char found[OCI_DIGEST_TEXT];
-	bool ranged;
 	int r = 0;
 
 	if (bytes > OCI_MANIFEST_MAX_BYTES)
@@ -275,7 +332,7 @@ int oci_blob_get(struct oci_client *c, const char *digest, uint64_t bytes, struc
 	out->len = 0;
 	if (bytes)
 		r = oci_blob_read(c, digest, bytes, 0, buf_extend(out, (size_t)bytes),
-		                  (size_t)bytes, &ranged, e);
+		                  (size_t)bytes, e);
 	if (!r)
 		r = oci_digest_of(buf_span(out), found, e);
 	if (!r && strcmp(found, digest))

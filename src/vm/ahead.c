@@ -13,37 +13,18 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#define PAGES_AT_ONCE 16u
-
 static size_t known_pages(const struct vm *vm, const uint32_t **page)
 {
 	return x86_code_image_pages(&vm->config.code, page);
 }
 
-static size_t written_pages(const struct vm *vm)
+/* Use known pages, unless somebody waits. They are not changed, whatever others do with them meanwhile. */
+static void use_pages(struct vm *vm, size_t from, size_t to)
 {
 	const uint32_t *page = NULL;
-	size_t n = known_pages(vm, &page), written = 0;
 
-	while (written < n && page[written] & 1)
-		written++;
-	return written;
-}
-
-/*
- * Use some of the first @n known pages that nobody has used yet. They are not changed, whatever
- * others do with them meanwhile. Return: false if there are no more.
- */
-static bool use_pages(struct vm *vm, size_t n)
-{
-	const uint32_t *page = NULL;
-	size_t from, to = known_pages(vm, &page);
-
-	if (atomic_load(&vm->pages_used) >= n)
-		return false;
-	from = atomic_fetch_add(&vm->pages_used, PAGES_AT_ONCE);
-	to = MIN(to, from + PAGES_AT_ONCE);
-	for (size_t i = from; i < to; i++) {
+	known_pages(vm, &page);
+	for (size_t i = from; i < to && !atomic_load(&vm->is_awaited); i++) {
 		uint64_t at = (uint64_t)(page[i] >> 1) * PAGE_BYTES;
 		_Atomic uint8_t *byte = (_Atomic uint8_t *)(vm->ram.host + at);
 
@@ -54,46 +35,29 @@ static bool use_pages(struct vm *vm, size_t n)
 		else
 			(void)atomic_load(byte);
 	}
-	return true;
-}
-
-static bool preload_part(struct vm *vm)
-{
-	unsigned part;
-
-	if (!atomic_load(&vm->is_cpu_ready))
-		return false;
-	part = atomic_fetch_add(&vm->parts_preloaded, 1);
-	if (part < X86_PRELOAD_PARTS)
-		x86_preload(vm->cpu, part);
-	return part < X86_PRELOAD_PARTS;
-}
-
-/*
- * A page that is mapped, by itself or with its neighbours, and then written to is mapped twice, and
- * other CPUs are told of it. So what will be written comes before anything is read.
- */
-static void take_part(struct vm *vm)
-{
-	const uint32_t *page = NULL;
-	const size_t all = known_pages(vm, &page), written = written_pages(vm);
-
-	while (use_pages(vm, written))
-		;
-	while (preload_part(vm) || use_pages(vm, all))
-		;
 }
 
 static void *work(void *arg)
 {
+	const uint32_t *page = NULL;
 	struct vm *vm = arg;
+	size_t all, written = 0;
 	struct err e;
 
 	/* If not, vm_create() tries again, and says why. */
 	if (create_cpu(vm, &e))
 		return NULL;
-	atomic_store(&vm->is_cpu_ready, true);
-	take_part(vm);
+	/*
+	 * A page that is mapped, by itself or with its neighbours, and then written to is mapped twice, and
+	 * other CPUs are told of it. So what will be written comes before anything is read.
+	 */
+	all = known_pages(vm, &page);
+	while (written < all && page[written] & 1)
+		written++;
+	use_pages(vm, 0, written);
+	while (!atomic_load(&vm->is_awaited) && x86_preload(vm->cpu))
+		;
+	use_pages(vm, written, all);
 	return NULL;
 }
 
@@ -129,7 +93,7 @@ void ahead_wait(struct vm *vm)
 {
 	if (!vm->is_ahead)
 		return;
-	take_part(vm);
+	atomic_store(&vm->is_awaited, true);
 	pthread_join(vm->ahead, NULL);
 	vm->is_ahead = false;
 }

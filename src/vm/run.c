@@ -233,8 +233,11 @@ void vm_watch_sessions(struct vm *vm, void (*line)(void *arg, const char *line),
 	vm->session_arg = arg;
 }
 
-void vm_agent_last(struct vm *vm)
+void vm_agent_spare(struct vm *vm)
 {
+	explicit_bzero(vm->agent_input.data, vm->agent_input.len);
+	vm->agent_input.len = 0;
+	vm_agent_say(vm, "\nwake barrier");
 	vm->agent_waits = true;
 }
 

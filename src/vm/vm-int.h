@@ -82,9 +82,7 @@ struct vm {
 	struct x86_code_memory code_memory;
 	pthread_t ahead; /* if there is one; RAM and CPU are its own until ahead_wait() */
 	bool is_ahead;
-	_Atomic bool is_cpu_ready;
-	_Atomic unsigned parts_preloaded; /* or being so, by either thread */
-	_Atomic size_t pages_used;        /* of the known ones, likewise */
+	_Atomic bool is_awaited;
 	struct bus bus;
 	struct apic_fabric fabric;
 	struct vm_clock clock;

@@ -142,8 +142,12 @@ size_t vm_console_input(struct vm *vm, const uint8_t *data, size_t len);
 void vm_console_resize(struct vm *vm, uint16_t cols, uint16_t rows);
 /* Return: false if the agent does not read, and what it was told is lost. */
 bool vm_agent_say(struct vm *vm, const char *line);
-/* What was said to the agent so far can wait until the guest is idle: nobody needs it before. */
-void vm_agent_last(struct vm *vm);
+/*
+ * After vm_load(), of a guest that goes on behind its barrier: PID 1 makes it a fresh one there, not the
+ * agent, who need not even know before the guest is idle. It is the host who says so, and not the guest
+ * who remembers: a machine may be kept before the agent has heard of its first restore.
+ */
+void vm_agent_spare(struct vm *vm);
 /* Have a function called with the agent's lines that are of sessions (control.h), without "x ". */
 void vm_watch_sessions(struct vm *vm, void (*line)(void *arg, const char *line), void *arg);
 void vm_power_button(struct vm *vm);

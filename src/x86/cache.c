@@ -32,6 +32,11 @@
 struct trace_cache {
 	uint32_t hash[HASH_SLOTS];
 	uint8_t *pool; /* where the traces are: all that follows in the CPU's memory */
+	/*
+	 * The image's traces that are not in the pool yet: so many bytes from there on. They are found,
+	 * and then all up to them are taken.
+	 */
+	uint32_t left_from, left;
 	uint64_t flushes;
 	struct code_page *code_page; /* all there ever were */
 	uint32_t n_code_pages, room_code_pages;
@@ -93,6 +98,7 @@ void x86_cache_flush(struct x86_cpu *cpu)
 	struct trace_cache *c = cpu->cache;
 
 	begin_pool(cpu);
+	c->left = 0;
 	memset(c->hash, 0, sizeof(c->hash));
 	for (uint32_t i = 0; i < c->n_code_pages; i++) {
 		struct code_page *p = &c->code_page[i];
@@ -188,8 +194,12 @@ static void forget(struct trace_cache *c, struct trace *t)
  * A crossing trace is in two lists. It is taken out of the other page's list when that list is
  * walked: until then it is only marked.
  */
-static void forget_page(struct trace_cache *c, struct code_page *p)
+static void forget_page(struct x86_cpu *cpu, struct code_page *p)
 {
+	struct trace_cache *c = cpu->cache;
+
+	while (c->left)
+		x86_preload(cpu);
 	for (uint32_t name = p->traces, next; name; name = next) {
 		struct trace *t = at(c, name);
 
@@ -206,7 +216,7 @@ bool x86_code_written(struct x86_cpu *cpu, uint64_t ram_page, unsigned off, unsi
 	struct code_page *p = code_page_of(cpu->cache, ram_page);
 
 	if (p->lines & lines_of(off, bytes)) {
-		forget_page(cpu->cache, p);
+		forget_page(cpu, p);
 		p->rewrites++;
 		p->writes = 0;
 	}
@@ -365,7 +375,8 @@ static void take_tables(struct trace_cache *c, const struct x86_code_image *imag
 {
 	struct image_tables tables;
 
-	x86_image_tables(image, &tables);
+	c->left_from = TRACE_UNIT;
+	c->left = (uint32_t)x86_image_tables(image, &tables);
 	memcpy(c->hash, tables.hash, sizeof(c->hash));
 	for (uint32_t i = 0; i < tables.n_pages; i++) {
 		const struct code_page *p = &tables.page[i];
@@ -376,18 +387,32 @@ static void take_tables(struct trace_cache *c, const struct x86_code_image *imag
 	}
 }
 
-void x86_preload(struct x86_cpu *cpu, unsigned part)
+bool x86_preload(struct x86_cpu *cpu)
 {
 	const struct x86_code_image *image = &cpu->config.image;
-	struct trace *t;
-	uint32_t place = 0;
+	struct trace_cache *c = cpu->cache;
+	uint32_t end, at;
 
 	if (!image->at)
-		return;
-	if (!part)
-		take_tables(cpu->cache, image);
-	while ((t = x86_image_next(image, part, &place, cpu->cache->pool)))
-		be_cold(cpu, t);
+		return false;
+	if (!c->left_from)
+		take_tables(c, image);
+	if (!c->left)
+		return false;
+	end = c->left_from + c->left;
+	at = c->left_from;
+	do {
+		be_cold(cpu, x86_image_take(image, at, c->pool));
+		at += (uint32_t)trace_room(trace_at(c->pool, at)->n_ops);
+	} while (at < end && trace_piece(at) == trace_piece(c->left_from));
+	c->left_from = at;
+	c->left = end - at;
+	return c->left;
+}
+
+static bool is_left(const struct trace_cache *c, uint32_t trace)
+{
+	return trace - c->left_from < c->left;
 }
 
 /* ---- found ------------------------------------------------------------------------------ */
@@ -395,19 +420,23 @@ void x86_preload(struct x86_cpu *cpu, unsigned part)
 static struct trace *find(struct x86_cpu *cpu, uint32_t page, unsigned off, uint64_t linear)
 {
 	const struct trace_cache *c = cpu->cache;
+	const struct trace *t;
 
-	for (uint32_t name = c->hash[trace_slot(page, off)]; name; name = at(c, name)->hash_next) {
+	for (uint32_t name = c->hash[trace_slot(page, off)]; name; name = t->hash_next) {
 		uint64_t next = linear + PAGE_BYTES - off;
-		struct trace *t = at(c, name);
 
+		t = UNLIKELY(is_left(c, name)) ? x86_image_trace(&cpu->config.image, name)
+		                               : at(c, name);
 		if (t->page[0] != page || t->off != off || t->mode != cpu->code_mode)
 			continue;
+		while (UNLIKELY(is_left(c, name)))
+			x86_preload(cpu);
 		if (t->page[1] == NO_PAGE)
-			return t;
+			return at(c, name);
 		if (!(cpu->code_mode & CODE_64))
 			next = (uint32_t)next;
 		if (t->page[1] == x86_fetch_page(cpu, next))
-			return t;
+			return at(c, name);
 	}
 	return NULL;
 }

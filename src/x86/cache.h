@@ -36,6 +36,8 @@ _Static_assert(sizeof(struct trace) == 32, "the first op is in the same line of 
 
 #define NO_PAGE UINT32_MAX
 #define TRACE_UNIT ((size_t)64) /* they begin at multiples of that */
+/* A trace of an image is linked to others of its piece and of those before, which are taken as a whole. */
+#define PIECE_BYTES (64u << 10)
 #define HASH_BITS 16
 #define HASH_SLOTS (1u << HASH_BITS)
 
@@ -58,6 +60,11 @@ static inline size_t trace_room(unsigned n_ops)
 	size_t bytes = sizeof(struct trace) + n_ops * sizeof(struct op);
 
 	return (bytes + TRACE_UNIT - 1) & ~(TRACE_UNIT - 1);
+}
+
+static inline uint32_t trace_piece(uint32_t trace)
+{
+	return trace / PIECE_BYTES;
 }
 
 static inline uint32_t trace_slot(uint32_t page, unsigned off)
@@ -129,9 +136,10 @@ size_t x86_image_tables(const struct x86_code_image *image, struct image_tables 
 const struct trace *x86_image_find(const struct x86_code_image *image, uint32_t page, unsigned off,
                                    uint8_t mode, const uint8_t *code);
 void x86_image_copy(struct op *to, const struct trace *from);
-/* The next trace of a part, made ours in @pool. @at is 0 at first. Return: NULL if there is none. */
-struct trace *x86_image_next(const struct x86_code_image *image, unsigned part, uint32_t *at,
-                             void *pool);
+/* A trace of the image, which is only to be looked at. */
+const struct trace *x86_image_trace(const struct x86_code_image *image, uint32_t trace);
+/* The same, made ours at its place in @pool. */
+struct trace *x86_image_take(const struct x86_code_image *image, uint32_t trace, void *pool);
 
 /* Handlers that cache.c gives to stubs and to ops whose code was overwritten. */
 OP(x86_op_stub);

@@ -22,7 +22,7 @@
  */
 #include "x86/cache.h"
 
-#define MAGIC UINT64_C(0x336567616d697863) /* "cximage3" */
+#define MAGIC UINT64_C(0x346567616d697863) /* "cximage4" */
 /* A good part of a CPU's memory, and more than is worth reading at once. */
 #define POOL_BYTES_MAX ((size_t)24 << 20)
 /* In op.n, which is far smaller: imm is a distance, too. */
@@ -38,8 +38,6 @@ struct image_header {
 	/* Bytes from here on. */
 	uint32_t code_pages, hash, pool, code;
 	uint32_t pool_bytes;
-	uint32_t part[X86_PRELOAD_PARTS +
-	              1]; /* which traces are whose: from its first to the next one's */
 };
 
 static uintptr_t base(void)
@@ -126,42 +124,39 @@ static void add_trace(struct making *m, const struct x86_code_place *place)
 	m->n_traces++;
 }
 
-/* A jump that stays in its trace's page leads to where it leads, any other to its stub. */
-static void link(const struct making *m, struct trace *t)
+/*
+ * A jump that stays in its trace's page leads to where it leads, if that will be there when this
+ * trace is; any other to its stub.
+ */
+static void link(const struct making *m, uint32_t trace)
 {
+	struct trace *t = trace_at(m->pool.data, trace);
+
 	for (unsigned i = t->n_ops; i && is_stub(&t->ops[i - 1]); i--) {
-		struct op *stub = &t->ops[i - 1], *to = stub;
-		const struct trace *target = NULL;
+		struct op *stub = &t->ops[i - 1];
+		const uint8_t *to = (uint8_t *)stub, *target = NULL;
 
 		if (t->mode & CODE_64 && (uint32_t)stub->disp < PAGE_BYTES)
-			target = find_made(m, t->page[0], (unsigned)stub->disp, t->mode);
-		if (target)
-			to = (struct op *)target->ops;
-		stub[-(int)stub->off].imm = (const uint8_t *)to - m->pool.data;
+			target = (uint8_t *)find_made(m, t->page[0], (unsigned)stub->disp, t->mode);
+		if (target && trace_piece((uint32_t)(target - m->pool.data)) <= trace_piece(trace))
+			to = target + offsetof(struct trace, ops);
+		stub[-(int)stub->off].imm = to - m->pool.data;
 	}
 }
 
-static void finish_traces(struct making *m, struct image_header *h)
+static void finish_traces(struct making *m)
 {
-	uint32_t part = 0;
+	struct trace *t;
 
-	for (size_t name = TRACE_UNIT; name < m->pool.len;) {
-		struct trace *t = trace_at(m->pool.data, (uint32_t)name);
-
-		while (part < X86_PRELOAD_PARTS && name >= m->pool.len / X86_PRELOAD_PARTS * part)
-			h->part[part++] = (uint32_t)name;
-		link(m, t);
-		name += trace_room(t->n_ops);
+	for (uint32_t at = TRACE_UNIT; at < m->pool.len; at += (uint32_t)trace_room(t->n_ops)) {
+		t = trace_at(m->pool.data, at);
+		link(m, at);
 	}
-	while (part <= X86_PRELOAD_PARTS)
-		h->part[part++] = (uint32_t)m->pool.len;
 	/* All links are made, and nothing asks for a stub any more. */
-	for (size_t name = TRACE_UNIT; name < m->pool.len;) {
-		struct trace *t = trace_at(m->pool.data, (uint32_t)name);
-
+	for (uint32_t at = TRACE_UNIT; at < m->pool.len; at += (uint32_t)trace_room(t->n_ops)) {
+		t = trace_at(m->pool.data, at);
 		for (unsigned i = 0; i < t->n_ops; i++)
 			t->ops[i].fn = (op_fn *)((uintptr_t)t->ops[i].fn - base());
-		name += trace_room(t->n_ops);
 	}
 }
 
@@ -210,7 +205,7 @@ void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x8
 		if (p->page < m.ram_pages && p->off < PAGE_BYTES && !(p->mode & CODE_STEP))
 			add_trace(&m, p);
 	}
-	finish_traces(&m, &h);
+	finish_traces(&m);
 	h.n_traces = m.n_traces;
 	h.n_pages = (uint32_t)(m.pages.len / sizeof(uint32_t));
 	h.n_code_pages = (uint32_t)(m.code_pages.len / sizeof(struct code_page));
@@ -309,23 +304,20 @@ void x86_image_copy(struct op *to, const struct trace *from)
 		to[i - 1 - to[i - 1].off].imm = 0;
 }
 
-struct trace *x86_image_next(const struct x86_code_image *image, unsigned part, uint32_t *at,
-                             void *pool)
+const struct trace *x86_image_trace(const struct x86_code_image *image, uint32_t trace)
 {
-	const struct image_header *h = header(image);
-	const struct trace *from;
-	struct trace *to;
+	return trace_at(part_of(image, header(image)->pool), trace);
+}
 
-	*at = *at ? *at : h->part[part];
-	if (*at >= h->part[part + 1])
-		return NULL;
-	from = trace_at(part_of(image, h->pool), *at);
-	to = trace_at(pool, *at);
+struct trace *x86_image_take(const struct x86_code_image *image, uint32_t trace, void *pool)
+{
+	const struct trace *from = x86_image_trace(image, trace);
+	struct trace *to = trace_at(pool, trace);
+
 	memcpy(to, from, sizeof(*to));
 	make_ours(to->ops, from);
 	for (unsigned i = from->n_ops; i && is_stub(&to->ops[i - 1]); i--)
 		to->ops[i - 1 - to->ops[i - 1].off].imm += (intptr_t)pool;
-	*at += (uint32_t)trace_room(from->n_ops);
 	return to;
 }
 

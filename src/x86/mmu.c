@@ -13,6 +13,10 @@
  * kernel's code_tag does not change with CR3, unless it ran from a page that is not global.
  * INVLPG removes a page's entry whatever its context.
  *
+ * INVLPG removes data by its slot; code is in jump cache and stubs, which nobody can search. A
+ * filter remembers which pages were fetched from, and only if it knows the page a generation ends,
+ * which forgets all code of its kind. For each page that a fork has made two of there is one INVLPG.
+ *
  * A large page is entered as the 4 KiB pieces that are touched. INVLPG of an address in one must
  * remove all pieces: a small filter remembers where large pages were seen, and a hit there
  * flushes everything.
@@ -34,7 +38,8 @@
 
 #define CTX_FIRST CTX_COUNT
 #define CTX_LAST (PAGE_BYTES - CTX_COUNT)
-#define LARGE_FILTER_BITS 512
+#define LARGE_FILTER_BITS 512 /* of each half of the address space: large pages are the kernel's */
+#define FETCHED_BITS 8192
 #define PRIVATE_MAX 128u
 
 struct space {
@@ -43,11 +48,21 @@ struct space {
 	uint16_t ctx;
 };
 
+/*
+ * Linear pages that were fetched from in one generation; it may know more. What was fetched in
+ * older ones is not known any more, and in newer ones there was nothing yet.
+ */
+struct fetched {
+	uint64_t generation;
+	uint64_t pages[FETCHED_BITS / 64];
+};
+
 struct mmu {
 	uint64_t epoch;
 	uint64_t last_generation;
 	uint16_t next_ctx;
-	uint64_t large[LARGE_FILTER_BITS / 64];
+	struct fetched fetched[2]; /* by users; by the kernel */
+	uint64_t large[2][LARGE_FILTER_BITS / 64];
 	bool huge_seen;                /* 1 GiB pages are too few to tell apart */
 	bool private_code;             /* the kernel ran code from a page that is not global */
 	unsigned n_private;            /* over PRIVATE_MAX: not all are known */
@@ -210,14 +225,50 @@ static uint64_t *large_word(struct mmu *mmu, uint64_t linear, uint64_t *bit)
 	uint64_t i = (linear >> 21) % LARGE_FILTER_BITS;
 
 	*bit = 1ull << (i % 64);
-	return &mmu->large[i / 64];
+	return &mmu->large[linear >> 63][i / 64];
+}
+
+static uint64_t *fetched_word(struct fetched *f, uint64_t page, uint64_t *bit)
+{
+	uint64_t i = (page ^ page >> 13) % FETCHED_BITS;
+
+	*bit = 1ull << (i % 64);
+	return &f->pages[i / 64];
+}
+
+static void note_fetch(struct fetched *f, uint64_t generation, uint64_t page)
+{
+	uint64_t bit, *word = fetched_word(f, page, &bit);
+
+	if (generation > f->generation) {
+		memset(f->pages, 0, sizeof(f->pages));
+		f->generation = generation;
+	}
+	if (generation == f->generation)
+		*word |= bit;
+}
+
+static bool may_be_fetched(struct fetched *f, uint64_t generation, uint64_t page)
+{
+	uint64_t bit, *word = fetched_word(f, page, &bit);
+
+	return generation < f->generation || (generation == f->generation && (*word & bit));
+}
+
+/* A page is mapped elsewhere now: forget code if some of it was there. Return: whether it was. */
+static bool forget_code(struct mmu *mmu, struct fetched *f, struct space *s, uint64_t page)
+{
+	if (!may_be_fetched(f, s->generation, page))
+		return false;
+	s->generation = ++mmu->last_generation;
+	return true;
 }
 
 void x86_flush_page(struct x86_cpu *cpu, uint64_t linear)
 {
 	struct mmu *mmu = cpu->mmu;
-	struct fetch_entry *f = &cpu->fetch_tlb[(linear >> PAGE_SHIFT) % FETCH_TLB_ENTRIES];
-	uint64_t bit;
+	uint64_t bit, page = linear >> PAGE_SHIFT;
+	bool by_user, by_kernel;
 
 	if (mmu->huge_seen || (*large_word(mmu, linear, &bit) & bit)) {
 		x86_flush_all(cpu);
@@ -225,17 +276,10 @@ void x86_flush_page(struct x86_cpu *cpu, uint64_t linear)
 	}
 	tlb_slot(cpu->tlb_read, linear)->tag = 0;
 	tlb_slot(cpu->tlb_write, linear)->tag = 0;
-	/*
-	 * Jump cache and stubs know code by RIP. A page that was never fetched from is not in
-	 * them, and whatever is in them went through the fetch TLB: the slot tells whether
-	 * this page, or one that displaced it, did.
-	 */
-	if (f->tag) {
-		f->tag = 0;
-		mmu->kernel.generation = ++mmu->last_generation;
-		user_space(cpu)->generation = ++mmu->last_generation;
+	by_user = forget_code(mmu, &mmu->fetched[0], user_space(cpu), page);
+	by_kernel = forget_code(mmu, &mmu->fetched[1], &mmu->kernel, page);
+	if (by_user || by_kernel)
 		x86_update_mode(cpu);
-	}
 }
 
 /* ---- translation ----------------------------------------------------------------------- */
@@ -376,6 +420,7 @@ uint32_t x86_fetch_page(struct x86_cpu *cpu, uint64_t linear)
 	x86_note(cpu, off >> PAGE_SHIFT, false);
 	if (cpu->cpl != 3 && !w.global)
 		cpu->mmu->private_code = true;
+	note_fetch(&cpu->mmu->fetched[cpu->cpl != 3], cpu->code_tag >> 8, page);
 	*f = (struct fetch_entry){page, cpu->code_tag, (uint32_t)(off >> PAGE_SHIFT)};
 	return f->ram_page;
 }

@@ -352,15 +352,15 @@ size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code
 size_t x86_code_image_pages(const struct x86_code_image *image, const uint32_t **out);
 
 /**
- * x86_preload() - take what the image has into the CPU at once
- * @part: below X86_PRELOAD_PARTS; each can be done by another thread, at the same time
+ * x86_preload() - take the next piece of what the image has into the CPU
  *
- * For a CPU that has not run yet and whose RAM is what the image was made from. Before it runs there
- * have to be all parts, or none: then each trace is taken when it is reached, if RAM still holds the
- * same code there.
+ * For a CPU that has not run yet and whose RAM is what the image was made from; by any thread. What was
+ * left out then is taken by the CPU when it gets there. Pieces are in the order in which the places
+ * were known.
+ *
+ * Return: whether there is more.
  */
-#define X86_PRELOAD_PARTS 16u
-void x86_preload(struct x86_cpu *cpu, unsigned part);
+bool x86_preload(struct x86_cpu *cpu);
 
 /* Instructions executed since creation; exact between two calls of x86_run(). */
 uint64_t x86_instructions(const struct x86_cpu *cpu);

@@ -221,6 +221,43 @@ SNIPPET(s_call_rdi)
 	call *%rdi
 	hlt
 
+/* RDI: a page of code, which says in EAX which; RDX goes to its PTE at RSI; RBX: another page of code. */
+SNIPPET(s_remap_code)
+	call *%rdi
+	mov %eax, %r8d
+	call *%rbx
+	invlpg (%rsi)		/* a page that nothing was fetched from */
+	mov %rdx, (%rsi)
+	invlpg (%rdi)
+	call *%rdi
+	mov %eax, %r9d
+	hlt
+
+/*
+ * The same for users, whose code ends in SYSCALL, while another space (CR3: R13, ours: R12) runs code,
+ * at R14.
+ */
+SNIPPET(s_remap_user_code)
+	xor %ebx, %ebx
+1:	mov %rdi, %rcx
+4:	mov $2, %r11d
+	sysretq
+SNIPPET(s_remap_user_entry)
+	inc %ebx
+	cmp $2, %ebx
+	ja 3f
+	je 2f
+	mov %eax, %r8d
+	mov %r13, %cr3
+	mov %r14, %rcx
+	jmp 4b
+2:	mov %r12, %cr3
+	mov %rdx, (%rsi)
+	invlpg (%rdi)
+	jmp 1b
+3:	mov %eax, %r9d
+	hlt
+
 SNIPPET(s_sti_shadow)
 	xor %eax, %eax
 	sti

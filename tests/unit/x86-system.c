@@ -64,7 +64,8 @@ extern const uint8_t guest_start[], guest_end[], guest_vectors[];
 	M(syscall_entry) M(syscall_entry_hlt) M(user32) M(user32_sysenter) M(user32_limit)         \
 	M(kernel_hlt) M(smc_self) M(smc_call) M(call_rdi) M(sti_shadow) M(sti_cli) M(popf)         \
 	M(sti_hlt) M(mov_ss_shadow) M(single_step) M(loop_forever) M(rep_movs) M(rdmsr) M(wrmsr)   \
-	M(cmpxchg16b) M(push) M(stac) M(div) M(xgetbv) M(mov_cr8) M(work) M(lretq)
+	M(cmpxchg16b) M(push) M(stac) M(div) M(xgetbv) M(mov_cr8) M(work) M(lretq) \
+	M(remap_code) M(remap_user_code) M(remap_user_entry)
 /* clang-format on */
 #define DECLARE(name) extern const uint8_t s_##name[];
 SNIPPETS(DECLARE)
@@ -172,7 +173,7 @@ static void set_gate(unsigned vector, unsigned dpl, unsigned ist)
 }
 
 static struct x86_code_memory code; /* none: all is interpreted */
-static bool preloaded;              /* all that may be code is in the CPU before it runs */
+static unsigned n_preloaded;        /* pieces of all that may be code, in the CPU before it runs */
 static struct x86_code_image image;
 static struct x86_code_log *code_log;
 
@@ -263,7 +264,7 @@ static void setup(void)
 	put64(TSS + 4, STACK);
 	put64(TSS + 0x24, IST1);
 	memcpy(ram + CODE, guest_start, (size_t)(guest_end - guest_start));
-	if (preloaded)
+	if (n_preloaded)
 		know_all_code();
 	config.image = image;
 	if (ON_KVM)
@@ -271,8 +272,8 @@ static void setup(void)
 	else
 		cpu = x86_create(&config, &platform, &e);
 	ok(cpu || kvm, "%s", e.text);
-	for (unsigned part = 0; image.at && part < X86_PRELOAD_PARTS; part++)
-		x86_preload(cpu, part);
+	for (unsigned left = n_preloaded; image.at && left && x86_preload(cpu); left--)
+		;
 	x86_state_long_mode(&st, 0, PML4);
 	st.gdtr = (struct x86_table){GDT, sizeof(gdt) - 1};
 	st.idtr = (struct x86_table){IDT, 4095};
@@ -475,9 +476,9 @@ static void large_pages_map_and_are_dropped_whole(void)
 	ok(logged() == 1 && record(0).error == 9, "error %#x", (unsigned)record(0).error);
 }
 
-static void pcids_keep_their_own_translations(void)
+/* A second address space, like the first. */
+static void make_space_b(void)
 {
-	setup();
 	memcpy(ram + PML4_B, ram + PML4, 3 * 4096);
 	memcpy(ram + PT_B, ram + PT, 4096);
 	put64(PML4_B, PDPT_B | P | W | U);
@@ -485,6 +486,12 @@ static void pcids_keep_their_own_translations(void)
 	put64(PD_B, PT_B | P | W | U);
 	memcpy(ram + PT_B + 4096, ram + PT + 4096, 4096);
 	put64(PD_B + 8, (PT_B + 4096) | P | W | U);
+}
+
+static void pcids_keep_their_own_translations(void)
+{
+	setup();
+	make_space_b();
 	put64(PT_B + 4096, (DATA + 4096) | P | W | U);
 	put64(DATA, 1);
 	put64(DATA + 4096, 2);
@@ -495,6 +502,50 @@ static void pcids_keep_their_own_translations(void)
 	run(s_pcid);
 	ok(!logged() && st.gpr[X86_RAX] == 1 && st.gpr[X86_RCX] == 2 && st.gpr[X86_RBX] == 1,
 	   "%d %d %d", (int)st.gpr[X86_RAX], (int)st.gpr[X86_RCX], (int)st.gpr[X86_RBX]);
+}
+
+/* MOV EAX, @n; @then: how it goes back */
+static void put_code(uint64_t gpa, uint8_t n, uint16_t then)
+{
+	put64(gpa, 0xb8u | (uint64_t)n << 8 | (uint64_t)then << 40);
+}
+
+/* Where code was fetched from is known to the CPU in ways of its own, which INVLPG has to end. */
+static void invlpg_drops_code(void)
+{
+	enum { RET = 0xc3, SYSCALL = 0x050f, FAR = 256 * 4096 /* the same slot of small caches */ };
+	static_assert(DATA + FAR < RAM_BYTES, "in RAM");
+
+	setup();
+	put_code(DATA, 1, RET);
+	put_code(DATA + 4096, 2, RET);
+	put_code(DATA + FAR, 3, RET);
+	st.gpr[X86_RDI] = DATA;
+	st.gpr[X86_RSI] = pte_gpa(DATA);
+	st.gpr[X86_RDX] = (DATA + 4096) | P | W | U;
+	st.gpr[X86_RBX] = DATA + FAR;
+	run(s_remap_code);
+	ok(!logged() && st.gpr[X86_R8] == 1 && st.gpr[X86_R9] == 2, "the kernel's: %d, then %d",
+	   (int)st.gpr[X86_R8], (int)st.gpr[X86_R9]);
+
+	setup();
+	make_space_b();
+	put_code(DATA, 1, SYSCALL);
+	put_code(DATA + 4096, 2, SYSCALL);
+	put_code(DATA + 2 * 4096 + 64, 3, SYSCALL);
+	st.star = 0x00230010ull << 32;
+	st.lstar = at(s_remap_user_entry);
+	st.cr4 |= 0x20000;
+	st.cr3 = PML4 | 1;
+	st.gpr[X86_RDI] = DATA;
+	st.gpr[X86_RSI] = pte_gpa(DATA);
+	st.gpr[X86_RDX] = (DATA + 4096) | P | W | U;
+	st.gpr[X86_R12] = PML4 | 1 | 1ull << 63;
+	st.gpr[X86_R13] = PML4_B | 2;
+	st.gpr[X86_R14] = DATA + 2 * 4096 + 64;
+	run(s_remap_user_code);
+	ok(!logged() && st.gpr[X86_R8] == 1 && st.gpr[X86_R9] == 2, "users': %d, then %d",
+	   (int)st.gpr[X86_R8], (int)st.gpr[X86_R9]);
 }
 
 static void smap_yields_to_ac(void)
@@ -1050,7 +1101,7 @@ static void what_one_cpu_did_first_the_next_one_knows(void)
 	uint64_t pt = pte_gpa(DATA);
 
 	image = (struct x86_code_image){0};
-	preloaded = false;
+	n_preloaded = 0;
 	code_log = calloc(1, sizeof(*code_log));
 	setup();
 	st.gpr[X86_RBX] = 0;
@@ -1097,7 +1148,10 @@ int main(int argc, char **argv)
 	/* Generated at once, so that nothing is interpreted that need not be. */
 	if (argc < 2 || strcmp(argv[1], "--interpreter"))
 		code = code_memory(1);
-	preloaded = argc > 1 && !strcmp(argv[1], "--preloaded");
+	if (argc > 1 && !strcmp(argv[1], "--preloaded"))
+		n_preloaded = ~0u;
+	if (argc > 1 && !strcmp(argv[1], "--begun"))
+		n_preloaded = 1;
 	RUN(page_faults_have_the_right_error_codes);
 	RUN(a_write_without_wp_goes_through);
 	RUN(fetches_obey_nx_and_smep);
@@ -1126,6 +1180,7 @@ int main(int argc, char **argv)
 	if (!kvm_emulates()) {
 		RUN(large_pages_map_and_are_dropped_whole);
 		RUN(pcids_keep_their_own_translations);
+		RUN(invlpg_drops_code);
 		RUN(smap_yields_to_ac);
 		RUN(accesses_over_a_page_end_work_and_fault_whole);
 		RUN(cmpxchg16b_wants_alignment);

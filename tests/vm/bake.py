@@ -289,6 +289,23 @@ def no_two_restores_are_twins():
     return f"{RESTORES} restores, {len(KINDS)} kinds of randomness"
 
 
+def a_machine_that_was_kept_at_once_wakes_up_like_any_other():
+    """Before it was idle, and so before its agent has heard of the first restore."""
+    with Work() as w:
+        bake(busybox_image(w / "image", extra=[
+            ("etc/wslx/restore.d/note", "#!/bin/sh\necho woken >> /srv/in/note\n")]))
+        script = ("trap 'until [ $(grep -c woken /srv/in/note) = 2 ]; do sleep 0.1; done; echo again;"
+                  " exit 5' INT; cat /srv/in/note; echo busy; while :; do :; done")
+        m = Machine(["run", "m", "--", "sh", "-c", script], patience=60)
+        assert m.expect("busy\n") == "woken\nbusy\n"
+        m.leave()
+        m = Machine(["run", "m"], patience=60)
+        m.send("\x03")
+        m.expect("again\n")
+        m.rest()
+        assert m.status == 5, m.status
+
+
 def without_fresh_entropy_nothing_of_the_image_runs():
     with Work() as w:
         bake(busybox_image(w / "image"))
@@ -383,4 +400,5 @@ if __name__ == "__main__":
         an_image_that_ends_is_said_to,
         without_fresh_entropy_nothing_of_the_image_runs,
         no_two_restores_are_twins,
+        a_machine_that_was_kept_at_once_wakes_up_like_any_other,
     ])
