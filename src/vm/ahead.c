@@ -2,11 +2,12 @@
 /*
  * What a restored machine needs first is made by a second thread while the rest of it is opened: the
  * pages of RAM that it is known to use are mapped, those that it will write to are copied, and known
- * code goes into the CPU. Who has to wait for the thread takes part in what is left. A fault takes
- * some microseconds, and the first milliseconds of a guest would consist of them.
+ * code goes into the CPU. A fault takes some microseconds, and the first milliseconds of a guest would
+ * consist of them.
  *
- * The thread is gone before anybody else touches the CPU or RAM (ahead_wait()), and so before the
- * guest runs and before there is a filter of system calls.
+ * The thread stops where it is when somebody needs the machine (ahead_wait()), since the guest uses
+ * only some of it. It is gone before anybody else touches the CPU or RAM, and so before the guest runs
+ * and before there is a filter of system calls.
  */
 #include "vm/vm-int.h"
 

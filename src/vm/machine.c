@@ -138,7 +138,11 @@ int create_cpu(struct vm *vm, struct err *e)
 	config.image = vm->config.code;
 	config.log = vm->config.code_log;
 	vm->cpu = x86_create(&config, &platform, e);
-	return vm->cpu ? 0 : e->code;
+	if (!vm->cpu)
+		return e->code;
+	/* RAM is still what the image was made from. The rest is taken in time, or when it is run. */
+	x86_preload(vm->cpu);
+	return 0;
 }
 
 /* ---- devices ---------------------------------------------------------------------------- */

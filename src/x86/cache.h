@@ -37,7 +37,7 @@ _Static_assert(sizeof(struct trace) == 32, "the first op is in the same line of 
 #define NO_PAGE UINT32_MAX
 #define TRACE_UNIT ((size_t)64) /* they begin at multiples of that */
 /* A trace of an image is linked to others of its piece and of those before, which are taken as a whole. */
-#define PIECE_BYTES (64u << 10)
+#define PIECE_BYTES (256u << 10)
 #define HASH_BITS 16
 #define HASH_SLOTS (1u << HASH_BITS)
 
