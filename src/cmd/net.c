@@ -35,12 +35,24 @@ int net_choose(const struct args *args, bool on, struct net_choice *out, struct 
 	return 0;
 }
 
+int net_begin(const struct net_choice *choice, struct net **out, struct err *e)
+{
+	if (!choice->on || choice->options.n_publish)
+		return 0;
+	*out = net_start(&choice->options, e);
+	return *out ? 0 : e->code;
+}
+
 int net_attach(const struct net_choice *choice, struct vm_config *config, struct net **out,
                struct err *e)
 {
-	if (!config->has_net || !choice->on)
+	if (!config->has_net || !choice->on) {
+		net_destroy(*out);
+		*out = NULL;
 		return 0;
-	*out = net_start(&choice->options, e);
+	}
+	if (!*out)
+		*out = net_start(&choice->options, e);
 	if (!*out)
 		return e->code;
 	config->wire = net_wire(*out);

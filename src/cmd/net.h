@@ -29,8 +29,14 @@ struct net_choice {
  */
 MUST_CHECK int net_choose(const struct args *args, bool on, struct net_choice *out, struct err *e);
 /**
+ * net_begin() - start what net_attach() will probably need, while this process is small
+ * @out: the network; NULL if none was chosen, or it publishes ports: these have to wait for a machine
+ */
+MUST_CHECK int net_begin(const struct net_choice *choice, struct net **out, struct err *e);
+/**
  * net_attach() - plug a machine in that has a network device
- * @out: the network, to be destroyed after the machine; NULL if none was chosen
+ * @out: NULL or of net_begin(). The network, to be destroyed after the machine; NULL if none was
+ *       chosen
  */
 MUST_CHECK int net_attach(const struct net_choice *choice, struct vm_config *config,
                           struct net **out, struct err *e);

@@ -39,8 +39,11 @@ static int run(struct args *args)
 	int r, code;
 
 	session_config(&s, &config);
-	flow_begin_vm(&name, 1, &from);
+	flow_guess_vm(&name, 1, &from);
 	r = net_choose(args, true, &s.choice, &e);
+	if (!r && from.ram_fd >= 0)
+		r = net_begin(&s.choice, &s.net, &e);
+	opened_vm_begin(&from);
 	if (!r)
 		r = cmd_open_store(&store, &e);
 	if (!r)

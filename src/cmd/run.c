@@ -115,8 +115,12 @@ static int begin(struct launch *l, const char *what, struct err *e)
 	if (!r)
 		r = supervisor_start(&l->supervisor, e);
 	l->choice.snapshot = what;
-	if (!r)
-		flow_begin_distro(&l->choice, &l->distro);
+	if (r)
+		return r;
+	flow_guess_distro(&l->choice, &l->distro);
+	if (l->distro.vm.ram_fd >= 0)
+		r = net_begin(&l->session.choice, &l->session.net, e);
+	opened_vm_begin(&l->distro.vm);
 	return r;
 }
 
@@ -132,8 +136,10 @@ static int find_snapshot(struct launch *l, const char *what, struct store **stor
 		*out = xstrdup(what);
 		return 0;
 	}
-	/* Its thread must not be there when others are forked. */
+	/* Its thread must not be there when others are forked, and its network is none of theirs. */
 	opened_vm_finish(&l->distro.vm);
+	net_destroy(l->session.net);
+	l->session.net = NULL;
 	return run_find_snapshot(what, &l->bake, store, &l->arrived, out, e);
 }
 

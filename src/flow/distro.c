@@ -159,7 +159,7 @@ static int look_for_longer(struct store *store, struct distro *d, struct err *e)
 	return r ? r : open_kept(store, d, false, e);
 }
 
-void flow_begin_distro(const struct distro_choice *what, struct distro *out)
+void flow_guess_distro(const struct distro_choice *what, struct distro *out)
 {
 	AUTO(text) char *name = what->name ? xstrdup(what->name) : flow_distro_name(what->snapshot);
 	AUTO(arena) struct arena a = {0};
@@ -167,7 +167,7 @@ void flow_begin_distro(const struct distro_choice *what, struct distro *out)
 	size_t from = what->fresh, to = what->snapshot ? 2 : 1;
 
 	*out = (struct distro){.lock = -1, .vm.ram_fd = -1};
-	flow_begin_vm(names + from, to - from, &out->vm);
+	flow_guess_vm(names + from, to - from, &out->vm);
 }
 
 static int open_distro(struct store *store, const struct distro_choice *what, struct distro *d,

@@ -251,7 +251,7 @@ static int commit(struct store_writer *writer, const struct snap_vm *what,
 	};
 	struct store_meta meta = {.labels = labels, .n_labels = 3};
 	AUTO(arena) struct arena a = {0};
-	struct vm_needs needs;
+	struct vm_needs needs = {0};
 	/* It comes from a process that runs untrusted code: what cannot be restored is not kept. */
 	int r = vm_peek(snapshot->machine, &a, &needs, e);
 
@@ -416,7 +416,7 @@ static int settle(struct store *store, const struct snap_vm *what, struct err *e
 	AUTO(store_reader) struct store_reader *reader = NULL;
 	AUTO(arena) struct arena a = {0};
 	struct vm_snapshot snapshot = {0};
-	struct vm_needs needs;
+	struct vm_needs needs = {0};
 	uint64_t freed = 0;
 	int r;
 
@@ -572,8 +572,9 @@ static int restore_disk(struct store *store, struct disk_rec *rec, struct arena 
 }
 
 /* What is of the image of RAM. */
-static void forget_begun(struct opened_vm *o)
+static void forget_guess(struct opened_vm *o)
 {
+	o->digest[0] = '\0';
 	vm_destroy(o->begun);
 	o->begun = NULL;
 	os_close(&o->ram_fd);
@@ -587,7 +588,7 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 	const char *at = store_meta_label(meta, "machine.state");
 	const char *base = store_meta_label(meta, "machine.base");
 	const char *from = store_meta_label(meta, "machine.from");
-	uint64_t begun_bytes = o->needs.ram_bytes;
+	uint64_t guessed_bytes = o->needs.ram_bytes;
 	struct vm_snapshot snapshot;
 	AUTO(fd) int dir = -1;
 	int r;
@@ -604,16 +605,16 @@ static int open_parts(struct store *store, struct store_reader *reader, struct o
 		r = vm_peek(snapshot.machine, &o->arena, &o->needs, e);
 	if (r)
 		return r;
-	if (o->begun &&
-	    (strcmp(o->digest, ram_image_digest(reader)) || begun_bytes != o->needs.ram_bytes))
-		forget_begun(o);
+	if (o->digest[0] &&
+	    (strcmp(o->digest, ram_image_digest(reader)) || guessed_bytes != o->needs.ram_bytes))
+		forget_guess(o);
 	LIST_EACH(&snapshot.disks, struct disk_rec, d) {
 		r = restore_disk(store, d, &o->arena, store_reader_source(reader),
 		                 &o->disk[o->n_disks++], e);
 		if (r)
 			return r;
 	}
-	if (o->begun)
+	if (o->digest[0])
 		return 0;
 	o->ram_fd = ram_image_open(store, reader, snapshot.machine, o->needs.ram_bytes, e);
 	if (o->ram_fd < 0)
@@ -648,7 +649,7 @@ void opened_vm_begin(struct opened_vm *o)
 	                                        .code_log = o->code_log});
 }
 
-void flow_begin_vm(const char *const *names, size_t n, struct opened_vm *out)
+void flow_guess_vm(const char *const *names, size_t n, struct opened_vm *out)
 {
 	struct store_guess guess;
 	AUTO(fd) int dir = -1;
@@ -661,9 +662,6 @@ void flow_begin_vm(const char *const *names, size_t n, struct opened_vm *out)
 		return;
 	memcpy(out->digest, guess.digest, sizeof(out->digest));
 	code_image_open(dir, guess.digest, out);
-	opened_vm_begin(out);
-	if (!out->begun)
-		opened_vm_finish(out);
 }
 
 void opened_vm_finish(struct opened_vm *o)
@@ -671,7 +669,7 @@ void opened_vm_finish(struct opened_vm *o)
 	for (unsigned i = 0; i < o->n_disks; i++)
 		disk_close(o->disk[i].disk);
 	o->n_disks = 0;
-	forget_begun(o);
+	forget_guess(o);
 	if (o->arrives) {
 		os_close(&o->board_fd);
 		os_close(&o->line);

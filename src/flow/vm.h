@@ -66,7 +66,7 @@ struct opened_vm {
 	struct vm_needs needs;         /* and its record, in the arena */
 	int ram_fd;                    /* flat image of RAM, open for reading */
 	struct vm *begun;              /* what vm_begin() made of that, or NULL */
-	char digest[65];               /* of the manifest that was begun with, in hexadecimal */
+	char digest[65];               /* of the manifest that was guessed, in hexadecimal; or "" */
 	struct x86_code_image code;    /* decoded code, if any is known: code-image.c */
 	struct x86_code_log *code_log; /* of what is not; or NULL */
 	int code_lock;                 /* the log's, if there is one */
@@ -82,19 +82,23 @@ struct opened_vm {
 };
 
 /**
- * flow_begin_vm() - let a thread begin with what a snapshot's machine will need, if all is right
+ * flow_guess_vm() - open what a snapshot's machine will need, if all is right
  * @names: of snapshots; the first one that there is
  * @out:   .ram_fd is -1, the rest zero; for flow_open_vm()
  *
- * To be called before the store is opened, whose name comes from the environment. A favour.
+ * To be called before the store is opened, whose name comes from the environment. A favour: without
+ * a guess .ram_fd stays -1.
  */
-void flow_begin_vm(const char *const *names, size_t n, struct opened_vm *out);
-/* The same for one that is open, in the process that will run it. */
+void flow_guess_vm(const char *const *names, size_t n, struct opened_vm *out);
+/*
+ * Let a thread begin with what is open, in the process that will run it. What shall be forked is best
+ * forked before: it would wait for the thread, and the thread for it.
+ */
 void opened_vm_begin(struct opened_vm *o);
 
 /**
  * flow_open_vm() - open a machine snapshot, with fresh overlays on its disks
- * @out: as flow_begin_vm() has left it, or .ram_fd is -1 and the rest zero
+ * @out: as flow_guess_vm() has left it, or .ram_fd is -1 and the rest zero
  *
  * All restores of a snapshot map one flat image of its RAM (ram-image.c); the first one makes it
  * if it is not there.
@@ -167,15 +171,15 @@ struct distro_choice {
 };
 
 /**
- * flow_begin_distro() - as flow_begin_vm(), of what flow_open_distro() will probably open
+ * flow_guess_distro() - as flow_guess_vm(), of what flow_open_distro() will probably open
  * @out: for flow_open_distro()
  */
-void flow_begin_distro(const struct distro_choice *what, struct distro *out);
+void flow_guess_distro(const struct distro_choice *what, struct distro *out);
 
 /**
  * flow_open_distro() - open what a distro goes on with: what was kept under its name, else the
  *                      snapshot
- * @out: as flow_begin_distro() has left it, or .lock and .vm.ram_fd are -1 and the rest zero;
+ * @out: as flow_guess_distro() has left it, or .lock and .vm.ram_fd are -1 and the rest zero;
  *       finish it always
  *
  * Of what was kept it is known which snapshot it was started from. If the snapshot is another by

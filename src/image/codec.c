@@ -296,6 +296,27 @@ static int get_uint(struct reader *r, uint64_t limit, uint64_t *out)
 	return 0;
 }
 
+/* Return: false if it does not fit. */
+static bool set_uint(void *m, uint32_t width, uint64_t v)
+{
+	if (width < sizeof(v) && v >> (8 * width))
+		return false;
+	switch (width) {
+	case 1:
+		*(uint8_t *)m = (uint8_t)v;
+		break;
+	case 2:
+		*(uint16_t *)m = (uint16_t)v;
+		break;
+	case 4:
+		*(uint32_t *)m = (uint32_t)v;
+		break;
+	default:
+		*(uint64_t *)m = v;
+	}
+	return true;
+}
+
 static int get_int(struct reader *r, const struct field *f, void *m)
 {
 	unsigned major;
@@ -342,14 +363,17 @@ static int get_bytes(struct reader *r, bool text, uint64_t limit, struct span *o
 	return 0;
 }
 
-/* Records of which there may be tens of thousands are numbers, and nothing else. */
+/* Records of which there may be tens of thousands are numbers and digests, and nothing else. */
 static bool is_plain(const struct rec_type *type)
 {
-	for (size_t i = 0; i < type->n_fields; i++)
-		if (type->fields[i].kind != FIELD_UINT ||
-		    type->fields[i].width != sizeof(uint64_t) || type->fields[i].number >= 24)
+	for (size_t i = 0; i < type->n_fields; i++) {
+		const struct field *f = &type->fields[i];
+
+		if (f->number >= 24 || (f->kind != FIELD_UINT && f->kind != FIELD_FIXED) ||
+		    f->width > UINT8_MAX)
 			return false;
-	return !type->check;
+	}
+	return true;
 }
 
 /* A number other than 0 in its shortest form. Return: NULL if it is not that, else what follows. */
@@ -375,15 +399,40 @@ static const uint8_t *get_plain_number(const uint8_t *at, const uint8_t *end, ui
 	return v < 24 || (bytes > 1 && v >> (4 * bytes) == 0) ? NULL : at;
 }
 
+/* Bytes, as many as they have to be and not all 0. Return: as get_plain_number(). */
+static const uint8_t *get_plain_bytes(const uint8_t *at, const uint8_t *end, uint32_t width,
+                                      void *out)
+{
+	const size_t head = width < 24 ? 1 : 2;
+
+	if ((size_t)(end - at) < head + width ||
+	    (width < 24 ? at[0] != (CBOR_BYTES << 5 | width)
+	                : at[0] != (CBOR_BYTES << 5 | 24) || at[1] != width))
+		return NULL;
+	memcpy(out, at + head, width);
+	return is_zero(out, width) ? NULL : at + head + width;
+}
+
+static const uint8_t *get_plain_field(const uint8_t *at, const uint8_t *end, const struct field *f,
+                                      void *rec)
+{
+	void *m = (uint8_t *)rec + f->offset;
+	uint64_t v;
+
+	if (f->kind == FIELD_FIXED)
+		return get_plain_bytes(at, end, f->width, m);
+	at = get_plain_number(at, end, &v);
+	return at && v <= f->limit && set_uint(m, f->width, v) ? at : NULL;
+}
+
 /*
- * What get_rec() does with a plain record, for one that is right. Return: false, with nothing taken, if
- * get_rec() has to say what is wrong.
+ * What get_rec() does with a plain record, for one that is right but for its check. Return: false, with
+ * nothing taken, if get_rec() has to say what is wrong.
  */
 static bool get_plain_rec(struct reader *r, const struct rec_type *type, void *out)
 {
 	const struct field *f = type->fields, *last = f + type->n_fields;
 	const uint8_t *at = r->at;
-	uint64_t v;
 
 	if (r->depth == REC_DEPTH_MAX || at == r->end || *at >> 5 != CBOR_MAP ||
 	    (*at & 31) > type->n_fields)
@@ -394,10 +443,9 @@ static bool get_plain_rec(struct reader *r, const struct rec_type *type, void *o
 			f++;
 		if (f == last || at == r->end)
 			return false;
-		at = get_plain_number(at + 1, r->end, &v);
-		if (!at || v > f->limit)
+		at = get_plain_field(at + 1, r->end, f, out);
+		if (!at)
 			return false;
-		*(uint64_t *)((uint8_t *)out + f->offset) = v;
 	}
 	r->at = at;
 	return true;
@@ -407,7 +455,9 @@ static int get_item(struct reader *r, const struct field *f, bool plain, void *o
 {
 	if (f->kind == FIELD_UINTS)
 		return get_uint(r, UINT64_MAX, out);
-	return plain && get_plain_rec(r, f->type, out) ? 0 : get_rec(r, f->type, out);
+	if (!plain || !get_plain_rec(r, f->type, out))
+		return get_rec(r, f->type, out);
+	return f->type->check ? f->type->check(out, r->e) : 0;
 }
 
 static int get_items(struct reader *r, const struct field *f, struct list *l)
@@ -449,26 +499,7 @@ static int get_field(struct reader *r, const struct field *f, void *rec)
 		ret = get_uint(r, f->limit, &v);
 		if (ret < 0)
 			return ret;
-		switch (f->width) {
-		case 1:
-			if (v > UINT8_MAX)
-				return bad(r, "is out of range");
-			*(uint8_t *)m = (uint8_t)v;
-			return 0;
-		case 2:
-			if (v > UINT16_MAX)
-				return bad(r, "is out of range");
-			*(uint16_t *)m = (uint16_t)v;
-			return 0;
-		case 4:
-			if (v > UINT32_MAX)
-				return bad(r, "is out of range");
-			*(uint32_t *)m = (uint32_t)v;
-			return 0;
-		default:
-			*(uint64_t *)m = v;
-			return 0;
-		}
+		return set_uint(m, f->width, v) ? 0 : bad(r, "is out of range");
 	case FIELD_INT:
 		return get_int(r, f, m);
 	case FIELD_BOOL:
