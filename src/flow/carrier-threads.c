@@ -310,14 +310,22 @@ static bool start_is_here(const struct carrier *c)
 	return true;
 }
 
+/* When the rest is to be brought, whatever is known by now. */
+static uint64_t rest_from_ns(const struct carrier *c)
+{
+	if (fallback_forced("late-rest"))
+		return UINT64_MAX; /* when somebody wants it, or the machine has ended */
+	return MIN(c->busy_ns + QUIET_NS, c->started_ns + BUSY_NS);
+}
+
 /* Claims what is to be brought next; the lock is held. Return: 0 if this filler has nothing to do. */
 static uint64_t claim_next(struct filler *f, uint64_t *first)
 {
 	struct carrier *c = f->carrier;
 
 	for (;;) {
-		uint64_t from_ns = MIN(c->busy_ns + QUIET_NS, c->started_ns + BUSY_NS);
-		uint64_t soon_ns = c->started_ns + SOON_NS, now = os_clock_ns(CLOCK_MONOTONIC);
+		uint64_t soon_ns = c->started_ns + SOON_NS, from_ns = rest_from_ns(c);
+		uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
 		bool is_soon;
 
 		while (c->next < c->n_frames && c->frame[c->next] != FRAME_WAITS)
