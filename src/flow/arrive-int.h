@@ -24,15 +24,19 @@ struct arrive_rec {
 	const char *id; /* of the snapshot that is begun */
 };
 
-#define HANDED_MAX (2 + ARRIVAL_TARGETS_MAX)
+/* State, board, image of RAM, disks; and the line, if it is that of another's carrier. */
+#define HANDED_MAX (3 + ARRIVAL_TARGETS_MAX)
 
 /**
  * arrive_hand_over() - the carrier's first and only message of this kind
- * @fds: state, board, image of RAM, disks; they remain the caller's
+ * @fds: up to HANDED_MAX; they remain the caller's
  *
  * Return: 0; a negative errno, among them -EPIPE when nobody listens any more.
  */
 int arrive_hand_over(int line, const struct arrive_rec *rec, const int *fds, unsigned n);
+/* The other end of it. @fds: room for HANDED_MAX; @n of them are the caller's, also on failure. */
+MUST_CHECK int arrive_take_over(int line, struct arena *a, struct arrive_rec *rec, int *fds,
+                                unsigned *n, struct err *e);
 
 enum frame_state { FRAME_WAITS = 0, FRAME_CLAIMED, FRAME_PLACED };
 
@@ -48,6 +52,7 @@ struct carrier {
 	struct remote *remote;
 	struct store_reader *reader;
 	const char *origin;
+	struct arrive_rec rec; /* what is handed over */
 	struct vm_snapshot snapshot;
 	struct list ram_runs; /* struct vm_run */
 	uint64_t ram_bytes;
@@ -58,6 +63,7 @@ struct carrier {
 	int open[ARRIVAL_TARGETS_MAX]; /* the same for reading; the machine's */
 	unsigned n_targets;
 	int line;
+	int door; /* where others knock who want the same snapshot */
 
 	struct list places; /* struct place, ascending by .first; none crosses a frame's end */
 	size_t *place_of;   /* index of the first place of each frame, and of the end */
@@ -74,7 +80,7 @@ struct carrier {
 	struct arrival_ask asked;
 	bool is_behind; /* the rest is being brought */
 	unsigned n_fillers;
-	bool is_alone; /* the machine has ended */
+	unsigned n_machines; /* that may wait for a page */
 	bool is_asked, wants_all, says_trouble, keeps, is_kept;
 	struct err failed; /* of keeping it, or of what nobody waited for */
 };
@@ -85,6 +91,9 @@ struct carrier {
  * @line: to the machine; a SOCK_SEQPACKET
  */
 void carrier_main(const char *root, const struct arrive_vm *what, int line);
+
+/* Give a machine what it needs for its start. Return: 0; negative errno. */
+MUST_CHECK int carrier_hand_over(struct carrier *c, int line, struct err *e);
 
 /* The machine was handed over: brings its pages, until all are there or nobody wants them. */
 void carrier_carry(struct carrier *c);

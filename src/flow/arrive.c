@@ -15,6 +15,7 @@
  *			pull would have done, or stops if somebody removes it. What has been fetched
  *			stays in partial/ whatever happens.
  *	server		brings the page that the machine stands still for.
+ *	porter		opens the door; a server for each machine that comes in
  *	fillers		bring the rest, frame by frame in the order in which they are stored: first
  *			what a start uses, which the snapshot says, as fast as it comes; then, once the
  *			machine waits for nothing, the others behind.
@@ -23,6 +24,11 @@
  * every place that a page of it has, and then its pages are put on the board. When the last one is
  * there the disks get their names, the snapshot its own, and the image of RAM that of the
  * snapshot: nothing is fetched twice, and the next start is that of any snapshot of the store.
+ *
+ * Another start of the same snapshot meanwhile has a carrier too, which asks the registry what the tag
+ * leads to. When that is what arrives here already it knocks at the first carrier's door, is given the
+ * same files and the same board with a line of its own, hands these to its machine, and is done. So
+ * that start waits for nobody, and what has come for one machine is there for all.
  *
  * A link that breaks is told once and tried again, less and less often; the machine waits. What
  * will not get better by waiting ends the machine when it needs a page, with the sentence.
@@ -76,7 +82,7 @@ int arrive_hand_over(int line, const struct arrive_rec *rec, const int *fds, uns
 	return sendmsg(line, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static int take_over(int line, struct arena *a, struct arrive_rec *rec, int *fds, unsigned *n,
+int arrive_take_over(int line, struct arena *a, struct arrive_rec *rec, int *fds, unsigned *n,
                      struct err *e)
 {
 	char control[CMSG_SPACE(sizeof(int) * HANDED_MAX)];
@@ -88,6 +94,7 @@ static int take_over(int line, struct arena *a, struct arrive_rec *rec, int *fds
 	                   .msg_controllen = sizeof(control)};
 	ssize_t len;
 
+	*n = 0;
 	do
 		len = recvmsg(line, &m, MSG_CMSG_CLOEXEC);
 	while (len < 0 && errno == EINTR);
@@ -116,6 +123,9 @@ static int open_arrived(struct store *store, struct arrived_vm *out, const int *
 	               &vm_snapshot_type, &vm->arena, &snapshot, e);
 	if (!r)
 		r = vm_peek(snapshot.machine, &vm->arena, &vm->needs, e);
+	/* A line that comes along leads to the carrier of another machine. */
+	if (!r && n == 4 + snapshot.disks.count)
+		line = fds[--n];
 	if (!r && n != 3 + snapshot.disks.count)
 		r = err_say(e, -EBADMSG, "files of the machine are missing");
 	if (r)
@@ -148,9 +158,9 @@ static int take(struct store *store, struct arrived_vm *out, int line, struct er
 	struct arena *a = &out->pull.arena;
 	int fds[HANDED_MAX], r;
 	struct arrive_rec rec;
-	unsigned n = 0;
+	unsigned n;
 
-	r = take_over(line, a, &rec, fds, &n, e);
+	r = arrive_take_over(line, a, &rec, fds, &n, e);
 	if (!r && rec.code)
 		r = err_say(e, rec.code, "%s", rec.why ? rec.why : "the registry");
 	if (!r) {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "flow/arrive-int.h"
@@ -177,14 +178,26 @@ static int bring_all(struct carrier *c, struct err *e)
 	return r;
 }
 
+static void answer(struct carrier *c, int line, const struct arrival_ask *ask)
+{
+	struct arrival_answer answer = {0};
+	struct err e = {0};
+
+	answer.code = ask->target == ARRIVAL_ALL ? bring_all(c, &e)
+	                                         : bring_page(c, ask->target, ask->page, &e);
+	if (answer.code)
+		err_wrap(&e, answer.code, "%s", c->origin);
+	memcpy(answer.text, e.text, sizeof(answer.text) - 1);
+	/* Whoever listens notices if the machine is gone. */
+	(void)!write(line, &answer, sizeof(answer));
+}
+
 static void *serve(void *arg)
 {
 	struct carrier *c = arg;
 
 	for (;;) {
-		struct arrival_answer answer = {0};
 		struct arrival_ask ask;
-		struct err e = {0};
 
 		pthread_mutex_lock(&c->lock);
 		while (!c->is_asked)
@@ -192,14 +205,85 @@ static void *serve(void *arg)
 		ask = c->asked;
 		c->is_asked = false;
 		pthread_mutex_unlock(&c->lock);
-		answer.code = ask.target == ARRIVAL_ALL ? bring_all(c, &e)
-		                                        : bring_page(c, ask.target, ask.page, &e);
-		if (answer.code)
-			err_wrap(&e, answer.code, "%s", c->origin);
-		memcpy(answer.text, e.text, sizeof(answer.text) - 1);
-		/* If the machine is gone the listener notices. */
-		(void)!write(c->line, &answer, sizeof(answer));
+		answer(c, c->line, &ask);
 	}
+	return NULL;
+}
+
+/* Return: false when nobody is at the other end any more. */
+static bool hear(int line, struct arrival_ask *ask)
+{
+	ssize_t n;
+
+	do
+		n = read(line, ask, sizeof(*ask));
+	while (n < 0 && errno == EINTR);
+	return n == sizeof(*ask);
+}
+
+static void count_machine(struct carrier *c, int one)
+{
+	pthread_mutex_lock(&c->lock);
+	c->n_machines += (unsigned)one;
+	pthread_cond_broadcast(&c->moved);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- others who want the same --------------------------------------------------------------- */
+
+struct visitor {
+	struct carrier *carrier;
+	int line;
+};
+
+static void *serve_visitor(void *arg)
+{
+	struct visitor *v = arg;
+	struct arrival_ask ask;
+
+	while (hear(v->line, &ask))
+		answer(v->carrier, v->line, &ask);
+	close(v->line);
+	count_machine(v->carrier, -1);
+	free(v);
+	return NULL;
+}
+
+static bool welcome(struct carrier *c, int line)
+{
+	struct visitor *v;
+	pthread_t thread;
+
+	/* What was removed is not given to anybody new. */
+	if (!flow_remote_wanted(c->remote) || carrier_hand_over(c, line, NULL))
+		return false;
+	v = xalloc(sizeof(*v));
+	*v = (struct visitor){c, line};
+	if (!pthread_create(&thread, NULL, serve_visitor, v)) {
+		pthread_detach(thread);
+		return true;
+	}
+	free(v);
+	return false;
+}
+
+static void *keep_door(void *arg)
+{
+	struct carrier *c = arg;
+	int line;
+
+	while ((line = accept4(c->door, NULL, NULL, SOCK_CLOEXEC)) >= 0 || errno == EINTR ||
+	       errno == ECONNABORTED) {
+		if (line < 0)
+			continue;
+		count_machine(c, 1);
+		if (!welcome(c, line)) {
+			close(line);
+			count_machine(c, -1);
+		}
+	}
+	/* Whoever knocks now is to notice that nobody opens. */
+	close(c->door);
 	return NULL;
 }
 
@@ -226,14 +310,22 @@ static bool start_is_here(const struct carrier *c)
 	return true;
 }
 
+/* When the rest is to be brought, whatever is known by now. */
+static uint64_t rest_from_ns(const struct carrier *c)
+{
+	if (fallback_forced("late-rest"))
+		return UINT64_MAX; /* when somebody wants it, or the machine has ended */
+	return MIN(c->busy_ns + QUIET_NS, c->started_ns + BUSY_NS);
+}
+
 /* Claims what is to be brought next; the lock is held. Return: 0 if this filler has nothing to do. */
 static uint64_t claim_next(struct filler *f, uint64_t *first)
 {
 	struct carrier *c = f->carrier;
 
 	for (;;) {
-		uint64_t from_ns = MIN(c->busy_ns + QUIET_NS, c->started_ns + BUSY_NS);
-		uint64_t soon_ns = c->started_ns + SOON_NS, now = os_clock_ns(CLOCK_MONOTONIC);
+		uint64_t soon_ns = c->started_ns + SOON_NS, from_ns = rest_from_ns(c);
+		uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
 		bool is_soon;
 
 		while (c->next < c->n_frames && c->frame[c->next] != FRAME_WAITS)
@@ -265,7 +357,7 @@ static int fill_some(struct filler *f)
 	int r;
 
 	pthread_mutex_lock(&c->lock);
-	n = c->failed.code || (c->is_alone && !flow_remote_wanted(c->remote))
+	n = c->failed.code || (!c->n_machines && !flow_remote_wanted(c->remote))
 	            ? 0
 	            : claim_next(f, &first);
 	is_start = n && first < c->n_start;
@@ -335,14 +427,8 @@ static void keep(struct carrier *c)
 static void listen_to_machine(struct carrier *c)
 {
 	struct arrival_ask ask;
-	ssize_t n;
 
-	for (;;) {
-		do
-			n = read(c->line, &ask, sizeof(ask));
-		while (n < 0 && errno == EINTR);
-		if (n != sizeof(ask))
-			break;
+	while (hear(c->line, &ask)) {
 		pthread_mutex_lock(&c->lock);
 		c->asked = ask;
 		c->is_asked = true;
@@ -363,14 +449,15 @@ static void let_go_of_terminal(void)
 	(void)!nice(10);
 }
 
-/* The machine has ended: what is missing of the snapshot comes now. */
+/* Our own machine has ended: what is missing of the snapshot comes now. */
 static void bring_the_rest(struct carrier *c)
 {
 	let_go_of_terminal();
 	pthread_mutex_lock(&c->lock);
-	c->is_alone = c->wants_all = true;
+	c->n_machines--;
+	c->wants_all = true;
 	pthread_cond_broadcast(&c->moved);
-	while (c->keeps || (c->n_fillers && !c->is_kept))
+	while (c->keeps || c->n_machines || (c->n_fillers && !c->is_kept))
 		pthread_cond_wait(&c->moved, &c->lock);
 }
 
@@ -382,9 +469,12 @@ void carrier_carry(struct carrier *c)
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->moved, NULL);
 	c->started_ns = c->busy_ns = os_clock_ns(CLOCK_MONOTONIC);
+	c->n_machines = 1;
 	flow_remote_silence(c->remote);
 	if (pthread_create(&thread, NULL, serve, c))
 		return;
+	if (c->door >= 0 && pthread_create(&thread, NULL, keep_door, c))
+		close(c->door);
 	/* Without fillers everything comes when it is waited for. */
 	for (unsigned i = 0; i < FILLERS; i++) {
 		filler[i] = (struct filler){c, i};

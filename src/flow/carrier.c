@@ -5,9 +5,12 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "flow/arrive-int.h"
 #include "flow/own-disk.h"
@@ -219,22 +222,94 @@ static int state_file(struct span state, struct err *e)
 	return err_set(e, r, "state of the machine");
 }
 
-static int hand_over_machine(struct carrier *c, const struct arrive_rec *rec, struct err *e)
+int carrier_hand_over(struct carrier *c, int line, struct err *e)
 {
-	int fds[HANDED_MAX], r = open_files(c, e);
+	AUTO(fd) int state = state_file(store_reader_state(c->reader), e);
+	int fds[HANDED_MAX] = {state, c->board_fd}, r;
 
-	if (r)
-		return r;
-	fds[0] = state_file(store_reader_state(c->reader), e);
-	if (fds[0] < 0)
-		return fds[0];
-	fds[1] = c->board_fd;
+	if (state < 0)
+		return state;
 	memcpy(fds + 2, c->open, c->n_targets * sizeof(int));
-	r = arrive_hand_over(c->line, rec, fds, 2 + c->n_targets);
-	for (unsigned i = 0; i < 2 + c->n_targets; i++)
-		close(fds[i]);
+	r = arrive_hand_over(line, &c->rec, fds, 2 + c->n_targets);
 	return r ? err_set(e, r, "handing a machine over") : 0;
 }
+
+/* ---- the door ------------------------------------------------------------------------------- */
+
+/*
+ * In the store's folder, by the beginning of the digest: a socket's path has to be short. Return: false
+ * if it is not.
+ */
+static bool door_address(const struct carrier *c, const char *digest, struct sockaddr_un *out)
+{
+	int n;
+
+	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
+	n = snprintf(out->sun_path, sizeof(out->sun_path), "%s/run/%.16s.door",
+	             store_root(c->store), digest + strlen("sha256:"));
+	return n > 0 && (size_t)n < sizeof(out->sun_path);
+}
+
+/*
+ * Nobody else brings this snapshot, so what is there was left behind. Without a door others wait until
+ * all is here.
+ */
+static int make_door(const struct carrier *c)
+{
+	AUTO(text) char *dir = xprintf("%s/run", store_root(c->store));
+	AUTO(fd) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
+
+	if (fd < 0 || !door_address(c, c->rec.digest, &address) || os_make_dirs(dir, 0700) ||
+	    (unlink(address.sun_path) && errno != ENOENT) ||
+	    bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, SOMAXCONN))
+		return -1;
+	return take_fd(&fd);
+}
+
+static void remove_door(const struct carrier *c)
+{
+	struct sockaddr_un address;
+
+	if (c->door >= 0 && door_address(c, c->rec.digest, &address))
+		unlink(address.sun_path);
+}
+
+/* What another carrier gives us for our machine. */
+struct joined {
+	const struct carrier *carrier;
+	struct arena arena;
+	struct arrive_rec rec;
+	int fds[HANDED_MAX]; /* the last one is the line */
+	unsigned n;          /* 0: nothing */
+};
+
+static bool is_same(const char *a, const char *b)
+{
+	return a && b && !strcmp(a, b);
+}
+
+static bool join(void *arg, const struct pull_result *what)
+{
+	struct joined *j = arg;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
+
+	if (fd < 0 || !door_address(j->carrier, what->digest, &address) ||
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    arrive_take_over(fd, &j->arena, &j->rec, j->fds, &j->n, NULL) || !j->n ||
+	    j->n == HANDED_MAX || !is_same(j->rec.name, what->name) ||
+	    !is_same(j->rec.origin, what->origin) || !is_same(j->rec.digest, what->digest)) {
+		while (j->n)
+			close(j->fds[--j->n]);
+		os_close(&fd);
+		return false;
+	}
+	j->fds[j->n++] = fd;
+	return true;
+}
+
+/* ---- the carrier's process ------------------------------------------------------------------ */
 
 /* Signals of the terminal are the machine's; ours is to be left alone by it. */
 static void detach(void)
@@ -249,14 +324,17 @@ void carrier_main(const char *root, const struct arrive_vm *what, int line)
 {
 	struct pull_snapshot pull = what->pull;
 	struct carrier *c = xalloc(sizeof(*c));
+	struct joined joined = {.carrier = c};
 	struct pull_result result = {0};
-	struct arrive_rec rec = {0};
+	struct arrive_rec *rec = &c->rec;
 	struct err e = {0};
 	int r;
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	signal(SIGPIPE, SIG_IGN);
 	pull.may_begin = may_begin;
+	pull.join = join;
+	pull.join_arg = &joined;
 	c->line = line;
 	for (unsigned i = 0; i < ARRAY_LEN(c->file); i++)
 		c->file[i] = c->open[i] = -1;
@@ -267,25 +345,30 @@ void carrier_main(const char *root, const struct arrive_vm *what, int line)
 		r = flow_pull_begin(c->store, &pull, &result, &c->remote, &e);
 	if (what->pulled && pull.progress)
 		what->pulled(pull.progress);
-	rec = (struct arrive_rec){.state = result.state,
-	                          .why = result.why_offline,
-	                          .name = result.name,
-	                          .origin = result.origin,
-	                          .digest = result.digest};
-	if (!r && c->remote) {
+	*rec = (struct arrive_rec){.state = result.state,
+	                           .why = result.why_offline,
+	                           .name = result.name,
+	                           .origin = result.origin,
+	                           .digest = result.digest,
+	                           .id = joined.rec.id};
+	if (!r && c->remote && !joined.n) {
 		c->origin = result.origin;
 		c->reader = flow_remote_reader(c->remote);
-		rec.id = store_reader_meta(c->reader)->id;
-		r = hand_over_machine(c, &rec, &e);
+		rec->id = store_reader_meta(c->reader)->id;
+		r = open_files(c, &e);
+		if (!r)
+			r = carrier_hand_over(c, line, &e);
 		if (!r) {
 			detach();
+			c->door = make_door(c);
 			carrier_carry(c);
+			remove_door(c);
 			return;
 		}
 	}
-	rec.code = r;
+	rec->code = r;
 	if (r)
-		rec.why = e.text;
+		rec->why = e.text;
 	/* Nobody to say it to: then nobody wants to know. */
-	(void)arrive_hand_over(line, &rec, NULL, 0);
+	(void)arrive_hand_over(line, rec, joined.fds, joined.n);
 }

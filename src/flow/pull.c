@@ -638,6 +638,10 @@ static int pull(struct store *store, struct remote *remote, const struct pull_sn
 		result->state = PULL_CURRENT;
 		return 0;
 	}
+	if (what->join && what->join(what->join_arg, result)) {
+		result->state = PULL_BEGUN;
+		return 0;
+	}
 	if (what->may_begin) {
 		r = try_remote(store, remote, what, &can, e);
 		if (!r && can)

@@ -45,6 +45,8 @@ struct push_result {
 MUST_CHECK int flow_push(struct store *store, const struct push_snapshot *what,
                          struct push_result *result, struct err *e);
 
+struct pull_result;
+
 struct pull_snapshot {
 	const char *ref;
 	const char *name;   /* under which to keep it; NULL: flow_pull_name() */
@@ -58,6 +60,12 @@ struct pull_snapshot {
 	 * arrived; its records are here.
 	 */
 	bool (*may_begin)(const struct store_meta *meta, struct span state);
+	/*
+	 * Of the same: whether somebody is bringing the snapshot already, and gives it to us too. Told
+	 * are the name, the origin and the digest that it has to have. NULL: we wait until it is here.
+	 */
+	bool (*join)(void *arg, const struct pull_result *what);
+	void *join_arg;
 };
 
 enum pull_state {

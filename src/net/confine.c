@@ -5,8 +5,8 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/landlock.h>
-#include <linux/seccomp.h>
 #include <net/if.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "os/os.h"
@@ -23,67 +24,94 @@
 #define RESOLVER "/etc/resolv.conf"
 #define RIGHTS_ALL ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1) /* those of its first version */
 
-static const struct call_rule allowed[] = {
+static const int allowed[] = {
 	/* the loop */
-	CALL(poll),
-	CALL(ppoll),
-	CALL(clock_gettime),
-	CALL(gettimeofday),
-	CALL(time),
-	CALL(restart_syscall),
-	CALL(rt_sigreturn),
-	CALL(rt_sigprocmask),
-	CALL(getpid),
-	CALL(gettid),
-	CALL(getrandom),
-	CALL(exit),
-	CALL(exit_group),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(time),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(getpid),
+	SCMP_SYS(gettid),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
 	/* sockets that are there; no bind(2), no listen(2) */
-	CALL(read),
-	CALL(write),
-	CALL(readv),
-	CALL(writev),
-	CALL(recvfrom),
-	CALL(recvmsg),
-	CALL(sendto),
-	CALL(sendmsg),
-	CALL(connect),
-	CALL(accept),
-	CALL(accept4),
-	CALL(getsockname),
-	CALL(getpeername),
-	CALL(getsockopt),
-	CALL(setsockopt),
-	CALL(shutdown),
-	CALL(close),
-	CALL(dup2),
-	CALL_IF_EQUAL(socket, 0, AF_INET),
-	CALL_IF_EQUAL(socket, 0, AF_INET6),
-	CALL_IF_EQUAL(fcntl, 1, F_GETFL),
-	CALL_IF_EQUAL(fcntl, 1, F_SETFL),
-	CALL_IF_EQUAL(fcntl, 1, F_GETFD),
-	CALL_IF_EQUAL(fcntl, 1, F_SETFD),
-	CALL_IF_EQUAL(ioctl, 1, FIONREAD),
-	CALL_IF_EQUAL(ioctl, 1, FIONBIO),
-	CALL_IF_EQUAL(ioctl, 1, SIOCGIFINDEX),
-	/* the resolver's configuration: for reading, and of names Landlock leaves only the resolver's */
-	CALL_WHERE(openat, 2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY),
-	CALL(fstat),
-	CALL(newfstatat),
-	CALL(statx),
-	CALL(lseek),
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(readv),
+	SCMP_SYS(writev),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sendto),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(connect),
+	SCMP_SYS(accept),
+	SCMP_SYS(accept4),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(shutdown),
+	SCMP_SYS(close),
+	SCMP_SYS(dup2),
+	/* the resolver's configuration */
+	SCMP_SYS(fstat),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(statx),
+	SCMP_SYS(lseek),
 	/* memory */
-	CALL(brk),
-	CALL(munmap),
-	CALL(madvise),
-	CALL(mremap),
-	CALL(futex),
-	CALL_WHERE(mmap, 2, PROT_EXEC, 0),
-	CALL_WHERE(mprotect, 2, PROT_EXEC, 0),
+	SCMP_SYS(brk),
+	SCMP_SYS(munmap),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mremap),
+	SCMP_SYS(futex),
 #ifdef WITH_ASAN
-	CALL(sigaltstack),
+	SCMP_SYS(sigaltstack),
 #endif
 };
+
+static const unsigned long allowed_fcntl[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD};
+static const unsigned long allowed_ioctl[] = {FIONREAD, FIONBIO, SIOCGIFINDEX};
+static const unsigned long allowed_domain[] = {AF_INET, AF_INET6};
+
+static int allow_values(scmp_filter_ctx f, int call, unsigned argument, const unsigned long *values,
+                        size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < n; i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, call, 1,
+		                     SCMP_CMP(argument, SCMP_CMP_EQ, values[i]));
+	return r;
+}
+
+static int add_rules(scmp_filter_ctx f)
+{
+	int r = allow_values(f, SCMP_SYS(fcntl), 1, allowed_fcntl, ARRAY_LEN(allowed_fcntl));
+
+	if (!r)
+		r = allow_values(f, SCMP_SYS(ioctl), 1, allowed_ioctl, ARRAY_LEN(allowed_ioctl));
+	if (!r)
+		r = allow_values(f, SCMP_SYS(socket), 0, allowed_domain, ARRAY_LEN(allowed_domain));
+	/* For reading, and of names Landlock leaves only the resolver's. */
+	if (!r)
+		r = seccomp_rule_add(
+			f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+			SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
+	if (!r)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+		                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (!r)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+		                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	for (size_t i = 0; !r && i < ARRAY_LEN(allowed); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
+	return r;
+}
 
 /*
  * What is not listed fails, and does not end us: another version of the library may try something
@@ -91,12 +119,16 @@ static const struct call_rule allowed[] = {
  */
 static int filter_calls(struct err *e)
 {
-	struct call_rule rules[ARRAY_LEN(allowed)];
-	struct call_filter filter;
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	int r;
 
-	memcpy(rules, allowed, sizeof(allowed));
-	call_filter_make(&filter, rules, ARRAY_LEN(allowed), SECCOMP_RET_ERRNO | EPERM);
-	return call_filter_load(&filter, e);
+	if (!f)
+		return err_set(e, -ENOMEM, "system call filter");
+	r = add_rules(f);
+	if (!r)
+		r = seccomp_load(f);
+	seccomp_release(f);
+	return r ? err_set(e, r, "system call filter") : 0;
 }
 
 static int allow_reading(int rules, const char *path)

@@ -9,7 +9,7 @@
  * and one that does not have it is fetched again. Thus the cache survives a restart without
  * costing a wait for the disk.
  *
- * A request asks for a run of missing frames of about REQUEST_BYTES, beginning with the one that
+ * A request asks for a run of missing frames of up to REQUEST_BYTES, or REQUEST_FILL_BYTES, beginning with the one that
  * is wanted: the frames of a blob stand in the order in which they are expected to be wanted. While
  * it is under way its frames are marked, and others that want one of them wait for it instead of
  * fetching it twice. What did not arrive whole is missing again, and whoever waited for it tries
@@ -24,6 +24,8 @@
 #include <sys/stat.h>
 
 #define REQUEST_BYTES (1u << 20)
+/* When nobody waits for any of them in particular; each request costs a way there and back. */
+#define REQUEST_FILL_BYTES (4u << 20)
 #define NO_LIMIT UINT64_MAX
 
 enum frame_place { FRAME_MISSING = 0, FRAME_HERE = 1, FRAME_COMING = 2 };
@@ -64,7 +66,8 @@ static bool has_digest(const struct frame_rec *f, const uint8_t *data)
 /* ---- fetching -------------------------------------------------------------------------- */
 
 /* Marks missing frames from @frame on, before @limit, as one request. The lock is held. */
-static uint64_t mark_run(struct lazy *l, uint64_t frame, uint64_t limit, uint64_t *last)
+static uint64_t mark_run(struct lazy *l, uint64_t frame, uint64_t limit, uint64_t max_bytes,
+                         uint64_t *last)
 {
 	uint8_t blob = frame_at(l, frame)->blob;
 	uint64_t bytes = 0, i;
@@ -74,7 +77,7 @@ static uint64_t mark_run(struct lazy *l, uint64_t frame, uint64_t limit, uint64_
 
 		if (!f->present || f->blob != blob)
 			continue; /* takes no room in this blob */
-		if (l->place[i] != FRAME_MISSING || (bytes && bytes + f->bytes > REQUEST_BYTES))
+		if (l->place[i] != FRAME_MISSING || (bytes && bytes + f->bytes > max_bytes))
 			break;
 		l->place[i] = FRAME_COMING;
 		bytes += f->bytes;
@@ -117,8 +120,9 @@ static int keep_run(struct lazy *l, uint64_t first, uint64_t last, const uint8_t
 	return 0;
 }
 
-/* The frames are marked, the lock is not held. */
-static int fetch_run(struct lazy *l, uint64_t first, uint64_t last, uint64_t bytes, struct err *e)
+/* The frames are marked, the lock is not held. @end: those before it are here, and right */
+static int fetch_run(struct lazy *l, uint64_t first, uint64_t last, uint64_t bytes, uint64_t *end,
+                     struct err *e)
 {
 	const struct lazy_blob *b = &l->blobs[frame_at(l, first)->blob];
 	AUTO(buf) struct buf data = {0};
@@ -136,13 +140,17 @@ static int fetch_run(struct lazy *l, uint64_t first, uint64_t last, uint64_t byt
 			l->place[i] = i < kept ? FRAME_HERE : FRAME_MISSING;
 	pthread_cond_broadcast(&l->arrived);
 	pthread_mutex_unlock(&l->lock);
+	*end = kept;
 	return kept > first ? 0 : r;
 }
 
-/* Returns when the frame is here; others before @limit may come with it. */
-static int ensure(struct lazy *l, uint64_t frame, uint64_t limit, struct err *e)
+/* Returns when the frame is here; others before @limit may come with it. @end: as of fetch_run() */
+static int ensure(struct lazy *l, uint64_t frame, uint64_t limit, uint64_t max_bytes, uint64_t *end,
+                  struct err *e)
 {
 	int r = 0;
+
+	*end = frame;
 
 	pthread_mutex_lock(&l->lock);
 	while (!r && l->place[frame] != FRAME_HERE) {
@@ -152,9 +160,9 @@ static int ensure(struct lazy *l, uint64_t frame, uint64_t limit, struct err *e)
 			pthread_cond_wait(&l->arrived, &l->lock);
 			continue;
 		}
-		bytes = mark_run(l, frame, limit, &last);
+		bytes = mark_run(l, frame, limit, max_bytes, &last);
 		pthread_mutex_unlock(&l->lock);
-		r = fetch_run(l, frame, last, bytes, e);
+		r = fetch_run(l, frame, last, bytes, end, e);
 		pthread_mutex_lock(&l->lock);
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -166,7 +174,8 @@ int lazy_read(struct lazy *l, uint64_t frame, uint8_t *out, struct err *e)
 	const struct frame_rec *f = frame_at(l, frame);
 
 	for (int tries = 0;; tries++) {
-		int r = ensure(l, frame, NO_LIMIT, e);
+		uint64_t end;
+		int r = ensure(l, frame, NO_LIMIT, REQUEST_BYTES, &end, e);
 
 		if (!r)
 			r = read_at(l->blobs[f->blob].fd, out, f->bytes, l->offsets[frame], e,
@@ -184,11 +193,12 @@ int lazy_read(struct lazy *l, uint64_t frame, uint8_t *out, struct err *e)
 
 int lazy_fetch(struct lazy *l, uint64_t first, uint64_t last, struct err *e)
 {
+	uint64_t end;
 	int r = 0;
 
 	for (uint64_t i = first; !r && i < MIN(last, l->table->frames.count); i++)
 		if (frame_at(l, i)->present)
-			r = ensure(l, i, last, e);
+			r = ensure(l, i, last, REQUEST_BYTES, &end, e);
 	return r;
 }
 
@@ -246,16 +256,20 @@ static int settle_blob(struct lazy *l, struct lazy_blob *b, struct err *e)
 int lazy_fill(struct lazy *l, bool (*stop)(void *arg), void *arg, struct err *e)
 {
 	uint8_t *room = xalloc(FRAME_BYTES);
+	uint64_t right = 0;
 	int r = 0;
 
 	for (uint64_t i = 0; !r && i < l->table->frames.count; i++) {
 		const struct frame_rec *f = frame_at(l, i);
 
-		if (!f->present || l->blobs[f->blob].map_fd < 0)
+		if (!f->present || l->blobs[f->blob].map_fd < 0 || i < right)
 			continue;
 		if (stop && stop(arg))
 			r = err_say(e, -ECANCELED, "fetching the rest was cancelled");
 		else
+			r = ensure(l, i, NO_LIMIT, REQUEST_FILL_BYTES, &right, e);
+		/* What was here already is a promise of the map. */
+		if (!r && i >= right)
 			r = lazy_read(l, i, room, e);
 	}
 	free(room);

@@ -5,60 +5,77 @@
  * code goes into the CPU. A fault takes some microseconds, and the first milliseconds of a guest would
  * consist of them.
  *
- * The thread stops where it is when somebody needs the machine (ahead_wait()), since the guest uses
- * only some of it. It is gone before anybody else touches the CPU or RAM, and so before the guest runs
- * and before there is a filter of system calls.
+ * First comes what is used until the guest halts, which somebody who needs the machine waits for
+ * (ahead_wait()) and helps with; then, as long as nobody does, the rest. The thread is gone before
+ * anybody else touches the CPU or RAM, and so before the guest runs and before there is a filter of
+ * system calls.
  */
 #include "vm/vm-int.h"
 
 #include <signal.h>
 #include <stdatomic.h>
 
-static size_t known_pages(const struct vm *vm, const uint32_t **page)
+#define PAGES_AT_ONCE 16u
+
+enum need { WRITTEN_FIRST, USED_FIRST, USED_AT_ALL };
+
+static bool is_of(uint32_t page, enum need need)
 {
-	return x86_code_image_pages(&vm->config.code, page);
+	if (need == USED_AT_ALL)
+		return true;
+	return !(page & X86_PAGE_LATER) && (need == USED_FIRST || page & X86_PAGE_WRITTEN);
 }
 
-/* Use known pages, unless somebody waits. They are not changed, whatever others do with them meanwhile. */
-static void use_pages(struct vm *vm, size_t from, size_t to)
+/*
+ * Use some known pages that nobody has used yet, in their order, if they are needed. They are not
+ * changed, whatever others do with them meanwhile. Return: false if there are no more.
+ */
+static bool use_pages(struct vm *vm, enum need need)
 {
 	const uint32_t *page = NULL;
+	size_t to = x86_code_image_pages(&vm->config.code, &page);
+	size_t from = atomic_load(&vm->pages_used);
 
-	known_pages(vm, &page);
-	for (size_t i = from; i < to && !atomic_load(&vm->is_awaited); i++) {
-		uint64_t at = (uint64_t)(page[i] >> 1) * PAGE_BYTES;
+	if (from >= to || !is_of(page[from], need))
+		return false;
+	from = atomic_fetch_add(&vm->pages_used, PAGES_AT_ONCE);
+	to = MIN(to, from + PAGES_AT_ONCE);
+	for (size_t i = from; i < to; i++) {
+		uint64_t at = (uint64_t)x86_page_number(page[i]) * PAGE_BYTES;
 		_Atomic uint8_t *byte = (_Atomic uint8_t *)(vm->ram.host + at);
 
 		if (at >= vm->ram.bytes)
 			continue;
-		if (page[i] & 1)
+		if (page[i] & X86_PAGE_WRITTEN)
 			atomic_fetch_or(byte, 0);
 		else
 			(void)atomic_load(byte);
 	}
+	return true;
 }
 
+/*
+ * A page that is mapped, by itself or with its neighbours, and then written to is mapped twice, and
+ * other CPUs are told of it. So what will be written comes before anything is read.
+ */
 static void *work(void *arg)
 {
-	const uint32_t *page = NULL;
 	struct vm *vm = arg;
-	size_t all, written = 0;
 	struct err e;
 
 	/* If not, vm_create() tries again, and says why. */
 	if (create_cpu(vm, &e))
 		return NULL;
-	/*
-	 * A page that is mapped, by itself or with its neighbours, and then written to is mapped twice, and
-	 * other CPUs are told of it. So what will be written comes before anything is read.
-	 */
-	all = known_pages(vm, &page);
-	while (written < all && page[written] & 1)
-		written++;
-	use_pages(vm, 0, written);
-	while (!atomic_load(&vm->is_awaited) && x86_preload(vm->cpu))
+	while (use_pages(vm, WRITTEN_FIRST))
 		;
-	use_pages(vm, written, all);
+	while (x86_preload(vm->cpu, false))
+		;
+	while (use_pages(vm, USED_FIRST))
+		;
+	while (!atomic_load(&vm->is_awaited) && x86_preload(vm->cpu, true))
+		;
+	while (!atomic_load(&vm->is_awaited) && use_pages(vm, USED_AT_ALL))
+		;
 	return NULL;
 }
 
@@ -95,6 +112,8 @@ void ahead_wait(struct vm *vm)
 	if (!vm->is_ahead)
 		return;
 	atomic_store(&vm->is_awaited, true);
+	while (use_pages(vm, USED_FIRST))
+		;
 	pthread_join(vm->ahead, NULL);
 	vm->is_ahead = false;
 }

@@ -141,7 +141,7 @@ int create_cpu(struct vm *vm, struct err *e)
 	if (!vm->cpu)
 		return e->code;
 	/* RAM is still what the image was made from. The rest is taken in time, or when it is run. */
-	x86_preload(vm->cpu);
+	x86_preload(vm->cpu, false);
 	return 0;
 }
 

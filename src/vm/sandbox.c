@@ -9,82 +9,63 @@
 #include "vm/vm-int.h"
 
 #include <linux/capability.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <string.h>
+#include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
-#define NOT_OF_FORK                                                                                \
-	(CLONE_VM | CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC |     \
-	 CLONE_NEWUTS | CLONE_NEWCGROUP)
-
-static const struct call_rule allowed[] = {
+static const int allowed[] = {
 	/* the run loop */
-	CALL(ppoll),
-	CALL(poll),
-	CALL(timer_settime),
-	CALL(timer_delete),
-	CALL(rt_sigreturn),
-	CALL(rt_sigprocmask),
-	CALL(rt_sigaction),
-	CALL(clock_gettime),
-	CALL(getrandom),
-	CALL(restart_syscall),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(poll),
+	SCMP_SYS(timer_settime),
+	SCMP_SYS(timer_delete),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(restart_syscall),
 	/* consoles, disks, snapshot files */
-	CALL(read),
-	CALL(write),
-	CALL(readv),
-	CALL(writev),
-	CALL(pread64),
-	CALL(pwrite64),
-	CALL(fdatasync),
-	CALL(fsync),
-	CALL(fstat),
-	CALL(newfstatat),
-	CALL(lseek),
-	CALL(ftruncate),
-	CALL(close),
-	CALL(recvmsg),
-	CALL(sendmsg),
-	CALL(accept4),
-	CALL(shutdown),
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(readv),
+	SCMP_SYS(writev),
+	SCMP_SYS(pread64),
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(fdatasync),
+	SCMP_SYS(fsync),
+	SCMP_SYS(fstat),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(lseek),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(close),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(accept4),
+	SCMP_SYS(shutdown),
 	/* memory */
-	CALL(brk),
-	CALL(munmap),
-	CALL(madvise),
-	CALL(mremap),
-	CALL(futex),
+	SCMP_SYS(brk),
+	SCMP_SYS(munmap),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mremap),
+	SCMP_SYS(futex),
 	/* the forked child of a live snapshot */
-	CALL(wait4),
-	CALL(set_robust_list),
-	CALL(rseq),
-	CALL(getpid),
-	CALL(gettid),
-	CALL(exit),
-	CALL(exit_group),
-	/* Memory may be mapped, but never executable: what is for generated code is there already. */
-	CALL_WHERE(mmap, 2, PROT_EXEC, 0),
-	CALL_WHERE(mprotect, 2, PROT_EXEC, 0),
-	/* fork(), as the C library does it: no namespaces, no shared memory. */
-	CALL_WHERE(clone, 0, NOT_OF_FORK, 0),
-	/* Who is at the other end of the control socket. */
-	{.call = SYS_getsockopt,
-         .when = {{.argument = 1, .mask = UINT64_MAX, .value = SOL_SOCKET},
-                  {.argument = 2, .mask = UINT64_MAX, .value = SO_PEERCRED}}},
-	/* Terminal size and mode, and nothing else that can be done to a terminal (TIOCSTI!). */
-	CALL_IF_EQUAL(ioctl, 1, TIOCGWINSZ),
-	CALL_IF_EQUAL(ioctl, 1, TCGETS),
-	CALL_IF_EQUAL(ioctl, 1, TCSETS),
-	CALL_IF_EQUAL(ioctl, 1, TCSETSW),
-	CALL_IF_EQUAL(ioctl, 1, TCSETSF),
+	SCMP_SYS(wait4),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(rseq),
+	SCMP_SYS(getpid),
+	SCMP_SYS(gettid),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
 #ifdef WITH_ASAN
 	/* Its runtime asks where the signal stack is before each longjmp(3). */
-	CALL(sigaltstack),
+	SCMP_SYS(sigaltstack),
 #endif
 };
 
@@ -93,23 +74,15 @@ static const struct call_rule allowed[] = {
  * (p9_confine()). Modes, owners and times are changed by descriptor only, since Landlock does not
  * look at those.
  */
-static const struct call_rule allowed_for_shares[] = {
-	CALL(openat2),
-	CALL(mkdirat),
-	CALL(mknodat),
-	CALL(symlinkat),
-	CALL(linkat),
-	CALL(unlinkat),
-	CALL(renameat),
-	CALL(renameat2),
-	CALL(readlinkat),
-	CALL(getdents64),
-	CALL(fchmod),
-	CALL(fchown),
-	CALL(fstatfs),
-	/* futimens(3): without a name. */
-	CALL_IF_EQUAL(utimensat, 1, 0),
+static const int allowed_for_shares[] = {
+	SCMP_SYS(openat2),    SCMP_SYS(mkdirat),    SCMP_SYS(mknodat),  SCMP_SYS(symlinkat),
+	SCMP_SYS(linkat),     SCMP_SYS(unlinkat),   SCMP_SYS(renameat), SCMP_SYS(renameat2),
+	SCMP_SYS(readlinkat), SCMP_SYS(getdents64), SCMP_SYS(fchmod),   SCMP_SYS(fchown),
+	SCMP_SYS(fstatfs),
 };
+
+/* Terminal size and mode, and nothing else that can be done to a terminal (TIOCSTI!). */
+static const unsigned long allowed_ioctl[] = {TIOCGWINSZ, TCGETS, TCSETS, TCSETSW, TCSETSF};
 
 static int drop_capabilities(void)
 {
@@ -133,19 +106,58 @@ int sandbox_drop_privileges(struct err *e)
 	return r ? err_set(e, r, "giving up capabilities") : 0;
 }
 
+static int add_rules(scmp_filter_ctx f, bool with_shares)
+{
+	/* Memory may be mapped, but never executable: what is for generated code is there already. */
+	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+	                         SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+
+	if (!r)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+		                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	/* fork(), as the C library does it: no namespaces, no shared memory. */
+	if (!r)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+		                     SCMP_A0(SCMP_CMP_MASKED_EQ,
+		                             CLONE_VM | CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET |
+		                                     CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+		                                     CLONE_NEWCGROUP,
+		                             0));
+	/* Who is at the other end of the control socket. */
+	if (!r)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(getsockopt), 2,
+		                     SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET),
+		                     SCMP_A2(SCMP_CMP_EQ, SO_PEERCRED));
+	for (size_t i = 0; !r && i < ARRAY_LEN(allowed_ioctl); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+		                     SCMP_A1(SCMP_CMP_EQ, allowed_ioctl[i]));
+	for (size_t i = 0; !r && i < ARRAY_LEN(allowed); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
+	for (size_t i = 0; !r && with_shares && i < ARRAY_LEN(allowed_for_shares); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed_for_shares[i], 0);
+	/* futimens(3): without a name. */
+	if (!r && with_shares)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(utimensat), 1,
+		                     SCMP_A1(SCMP_CMP_EQ, 0));
+	return r;
+}
+
 int vm_sandbox(bool with_shares, struct err *e)
 {
-	struct call_rule rules[ARRAY_LEN(allowed) + ARRAY_LEN(allowed_for_shares)];
-	size_t n = ARRAY_LEN(allowed);
-	struct call_filter filter;
-	int r;
+	scmp_filter_ctx f;
+	int r = sandbox_drop_privileges(e);
 
-	memcpy(rules, allowed, sizeof(allowed));
-	if (with_shares) {
-		memcpy(rules + n, allowed_for_shares, sizeof(allowed_for_shares));
-		n += ARRAY_LEN(allowed_for_shares);
-	}
-	call_filter_make(&filter, rules, n, SECCOMP_RET_KILL_PROCESS);
-	r = sandbox_drop_privileges(e);
-	return r ? r : call_filter_load(&filter, e);
+	if (r)
+		return r;
+	f = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	if (!f)
+		return err_set(e, -ENOMEM, "system call filter");
+	r = add_rules(f, with_shares);
+	/* A tree instead of a list: the kernel tries each number there is when it loads a filter. */
+	if (!r)
+		r = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (!r)
+		r = seccomp_load(f);
+	seccomp_release(f);
+	return r ? err_set(e, r, "system call filter") : 0;
 }

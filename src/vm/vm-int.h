@@ -83,6 +83,7 @@ struct vm {
 	pthread_t ahead; /* if there is one; RAM and CPU are its own until ahead_wait() */
 	bool is_ahead;
 	_Atomic bool is_awaited;
+	_Atomic size_t pages_used; /* of the known ones, or being so, by either thread */
 	struct bus bus;
 	struct apic_fabric fabric;
 	struct vm_clock clock;

@@ -199,7 +199,7 @@ static void forget_page(struct x86_cpu *cpu, struct code_page *p)
 	struct trace_cache *c = cpu->cache;
 
 	while (c->left)
-		x86_preload(cpu);
+		x86_preload(cpu, true);
 	for (uint32_t name = p->traces, next; name; name = next) {
 		struct trace *t = at(c, name);
 
@@ -287,7 +287,8 @@ static void note_place(const struct x86_cpu *cpu, uint32_t page, unsigned off)
 	n = atomic_load_explicit(&log->n, memory_order_relaxed);
 	if (n >= X86_CODE_LOG_MAX)
 		return;
-	log->place[n] = (struct x86_code_place){page, (uint16_t)off, cpu->code_mode, 0};
+	log->place[n] =
+		(struct x86_code_place){page, (uint16_t)off, cpu->code_mode, cpu->has_halted};
 	atomic_store_explicit(&log->n, n + 1, memory_order_release);
 }
 
@@ -331,7 +332,7 @@ static void install(struct x86_cpu *cpu, struct trace *t, const struct trace_inf
 static struct trace *make(struct x86_cpu *cpu, const uint8_t *host, uint32_t page, unsigned off,
                           uint64_t linear)
 {
-	const struct x86_code_place place = {page, (uint16_t)off, cpu->code_mode, 0};
+	const struct x86_code_place place = {page, (uint16_t)off, cpu->code_mode, false};
 	const struct trace *found =
 		x86_image_find(&cpu->config.image, page, off, cpu->code_mode, host);
 	struct op ops[TRACE_OPS_MAX];
@@ -387,7 +388,7 @@ static void take_tables(struct trace_cache *c, const struct x86_code_image *imag
 	}
 }
 
-bool x86_preload(struct x86_cpu *cpu)
+bool x86_preload(struct x86_cpu *cpu, bool later)
 {
 	const struct x86_code_image *image = &cpu->config.image;
 	struct trace_cache *c = cpu->cache;
@@ -397,17 +398,17 @@ bool x86_preload(struct x86_cpu *cpu)
 		return false;
 	if (!c->left_from)
 		take_tables(c, image);
-	if (!c->left)
-		return false;
 	end = c->left_from + c->left;
 	at = c->left_from;
+	if (!c->left || (!later && at >= x86_image_later(image)))
+		return false;
 	do {
 		be_cold(cpu, x86_image_take(image, at, c->pool));
 		at += (uint32_t)trace_room(trace_at(c->pool, at)->n_ops);
 	} while (at < end && trace_piece(at) == trace_piece(c->left_from));
 	c->left_from = at;
 	c->left = end - at;
-	return c->left;
+	return at < (later ? end : x86_image_later(image));
 }
 
 static bool is_left(const struct trace_cache *c, uint32_t trace)
@@ -430,7 +431,7 @@ static struct trace *find(struct x86_cpu *cpu, uint32_t page, unsigned off, uint
 		if (t->page[0] != page || t->off != off || t->mode != cpu->code_mode)
 			continue;
 		while (UNLIKELY(is_left(c, name)))
-			x86_preload(cpu);
+			x86_preload(cpu, true);
 		if (t->page[1] == NO_PAGE)
 			return at(c, name);
 		if (!(cpu->code_mode & CODE_64))

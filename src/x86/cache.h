@@ -36,7 +36,10 @@ _Static_assert(sizeof(struct trace) == 32, "the first op is in the same line of 
 
 #define NO_PAGE UINT32_MAX
 #define TRACE_UNIT ((size_t)64) /* they begin at multiples of that */
-/* A trace of an image is linked to others of its piece and of those before, which are taken as a whole. */
+/*
+ * Traces of an image are taken in pieces of so many bytes. They are linked to others of their piece and
+ * of those before.
+ */
 #define PIECE_BYTES (256u << 10)
 #define HASH_BITS 16
 #define HASH_SLOTS (1u << HASH_BITS)
@@ -136,6 +139,8 @@ size_t x86_image_tables(const struct x86_code_image *image, struct image_tables 
 const struct trace *x86_image_find(const struct x86_code_image *image, uint32_t page, unsigned off,
                                    uint8_t mode, const uint8_t *code);
 void x86_image_copy(struct op *to, const struct trace *from);
+/* The first trace of those that were run only later, or the end. */
+uint32_t x86_image_later(const struct x86_code_image *image);
 /* A trace of the image, which is only to be looked at. */
 const struct trace *x86_image_trace(const struct x86_code_image *image, uint32_t trace);
 /* The same, made ours at its place in @pool. */

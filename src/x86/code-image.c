@@ -14,15 +14,15 @@
  * the image belongs to one build, wherever that is loaded; a link is a distance from the pool. To
  * know builds apart is the business of whoever keeps images.
  *
- * A CPU that has preloaded, and needs a trace that it has forgotten, takes it from here instead of decoding,
- * if the bytes of code are the same. An instruction across a page's end is not in an image.
+ * A CPU that needs a trace which it has forgotten takes it from here instead of decoding, if the bytes
+ * of code are the same. An instruction across a page's end is not in an image.
  *
  * Beside the code are the pages of RAM that were used first, for whoever maps RAM to have them
  * mapped before they are used.
  */
 #include "x86/cache.h"
 
-#define MAGIC UINT64_C(0x346567616d697863) /* "cximage4" */
+#define MAGIC UINT64_C(0x336567616d697863) /* "cximage3" */
 /* A good part of a CPU's memory, and more than is worth reading at once. */
 #define POOL_BYTES_MAX ((size_t)24 << 20)
 /* In op.n, which is far smaller: imm is a distance, too. */
@@ -33,11 +33,12 @@ struct image_header {
 	uint64_t bytes;
 	uint64_t ram_pages;
 	uint32_t n_traces;
-	uint32_t n_pages; /* of RAM: number << 1, bit 0: it was written */
+	uint32_t n_pages; /* of RAM */
 	uint32_t n_code_pages;
 	/* Bytes from here on. */
 	uint32_t code_pages, hash, pool, code;
 	uint32_t pool_bytes;
+	uint32_t later; /* the first trace of those, or the pool's end */
 };
 
 static uintptr_t base(void)
@@ -160,20 +161,52 @@ static void finish_traces(struct making *m)
 	}
 }
 
-/* One that is read first and written later is in the log twice: those that are written come first. */
-static void add_pages(struct making *m, const struct x86_known *known, uint32_t written)
-{
-	for (size_t i = 0; i < known->n_pages; i++) {
-		const uint32_t *have = (const uint32_t *)(const void *)m->pages.data;
-		const uint32_t page = known->page[i];
-		size_t n = 0, all = m->pages.len / sizeof(page);
+enum { USED_FIRST = 1, USED = 2, WRITTEN = 4, LISTED = 8 };
 
-		if ((page & 1) != written || page >> 1 >= m->ram_pages)
-			continue;
-		while (n < all && have[n] >> 1 != page >> 1)
-			n++;
-		if (n == all)
+static uint32_t page_of(uint32_t n, uint8_t uses)
+{
+	return n << 1 | (uses & WRITTEN ? X86_PAGE_WRITTEN : 0) |
+	       (uses & USED_FIRST ? 0 : X86_PAGE_LATER);
+}
+
+/* A page may be in the log twice: read and written, or in the logs of two CPUs. */
+static void add_pages(struct making *m, const struct x86_known *known)
+{
+	uint8_t *uses = xalloc(m->ram_pages);
+
+	for (size_t i = 0; i < known->n_pages; i++) {
+		const uint32_t page = known->page[i], n = x86_page_number(page);
+
+		if (n < m->ram_pages)
+			uses[n] |= (uint8_t)(USED | (page & X86_PAGE_LATER ? 0 : USED_FIRST) |
+			                     (page & X86_PAGE_WRITTEN ? WRITTEN : 0));
+	}
+	for (unsigned group = 0; group < 4; group++) {
+		const uint8_t want =
+			(uint8_t)((group < 2 ? USED_FIRST : 0) | USED | (group % 2 ? 0 : WRITTEN));
+
+		for (size_t i = 0; i < known->n_pages; i++) {
+			const uint32_t n = x86_page_number(known->page[i]);
+			uint32_t page;
+
+			if (n >= m->ram_pages || uses[n] != want)
+				continue;
+			page = page_of(n, uses[n]);
 			buf_add(&m->pages, &page, sizeof(page));
+			uses[n] |= LISTED;
+		}
+	}
+	free(uses);
+}
+
+static void add_traces(struct making *m, const struct x86_known *known, bool later)
+{
+	for (size_t i = 0; i < known->n_places; i++) {
+		const struct x86_code_place *p = &known->place[i];
+
+		if (p->page < m->ram_pages && p->off < PAGE_BYTES && !(p->mode & CODE_STEP) &&
+		    p->later == later)
+			add_trace(m, p);
 	}
 }
 
@@ -196,15 +229,11 @@ void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x8
 
 	m.hash = xalloc(HASH_SLOTS * sizeof(*m.hash));
 	m.number = xalloc(m.ram_pages * sizeof(*m.number));
-	add_pages(&m, known, 1);
-	add_pages(&m, known, 0);
+	add_pages(&m, known);
 	memset(buf_extend(&m.pool, TRACE_UNIT), 0, TRACE_UNIT);
-	for (size_t i = 0; i < known->n_places; i++) {
-		const struct x86_code_place *p = &known->place[i];
-
-		if (p->page < m.ram_pages && p->off < PAGE_BYTES && !(p->mode & CODE_STEP))
-			add_trace(&m, p);
-	}
+	add_traces(&m, known, false);
+	h.later = (uint32_t)m.pool.len;
+	add_traces(&m, known, true);
 	finish_traces(&m);
 	h.n_traces = m.n_traces;
 	h.n_pages = (uint32_t)(m.pages.len / sizeof(uint32_t));
@@ -304,6 +333,11 @@ void x86_image_copy(struct op *to, const struct trace *from)
 		to[i - 1 - to[i - 1].off].imm = 0;
 }
 
+uint32_t x86_image_later(const struct x86_code_image *image)
+{
+	return header(image)->later;
+}
+
 const struct trace *x86_image_trace(const struct x86_code_image *image, uint32_t trace)
 {
 	return trace_at(part_of(image, header(image)->pool), trace);
@@ -341,7 +375,7 @@ size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code
 	for (; n < max && name < h->pool_bytes; n++) {
 		const struct trace *t = trace_at(part_of(image, h->pool), name);
 
-		out[n] = (struct x86_code_place){t->page[0], t->off, t->mode, 0};
+		out[n] = (struct x86_code_place){t->page[0], t->off, t->mode, name >= h->later};
 		name += (uint32_t)trace_room(t->n_ops);
 	}
 	return n;

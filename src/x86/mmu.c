@@ -101,6 +101,16 @@ uint64_t x86_ram_offset(const struct x86_cpu *cpu, uint64_t gpa)
 /* What a restored machine does until it answers is in the first of these. */
 #define NOTED_INSTRUCTIONS 4000000u
 
+static uint64_t *noted_word(const struct x86_cpu *cpu, uint64_t ram_page)
+{
+	return &cpu->noted[ram_page / 32];
+}
+
+static uint64_t noted_bits(uint64_t ram_page, bool write)
+{
+	return (write ? 3ull : 1ull) << ram_page % 32 * 2;
+}
+
 void x86_notes_begin(struct x86_cpu *cpu)
 {
 	const uint32_t *known = NULL;
@@ -110,9 +120,9 @@ void x86_notes_begin(struct x86_cpu *cpu)
 		return;
 	cpu->noted = xalloc(((cpu->platform.ram_bytes >> PAGE_SHIFT) / 32 + 1) * sizeof(uint64_t));
 	for (size_t i = 0; i < n; i++)
-		if (known[i] >> 1 < cpu->platform.ram_bytes >> PAGE_SHIFT)
-			cpu->noted[known[i] / 64] |= (known[i] & 1 ? 3ull : 1ull)
-			                             << (known[i] & ~1u) % 64;
+		if (x86_page_number(known[i]) < cpu->platform.ram_bytes >> PAGE_SHIFT)
+			*noted_word(cpu, x86_page_number(known[i])) |=
+				noted_bits(x86_page_number(known[i]), known[i] & X86_PAGE_WRITTEN);
 }
 
 void x86_notes_end(struct x86_cpu *cpu)
@@ -124,8 +134,7 @@ void x86_notes_end(struct x86_cpu *cpu)
 void x86_note_use(struct x86_cpu *cpu, uint64_t ram_page, bool write)
 {
 	struct x86_code_log *log = cpu->config.log;
-	uint64_t *word = &cpu->noted[ram_page / 32], uses = (write ? 3ull : 1ull)
-	                                                    << ram_page % 32 * 2;
+	uint64_t *word = noted_word(cpu, ram_page), uses = noted_bits(ram_page, write);
 	uint32_t n;
 
 	if ((*word & uses) == uses)
@@ -136,7 +145,8 @@ void x86_note_use(struct x86_cpu *cpu, uint64_t ram_page, bool write)
 		x86_notes_end(cpu);
 		return;
 	}
-	log->page[n] = (uint32_t)(ram_page << 1 | write);
+	log->page[n] = (uint32_t)ram_page << 1 | (write ? X86_PAGE_WRITTEN : 0) |
+	               (cpu->has_halted ? X86_PAGE_LATER : 0);
 	atomic_store_explicit(&log->n_pages, n + 1, memory_order_release);
 }
 

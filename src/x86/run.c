@@ -128,6 +128,9 @@ void x86_update_mode(struct x86_cpu *cpu)
 	x86_update_access(cpu);
 }
 
+/* A CPU that halts after fewer had nothing to do yet: a timer's interrupt is some thousands. */
+#define BUSY_INSTRUCTIONS 100000u
+
 /* ---- running ---------------------------------------------------------------------------- */
 
 _Noreturn void x86_stop(struct x86_cpu *cpu, enum x86_exit exit, const char *fmt, ...)
@@ -275,8 +278,10 @@ static enum x86_exit run(struct x86_cpu *cpu)
 			return X86_EXIT_KICKED;
 		if (take_event(cpu))
 			continue;
-		if (cpu->s.halted)
+		if (cpu->s.halted) {
+			cpu->has_halted |= cpu->icount > BUSY_INSTRUCTIONS;
 			return X86_EXIT_HLT;
+		}
 		if ((cpu->rflags & EFLAGS_TF) || cpu->s.sti_shadow || cpu->s.mov_ss_shadow)
 			run_step(cpu);
 		else

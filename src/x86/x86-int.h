@@ -229,6 +229,7 @@ struct x86_cpu {
 	struct x86_event_info first; /* on its way into the guest's handler ... */
 	bool delivering;             /* ... if this is set */
 	bool stepping;               /* CODE_STEP is to be in code_mode */
+	bool has_halted;
 
 	struct trace_cache *cache;
 	struct mmu *mmu;

@@ -229,18 +229,23 @@ struct x86_code_image {
 	size_t bytes;
 };
 
-/* Where code was run, and in which mode; @page is of RAM, that is, of x86_platform.ram. */
+/*
+ * Where code was run, and in which mode; @page is of RAM, that is, of x86_platform.ram. @later: only
+ * after the CPU had halted for the first time with something done.
+ */
 struct x86_code_place {
 	uint32_t page;
 	uint16_t off;
 	uint8_t mode;
-	uint8_t zero;
+	bool later;
 };
 
 /*
- * What a CPU did first that its image did not tell: places of code, and pages of RAM (number << 1,
- * bit 0: it was written), each in the order of first use. One CPU writes; others may look at it.
+ * What a CPU did first that its image did not tell: places of code, and pages of RAM (number << 1
+ * with X86_PAGE_*), each in the order of first use. One CPU writes; others may look at it.
  */
+#define X86_PAGE_WRITTEN 1u
+#define X86_PAGE_LATER 0x80000000u /* as in a place */
 #define X86_CODE_LOG_MAX 24576u
 #define X86_PAGE_LOG_MAX 2048u
 struct x86_code_log {
@@ -348,19 +353,28 @@ void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x8
 size_t x86_code_image_count(const struct x86_code_image *image);
 size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code_place *out,
                              size_t max);
-/* The pages that it keeps, those that are written first; the image's own. */
+static inline uint32_t x86_page_number(uint32_t page)
+{
+	return (page & ~X86_PAGE_LATER) >> 1;
+}
+
+/*
+ * The pages that it keeps, each once, in the image: those that were used before the CPU halted,
+ * then the others; of both first those that were written.
+ */
 size_t x86_code_image_pages(const struct x86_code_image *image, const uint32_t **out);
 
 /**
  * x86_preload() - take the next piece of what the image has into the CPU
+ * @later: also of what was run only after the CPU had halted
  *
  * For a CPU that has not run yet and whose RAM is what the image was made from; by any thread. What was
  * left out then is taken by the CPU when it gets there. Pieces are in the order in which the places
  * were known.
  *
- * Return: whether there is more.
+ * Return: whether there is more of that.
  */
-bool x86_preload(struct x86_cpu *cpu);
+bool x86_preload(struct x86_cpu *cpu, bool later);
 
 /* Instructions executed since creation; exact between two calls of x86_run(). */
 uint64_t x86_instructions(const struct x86_cpu *cpu);

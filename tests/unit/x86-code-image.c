@@ -128,8 +128,23 @@ static void what_is_no_place_does_no_harm(void)
 
 static void pages_are_kept_once_and_in_ram(void)
 {
-	uint32_t pages[] = {5 << 1, 3 << 1 | 1, 5 << 1 | 1, 3 << 1, PAGES << 1, UINT32_MAX, 7 << 1};
-	const uint32_t want[] = {3 << 1 | 1, 5 << 1 | 1, 7 << 1}, *got;
+	enum { W = X86_PAGE_WRITTEN };
+	const uint32_t later = X86_PAGE_LATER;
+	uint32_t pages[] = {5 << 1,
+	                    3 << 1 | W,
+	                    5 << 1 | W,
+	                    3 << 1,
+	                    PAGES << 1,
+	                    UINT32_MAX,
+	                    7 << 1,
+	                    later | 9 << 1,
+	                    6 << 1,
+	                    later | 6 << 1 | W,
+	                    later | 8 << 1 | W,
+	                    later | 7 << 1};
+	const uint32_t want[] = {5 << 1 | W, 3 << 1 | W,         6 << 1 | W,
+	                         7 << 1,     later | 8 << 1 | W, later | 9 << 1},
+		       *got;
 	AUTO(buf) struct buf b = {0};
 	struct x86_code_image image;
 
@@ -145,6 +160,31 @@ static void pages_are_kept_once_and_in_ram(void)
 	ok(!memcmp(got, want, sizeof(want)), "which, and whether they were written");
 	ok(x86_code_image_places(&image, places, ARRAY_LEN(places)) > ARRAY_LEN(places) / 20,
 	   "and code after them");
+}
+
+/* What was run later is behind the rest, however it was listed, and is told apart again. */
+static void what_is_for_later_is_behind(void)
+{
+	AUTO(buf) struct buf b = {0};
+	struct x86_code_image image;
+	size_t n, all, first = 0, wrong = 0, known_first = 0;
+
+	fill();
+	n = list_places();
+	for (size_t i = 0; i < n; i++)
+		places[i].later = draw() % 2;
+	x86_code_image_make(ram, sizeof(ram), &(struct x86_known){.place = places, .n_places = n},
+	                    &b);
+	image = (struct x86_code_image){b.data, b.len};
+	for (size_t i = 0; i < n; i++)
+		known_first += !places[i].later && find(&image, &places[i]);
+	all = x86_code_image_places(&image, places, n);
+	while (first < all && !places[first].later)
+		first++;
+	for (size_t i = first; i < all; i++)
+		wrong += !places[i].later;
+	ok(first == known_first && first < all && !wrong, "%zu of %zu, %zu are wrong", first, all,
+	   wrong);
 }
 
 static void a_cut_image_is_none(void)
@@ -172,6 +212,7 @@ int main(void)
 	RUN(what_is_found_is_as_decoded);
 	RUN(what_is_no_place_does_no_harm);
 	RUN(pages_are_kept_once_and_in_ram);
+	RUN(what_is_for_later_is_behind);
 	RUN(a_cut_image_is_none);
 	return tap_done();
 }

@@ -221,7 +221,10 @@ SNIPPET(s_call_rdi)
 	call *%rdi
 	hlt
 
-/* RDI: a page of code, which says in EAX which; RDX goes to its PTE at RSI; RBX: another page of code. */
+/*
+ * RDI: a page of code, which says in EAX which it is; RDX goes to its PTE at RSI; RBX: another page of
+ * code.
+ */
 SNIPPET(s_remap_code)
 	call *%rdi
 	mov %eax, %r8d

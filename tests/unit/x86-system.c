@@ -272,7 +272,7 @@ static void setup(void)
 	else
 		cpu = x86_create(&config, &platform, &e);
 	ok(cpu || kvm, "%s", e.text);
-	for (unsigned left = n_preloaded; image.at && left && x86_preload(cpu); left--)
+	for (unsigned left = n_preloaded; image.at && left && x86_preload(cpu, true); left--)
 		;
 	x86_state_long_mode(&st, 0, PML4);
 	st.gdtr = (struct x86_table){GDT, sizeof(gdt) - 1};

@@ -78,6 +78,12 @@ def prompt(ref, *more):
     return m
 
 
+def early_prompt(ref, *more):
+    """A prompt before the rest is fetched, however slow this host is at the moment."""
+    with forced("late-rest"):
+        return prompt(ref, *more)
+
+
 def works(m):
     m.send("cat /etc/passwd; ls /bin | grep -c .; e''cho end\n")
     said = m.expect("\nend")
@@ -92,7 +98,7 @@ def stop(name="m"):
 def a_start_needs_a_part_and_the_rest_follows():
     r = remote()
     with r.elsewhere() as (w, proxy, ref):
-        m = prompt(ref)
+        m = early_prompt(ref)
         sent = proxy.sent()
         assert sent < r.pages["size"] * 0.3, f"{sent} of {r.pages['size']} bytes for a prompt"
         coming = names()["m:1"]
@@ -119,6 +125,60 @@ def a_start_needs_a_part_and_the_rest_follows():
         assert m.status == 6 and proxy.sent() == 0
         # And what was kept goes on, without the registry.
         m = Machine(["run", "m:1"], patience=60)
+        works(m)
+        m.send("exit\n")
+        m.rest()
+
+
+def another_start_of_what_arrives_waits_for_nobody():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref):
+        first = early_prompt(ref)
+        second = prompt(ref, "--distro", "second")
+        assert names()["m:1"]["partial"] and names()["m:1"]["arrives"], names()
+        # The carrier outlives its own machine for the other one, and brings the rest.
+        proxy.inject("GET", r.blob, times=99999, slow=50000)
+        first.send("exit 3\n")
+        first.rest()
+        assert first.status == 3
+        third = prompt(ref, "--distro", "third")
+        assert names()["m:1"]["partial"], names()
+        proxy.clear()
+        for m in (second, third):
+            works(m)
+        done = stop("second")
+        assert done.returncode == 0, done.stderr
+        second.rest()
+        assert set(names()) == {"m:1", "second@saved"} and not os.listdir(w / "store/partial")
+        third.send("exit 4\n")
+        third.rest()
+        assert third.status == 4 and wslx("verify").returncode == 0
+    # What was fetched for one was fetched for all.
+    with r.elsewhere() as (w, proxy, ref):
+        machines = [early_prompt(ref, "--distro", f"d{n}") for n in range(3)]
+        assert stop("d1").returncode == 0
+        assert proxy.sent() < r.pages["size"] * 1.05, (proxy.sent(), r.pages["size"])
+        for m in machines:
+            if m is not machines[1]:
+                m.send("exit\n")
+            m.rest()
+
+
+def a_start_whose_carrier_is_another_ones_is_told_when_it_has_ended():
+    r = remote()
+    with r.elsewhere() as (w, proxy, ref):
+        first = early_prompt(ref)
+        second = prompt(ref, "--distro", "second")
+        (carrier,) = [p for p in descendants(first.pid) if talks_to(p, proxy.server_port)]
+        os.kill(carrier, signal.SIGKILL)
+        done = stop("second")
+        assert done.returncode == 1 and "has ended" in done.stderr, done.stderr
+        for m in (first, second):
+            m.send("exit\n")
+            m.rest()
+        # What it has left behind keeps nobody from beginning anew.
+        proxy.clear()
+        m = prompt(ref, "--distro", "new")
         works(m)
         m.send("exit\n")
         m.rest()
@@ -173,7 +233,7 @@ def what_has_arrived_can_be_removed():
 def what_is_removed_while_it_arrives_is_not_kept():
     r = remote()
     with r.elsewhere() as (w, proxy, ref):
-        m = prompt(ref)
+        m = early_prompt(ref)
         done = wslx("rm", "m:1")
         assert done.returncode == 0 and names() == {}, (done.stderr, names())
         works(m)
@@ -212,6 +272,8 @@ def what_a_start_has_left_is_not_pulled_again():
             if not without_ranges:
                 # Records are here too, and a frame that was under way when it ended may come twice.
                 assert proxy.sent() < told["fetched_bytes"] + (1 << 20), (told, proxy.sent())
+                asked = [q["range"] for q in proxy.requests if r.blob in q["path"]]
+                assert len(asked) < told["fetched_bytes"] / (1 << 20), "in many small requests"
             assert set(names()) == {"m:1"} and not os.listdir(w / "store/partial")
             assert wslx("verify").returncode == 0
 
@@ -396,7 +458,7 @@ def a_machine_that_was_not_rehearsed_is_fetched_first():
 def a_far_registry_is_near_enough():
     r = remote()
     with r.elsewhere(Link(50_000_000 / 8, 0.04)) as (w, proxy, ref):
-        m = prompt(ref)
+        m = early_prompt(ref)
         sent = proxy.sent()
         assert sent < r.pages["size"] * 0.3, sent
         works(m)
@@ -408,6 +470,8 @@ if __name__ == "__main__":
     try:
         run([
             a_start_needs_a_part_and_the_rest_follows,
+            another_start_of_what_arrives_waits_for_nobody,
+            a_start_whose_carrier_is_another_ones_is_told_when_it_has_ended,
             what_is_missing_comes_when_the_machine_has_ended,
             what_has_arrived_can_be_removed,
             what_is_removed_while_it_arrives_is_not_kept,
