@@ -31,6 +31,17 @@ static void print(void *arg, const uint8_t *data, size_t len)
 	}
 }
 
+/* @why: what the guest says of it; nothing from one that was baked by an earlier version */
+static void say_twin(const char *why)
+{
+	AUTO(buf) struct buf reason = {0};
+
+	text_add_printable(&reason, why, strlen(why));
+	fprintf(stderr,
+	        "wslx: the machine could not re-key its random numbers%s%s; it is stopped\r\n",
+	        *why ? ":" : "", buf_text(&reason));
+}
+
 static void on_agent(void *arg, const char *line)
 {
 	struct session *s = arg;
@@ -45,9 +56,8 @@ static void on_agent(void *arg, const char *line)
 		}
 	}
 	/* A baked machine whose random numbers are those of its brothers must not go on. */
-	if (s->leave >= 0 && !strcmp(line, "failed reseed") && !fallback_forced("twins")) {
-		fprintf(stderr, "wslx: the machine could not re-key its random numbers; it is "
-		                "stopped\r\n");
+	if (s->leave >= 0 && text_starts(line, "failed reseed") && !fallback_forced("twins")) {
+		say_twin(line + strlen("failed reseed"));
 		s->failed = true;
 		vm_stop(s->vm);
 	}

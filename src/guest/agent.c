@@ -9,7 +9,8 @@
  * |                 |       | since 1970, SEED is entropy in hexadecimal, used once         |
  * | wake barrier    | host  | it was, but PID 1 reads clock and entropy behind its barrier  |
  * | time NS         | host  | it was stopped for a while: the wall clock is that now        |
- * | failed WHAT     | guest | clock or random numbers could not be put right; else: silence |
+ * | failed WHAT     | guest | clock or random numbers could not be put right, and why; else:|
+ * |                 |       | silence                                                       |
  * | failed shell N  | guest | the image's shell ended with status N before the barrier      |
  * | exit N          | guest | what PID 1 ran has ended with status N                        |
  * | busy?           | host  | what is running?                                              |
@@ -22,6 +23,7 @@
 #include "guest.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,6 +43,14 @@ void agent_say(int fd, const char *line)
 
 	if (fd >= 0 && n > 0 && (size_t)n < sizeof(out) && write(fd, out, (size_t)n) == n)
 		tcdrain(fd);
+}
+
+void agent_fail(int fd, const char *what, const char *who)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "failed %s %s: %s", what, who, strerror(errno));
+	agent_say(fd, line);
 }
 
 /* ---- waking up ---------------------------------------------------------------------------- */
@@ -70,7 +80,7 @@ static void wake(int fd, int random, const char *line)
 
 	/* Entropy first: it protects keys, the clock only comforts. */
 	if (!fresh_entropy(random, seed + (*seed == ' ')))
-		agent_say(fd, "failed reseed");
+		agent_fail(fd, "reseed", "the agent");
 	else if (!fresh_clock(ns))
 		agent_say(fd, "failed clock");
 	info = read_whole(TOLD_DIR "/info", NULL);

@@ -315,7 +315,7 @@ static void make_fresh(struct prepared *prepared, const struct plan *p, const st
 	const char *name = p->hostname, *seed = told_read(&prepared->entropy);
 
 	if (!seed || !fresh_entropy(prepared->random, seed))
-		agent_say(agent, "failed reseed");
+		agent_fail(agent, "reseed", "PID 1");
 	else if (!p->clock || !fresh_clock(ns_of(p->clock)))
 		agent_say(agent, "failed clock");
 	if (seed)

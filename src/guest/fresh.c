@@ -53,6 +53,7 @@ bool fresh_entropy(int random, const char *hex)
 
 	pool.entropy_count = (int)(8 * n);
 	pool.buf_size = (int)n;
+	errno = EBADMSG;
 	ok = n >= 32 && !ioctl(random, RNDADDENTROPY, &pool) && !ioctl(random, RNDRESEEDCRNG);
 	explicit_bzero(&pool, sizeof(pool));
 	return ok;

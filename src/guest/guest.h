@@ -40,6 +40,8 @@ int wait_for(pid_t child);
  */
 int agent_start(void);
 void agent_say(int fd, const char *line);
+/* "failed WHAT WHO: " and what errno says. */
+void agent_fail(int fd, const char *what, const char *who);
 
 #define AGENT_LINE_BYTES 2304 /* also of the host: AGENT_LINE_MAX in vm-int.h */
 
@@ -110,6 +112,7 @@ bool shares_asked(const char *info);
  *
  * Adding entropy alone would not do: a generator that is ready mixes it in only when it is
  * next re-keyed, up to a minute later. So it is added with full credit and re-keyed at once.
+ * Return: whether it was; errno says why not, EBADMSG for bytes that are too few.
  */
 bool fresh_entropy(int random, const char *hex);
 bool fresh_clock(long long ns); /* since 1970 */

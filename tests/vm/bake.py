@@ -316,7 +316,8 @@ def without_fresh_entropy_nothing_of_the_image_runs():
             del os.environ["WSLX_FAULT"]
         assert done.returncode == 1 and "started" not in done.stdout, done
         assert done.stderr.replace("\r", "") == (
-            "wslx: the machine could not re-key its random numbers; it is stopped\n"), done
+            "wslx: the machine could not re-key its random numbers: PID 1: Stale file handle; "
+            "it is stopped\n"), done
         assert output("m", "sh", "-c", "echo started")[0] == "started\n"
 
 

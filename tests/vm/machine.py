@@ -77,6 +77,13 @@ class Machine:
         except OSError:  # the other end is closed
             return b""
 
+    def _how_it_is(self, data):
+        """Why there is no more to read: time is up (None), or the other end is closed."""
+        if data is None:
+            return " in time"
+        pid, status = os.waitpid(self.pid, 0)
+        return f" before it ended with status {os.waitstatus_to_exitcode(status)}"
+
     def expect(self, what, patience=None):
         """All output up to and including @what."""
         end = time.monotonic() + (patience * SLOWER if patience else self.patience)
@@ -84,7 +91,8 @@ class Machine:
         while what not in self.seen:
             data = self._read(max(0, end - time.monotonic()))
             if not data:
-                raise AssertionError(f"{what!r} did not come; the last was {self.seen[-800:]!r}")
+                raise AssertionError(f"{what!r} did not come{self._how_it_is(data)}; the last was "
+                                     f"{self.seen[-800:]!r}")
             self.seen += data.replace(b"\r", b"")
         at = self.seen.index(what) + len(what)
         out, self.seen = self.seen[:at], self.seen[at:]
