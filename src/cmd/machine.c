@@ -257,6 +257,9 @@ int session_restore(struct session *s, struct vm_config *config, struct opened_v
 		if (r)
 			return r;
 	}
+	/* Before RAM and CPU are waited for, below. */
+	if (shares_prepare(&s->shares, e))
+		return e->code;
 	config->code = from->code;
 	config->code_log = from->code_log;
 	config->begun = from->begun;

@@ -135,6 +135,12 @@ void shares_add_word(struct buf *out, const char *word)
 	}
 }
 
+int shares_prepare(struct shares *s, struct err *e)
+{
+	s->filter = vm_filter_make(s->servers[0] != NULL, e);
+	return s->filter ? 0 : e->code;
+}
+
 int shares_confine(const struct shares *s, struct err *e)
 {
 	bool any = s->servers[0] != NULL;
@@ -142,7 +148,7 @@ int shares_confine(const struct shares *s, struct err *e)
 
 	if (r && r != -ENOSYS && r != -EOPNOTSUPP)
 		return err_set(e, r, "confining the machine to its shares");
-	return vm_sandbox(any, e);
+	return s->filter ? vm_sandbox_by(s->filter, e) : vm_sandbox(any, e);
 }
 
 void shares_finish(struct shares *s)
@@ -150,5 +156,6 @@ void shares_finish(struct shares *s)
 	for (unsigned i = 0; i < VM_SHARES_MAX; i++)
 		p9_destroy(s->servers[i]);
 	buf_finish(&s->info);
+	free(s->filter);
 	*s = (struct shares){0};
 }

@@ -18,6 +18,7 @@ struct shares {
 	struct p9_server *servers[VM_SHARES_MAX]; /* NULL: the machine has none */
 	struct buf info;
 	unsigned n_dirs;
+	struct vm_filter *filter; /* of system calls, for shares_confine(); or NULL */
 };
 
 /**
@@ -40,6 +41,8 @@ void shares_tell_clock(struct shares *s);
 void shares_tell_mac(struct shares *s, const uint8_t *mac);
 /* As an argument of a command: spaces and backslashes are escaped. */
 void shares_add_word(struct buf *out, const char *word);
+/* Do what shares_confine() can do before, while something else is waited for. */
+MUST_CHECK int shares_prepare(struct shares *s, struct err *e);
 /**
  * shares_confine() - give up privileges and everything but the shares, before the guest runs
  *

@@ -165,9 +165,8 @@ static void obey(int fd, int random, const char *line)
 }
 
 /* Whole lines at a time: a restored machine's first moments are spent here. */
-static void serve(int fd)
+static void serve(int fd, int random)
 {
-	int random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	char line[LINE_MAX_BYTES];
 	size_t len = 0;
 	ssize_t n;
@@ -195,10 +194,13 @@ static void serve(int fd)
 int agent_start(void)
 {
 	int fd = open(AGENT_TTY, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	/* PID 1 moves to another root, and these with it, while the agent perhaps has not run yet. */
+	int random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct termios t;
 
 	if (fd < 0)
-		return -1;
+		goto out;
 	if (tcgetattr(fd, &t) == 0) {
 		cfmakeraw(&t);
 		tcsetattr(fd, TCSANOW, &t);
@@ -206,17 +208,21 @@ int agent_start(void)
 	switch (fork()) {
 	case -1:
 		complain("fork", "agent");
-		return fd;
+		break;
 	case 0:
 		/* An init that stops everything at shutdown leaves alone what is named so. */
 		setsid();
 		signal(SIGHUP, SIG_IGN);
-		/* It moves to another root; the directory stays where we can reach it. */
-		if (chdir("/proc"))
+		if (fchdir(proc))
 			complain("enter", "/proc");
-		serve(fd);
+		close(proc);
+		serve(fd, random);
 		_exit(0);
-	default:
-		return fd;
 	}
+out:
+	if (random >= 0)
+		close(random);
+	if (proc >= 0)
+		close(proc);
+	return fd;
 }

@@ -9,6 +9,8 @@
 #include "vm/vm-int.h"
 
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -142,22 +144,66 @@ static int add_rules(scmp_filter_ctx f, bool with_shares)
 	return r;
 }
 
-int vm_sandbox(bool with_shares, struct err *e)
-{
-	scmp_filter_ctx f;
-	int r = sandbox_drop_privileges(e);
+/* ---- the filter as the kernel takes it ----------------------------------------------------- */
 
-	if (r)
-		return r;
-	f = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	if (!f)
-		return err_set(e, -ENOMEM, "system call filter");
-	r = add_rules(f, with_shares);
+#define FILTER_MAX 1024 /* instructions */
+
+struct vm_filter {
+	struct sock_fprog program;
+	struct sock_filter code[FILTER_MAX];
+};
+
+/* The library writes it to a file only. */
+static int export(scmp_filter_ctx f, struct vm_filter *out)
+{
+	int fd = memfd_create("wslx-filter", MFD_CLOEXEC);
+	int r = fd < 0 ? -errno : seccomp_export_bpf(f, fd);
+	ssize_t n = r ? 0 : pread(fd, out->code, sizeof(out->code), 0);
+
+	if (fd >= 0)
+		close(fd);
+	if (!r && (n <= 0 || n == sizeof(out->code)))
+		r = n < 0 ? -errno : -E2BIG;
+	out->program.len = (unsigned short)((size_t)n / sizeof(out->code[0]));
+	out->program.filter = out->code;
+	return r;
+}
+
+struct vm_filter *vm_filter_make(bool with_shares, struct err *e)
+{
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	struct vm_filter *out = xalloc(sizeof(*out));
+	int r = f ? add_rules(f, with_shares) : -ENOMEM;
+
 	/* A tree instead of a list: the kernel tries each number there is when it loads a filter. */
 	if (!r)
 		r = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (!r)
-		r = seccomp_load(f);
+		r = export(f, out);
 	seccomp_release(f);
-	return r ? err_set(e, r, "system call filter") : 0;
+	if (!r)
+		return out;
+	err_set(e, r, "system call filter");
+	free(out);
+	return NULL;
+}
+
+int vm_sandbox_by(const struct vm_filter *filter, struct err *e)
+{
+	int r = sandbox_drop_privileges(e);
+
+	if (r)
+		return r;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter->program)
+	               ? err_set(e, -errno, "system call filter")
+	               : 0;
+}
+
+int vm_sandbox(bool with_shares, struct err *e)
+{
+	struct vm_filter *filter = vm_filter_make(with_shares, e);
+	int r = filter ? vm_sandbox_by(filter, e) : e->code;
+
+	free(filter);
+	return r;
 }

@@ -272,6 +272,13 @@ MUST_CHECK int vm_stream_read(int fd, const struct vm_page_writer *w, struct buf
  * watches on a terminal or socket, and a forked vm_save() to open files use. Irrevocable.
  */
 MUST_CHECK int vm_sandbox(bool with_shares, struct err *e);
+/*
+ * The same in two parts: to make the filter takes half a millisecond, in which something else may be
+ * waited for. free() the filter. Return: NULL with a reason.
+ */
+struct vm_filter;
+struct vm_filter *vm_filter_make(bool with_shares, struct err *e);
+MUST_CHECK int vm_sandbox_by(const struct vm_filter *filter, struct err *e);
 
 /* ---- disks ------------------------------------------------------------------------------ */
 
