@@ -42,8 +42,10 @@ struct client {
 	bool terminal;
 	bool is_up;
 	bool input_ended;
-	size_t ahead; /* cost of what the guest has not taken */
-	size_t taken; /* of what we have, and have not said yet */
+	bool is_unread; /* nobody wants what the command says */
+	bool is_gone;   /* nobody hears what we say; what was said before is still to be heard */
+	size_t ahead;   /* cost of what the guest has not taken */
+	size_t taken;   /* of what we have, and have not said yet */
 	struct termios mode;
 	int status; /* -1: it has not ended */
 };
@@ -60,7 +62,8 @@ static int say(struct client *c, struct err *e, const char *fmt, ...)
 	buf_vprintf(&line, fmt, ap);
 	va_end(ap);
 	r = control_say(c->session, buf_text(&line));
-	return r ? err_set(e, r, "the machine") : 0;
+	c->is_gone |= r == -EPIPE || r == -ECONNRESET;
+	return r && !c->is_gone ? err_set(e, r, "the machine") : 0;
 }
 
 static int say_hex(struct client *c, struct span data, struct err *e)
@@ -149,8 +152,9 @@ static int on_output(struct client *c, int fd, const char *text, struct err *e)
 	if (n < 0)
 		return err_say(e, n, "the guest talks nonsense");
 	/* Whoever read it may have gone: then the command goes on for nobody, as in a pipe. */
-	if (os_write_all(fd, data, (size_t)n))
-		return -EPIPE;
+	c->is_unread = os_write_all(fd, data, (size_t)n);
+	if (c->is_unread)
+		return 0;
 	c->taken += (size_t)n + SESSION_LINE_COST;
 	/* Not each time: the guest has to be woken to hear it. */
 	if (c->taken >= SESSION_WINDOW / 4) {
@@ -218,10 +222,11 @@ static int attend(struct client *c, struct err *e)
 {
 	int r = 0;
 
-	while (!r && c->status < 0) {
-		bool may_send = c->is_up && !c->input_ended && c->ahead < SESSION_WINDOW;
+	while (!r && c->status < 0 && !c->is_unread) {
+		bool may_send =
+			c->is_up && !c->is_gone && !c->input_ended && c->ahead < SESSION_WINDOW;
 		struct pollfd fds[] = {{.fd = c->session, .events = POLLIN},
-		                       {.fd = c->signals, .events = POLLIN},
+		                       {.fd = c->is_gone ? -1 : c->signals, .events = POLLIN},
 		                       {.fd = may_send ? 0 : -1, .events = POLLIN}};
 		int n = poll(fds, ARRAY_LEN(fds), c->is_up ? -1 : ANSWER_MS);
 
@@ -238,7 +243,7 @@ static int attend(struct client *c, struct err *e)
 		if (!r && fds[2].revents)
 			r = on_input(c, e);
 	}
-	return r == -EPIPE ? 0 : r;
+	return r;
 }
 
 /* ---- the verbs ------------------------------------------------------------------------------ */
