@@ -14,6 +14,11 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
 
 #define PAGES_AT_ONCE 16u
 
@@ -26,9 +31,33 @@ static bool is_of(uint32_t page, enum need need)
 	return !(page & X86_PAGE_LATER) && (need == USED_FIRST || page & X86_PAGE_WRITTEN);
 }
 
+static void *host_of(const struct vm *vm, uint32_t page)
+{
+	return vm->ram.host + (uint64_t)x86_page_number(page) * PAGE_BYTES;
+}
+
+/* So many known pages that lie one after the other. Nothing changes, whatever others do with them meanwhile. */
+static void use_run(const struct vm *vm, const uint32_t *page, size_t n)
+{
+	if (x86_page_number(page[n - 1]) >= vm->ram.bytes / PAGE_BYTES)
+		return;
+	/* Kernels before 5.14 do not know it. */
+	if (page[0] & X86_PAGE_WRITTEN &&
+	    !madvise(host_of(vm, page[0]), n * PAGE_BYTES, MADV_POPULATE_WRITE))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		_Atomic uint8_t *byte = host_of(vm, page[i]);
+
+		if (page[i] & X86_PAGE_WRITTEN)
+			atomic_fetch_or(byte, 0);
+		else
+			(void)atomic_load(byte);
+	}
+}
+
 /*
- * Use some known pages that nobody has used yet, in their order, if they are needed. They are not
- * changed, whatever others do with them meanwhile. Return: false if there are no more.
+ * Use some known pages that nobody has used yet, in their order, if they are needed. Return: false
+ * if there are no more.
  */
 static bool use_pages(struct vm *vm, enum need need)
 {
@@ -40,18 +69,25 @@ static bool use_pages(struct vm *vm, enum need need)
 		return false;
 	from = atomic_fetch_add(&vm->pages_used, PAGES_AT_ONCE);
 	to = MIN(to, from + PAGES_AT_ONCE);
-	for (size_t i = from; i < to; i++) {
-		uint64_t at = (uint64_t)x86_page_number(page[i]) * PAGE_BYTES;
-		_Atomic uint8_t *byte = (_Atomic uint8_t *)(vm->ram.host + at);
-
-		if (at >= vm->ram.bytes)
-			continue;
-		if (page[i] & X86_PAGE_WRITTEN)
-			atomic_fetch_or(byte, 0);
-		else
-			(void)atomic_load(byte);
+	for (size_t n; from < to; from += n) {
+		n = 1;
+		while (from + n < to && page[from + n] == page[from + n - 1] + (1 << 1))
+			n++;
+		use_run(vm, page + from, n);
 	}
 	return true;
+}
+
+/*
+ * The CPU's memory is in huge pages, which take half a millisecond each to be made zero: not while the
+ * thread waits for it.
+ */
+static void use_cpu_memory(const struct vm *vm)
+{
+	const size_t bytes = x86_code_image_memory(&vm->config.code);
+
+	for (size_t at = HUGE_PAGE_BYTES; at < bytes; at += HUGE_PAGE_BYTES)
+		atomic_fetch_or((_Atomic uint8_t *)vm->cpu_memory + at, 0);
 }
 
 /*
@@ -88,6 +124,8 @@ static void begin(struct vm *vm)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	vm->is_ahead = !pthread_create(&vm->ahead, NULL, work, vm);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (vm->is_ahead)
+		use_cpu_memory(vm);
 }
 
 struct vm *vm_begin(const struct vm_config *config)

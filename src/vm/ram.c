@@ -7,8 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HUGE_PAGE_BYTES ((size_t)2 << 20)
-
 bool page_is_zero(const uint8_t *page)
 {
 	const uint64_t *w = (const uint64_t *)(const void *)page;

@@ -35,6 +35,8 @@
 #define ACPI_END 0x100000ull
 #define GENERATION_GPA (ACPI_END - PAGE_BYTES) /* 16 bytes, on a page of their own */
 
+#define HUGE_PAGE_BYTES ((size_t)2 << 20) /* of the host */
+
 /* Ports and pins. */
 #define PORT_RTC 0x70
 #define PORT_SERIAL 0x3f8

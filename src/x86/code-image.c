@@ -25,6 +25,8 @@
 #define MAGIC UINT64_C(0x336567616d697863) /* "cximage3" */
 /* A good part of a CPU's memory, and more than is worth reading at once. */
 #define POOL_BYTES_MAX ((size_t)24 << 20)
+/* What else is in a CPU's memory, about. */
+#define BEFORE_POOL ((size_t)1 << 20)
 /* In op.n, which is far smaller: imm is a distance, too. */
 #define IS_ROW 0x80u
 
@@ -161,7 +163,7 @@ static void finish_traces(struct making *m)
 	}
 }
 
-enum { USED_FIRST = 1, USED = 2, WRITTEN = 4, LISTED = 8 };
+enum { USED_FIRST = 1, USED = 2, WRITTEN = 4 };
 
 static uint32_t page_of(uint32_t n, uint8_t uses)
 {
@@ -185,15 +187,11 @@ static void add_pages(struct making *m, const struct x86_known *known)
 		const uint8_t want =
 			(uint8_t)((group < 2 ? USED_FIRST : 0) | USED | (group % 2 ? 0 : WRITTEN));
 
-		for (size_t i = 0; i < known->n_pages; i++) {
-			const uint32_t n = x86_page_number(known->page[i]);
-			uint32_t page;
+		for (uint32_t n = 0; n < m->ram_pages; n++) {
+			const uint32_t page = page_of(n, uses[n]);
 
-			if (n >= m->ram_pages || uses[n] != want)
-				continue;
-			page = page_of(n, uses[n]);
-			buf_add(&m->pages, &page, sizeof(page));
-			uses[n] |= LISTED;
+			if (uses[n] == want)
+				buf_add(&m->pages, &page, sizeof(page));
 		}
 	}
 	free(uses);
@@ -379,6 +377,11 @@ size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code
 		name += (uint32_t)trace_room(t->n_ops);
 	}
 	return n;
+}
+
+size_t x86_code_image_memory(const struct x86_code_image *image)
+{
+	return is_image(image) ? BEFORE_POOL + header(image)->later : 0;
 }
 
 size_t x86_code_image_count(const struct x86_code_image *image)

@@ -349,6 +349,8 @@ struct x86_known {
 void x86_code_image_make(const uint8_t *ram, uint64_t ram_bytes, const struct x86_known *known,
                          struct buf *out);
 
+/* About how much of its memory a CPU uses for what was run before it halted. */
+size_t x86_code_image_memory(const struct x86_code_image *image);
 /* What an image was made from, but for places that gave nothing: how many, and up to @max. */
 size_t x86_code_image_count(const struct x86_code_image *image);
 size_t x86_code_image_places(const struct x86_code_image *image, struct x86_code_place *out,
@@ -360,7 +362,7 @@ static inline uint32_t x86_page_number(uint32_t page)
 
 /*
  * The pages that it keeps, each once, in the image: those that were used before the CPU halted,
- * then the others; of both first those that were written.
+ * then the others; of both first those that were written. Of each kind in the order of their numbers.
  */
 size_t x86_code_image_pages(const struct x86_code_image *image, const uint32_t **out);
 

@@ -142,7 +142,7 @@ static void pages_are_kept_once_and_in_ram(void)
 	                    later | 6 << 1 | W,
 	                    later | 8 << 1 | W,
 	                    later | 7 << 1};
-	const uint32_t want[] = {5 << 1 | W, 3 << 1 | W,         6 << 1 | W,
+	const uint32_t want[] = {3 << 1 | W, 5 << 1 | W,         6 << 1 | W,
 	                         7 << 1,     later | 8 << 1 | W, later | 9 << 1},
 		       *got;
 	AUTO(buf) struct buf b = {0};
