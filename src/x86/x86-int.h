@@ -147,7 +147,7 @@ enum ea_kind {
 #define TLB_ENTRIES (1u << TLB_BITS)
 #define JUMP_CACHE_BITS 12
 #define JUMP_CACHE_ENTRIES (1u << JUMP_CACHE_BITS)
-#define FETCH_TLB_ENTRIES 256
+#define FETCH_TLB_ENTRIES 1024
 
 /*
  * @tag: linear page | context (x86_cpu.ctx); never matches while the low bits are 0.
