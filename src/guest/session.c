@@ -353,6 +353,17 @@ static void be_told(struct session *s, const char *hex)
 	more[s->told_len] = '\0';
 }
 
+/* It cannot be started. */
+static void fail(struct session *s)
+{
+	char text[128];
+	int n = snprintf(text, sizeof(text), "wslx: the guest cannot start it: %s\n",
+	                 strerror(errno));
+
+	say_bytes(s, 'r', (const uint8_t *)text, (size_t)n);
+	s->gone = true;
+}
+
 static void resize(struct session *s, const char *text)
 {
 	unsigned cols, rows;
@@ -372,7 +383,8 @@ static void obey(struct session *s, const char *line, size_t len)
 	} else if (!strncmp(line, "a ", 2)) {
 		be_told(s, line + 2);
 	} else if (!strcmp(line, "go") && !s->child) {
-		s->gone = !start(s);
+		if (!start(s))
+			fail(s);
 	} else if (!strncmp(line, "i ", 2)) {
 		size_t n = take_bytes(line + 2, len - 2, s->input + s->input_len,
 		                      SESSION_WINDOW - s->input_len);

@@ -415,6 +415,18 @@ def a_shell_is_another_one_or_the_one_that_was_kept():
         assert done.returncode == 1 and "neither runs nor was it kept" in done.stderr, done
 
 
+def what_the_guest_cannot_start_says_why():
+    with Machines() as w:
+        m = the_machine(w)
+        m.send("mount -t tmpfs none /dev; e''cho set\n")  # there is no terminal to be had any more
+        m.expect("\nset")
+        s = Machine(["shell", "m"], patience=60)
+        out = s.rest()
+        assert s.status == 127 and "cannot start it: No such file" in out, (s.status, out)
+        m.send("exit\n")
+        m.rest()
+
+
 if __name__ == "__main__":
     run([
         an_image_is_baked_by_its_first_run_and_never_again,
@@ -425,4 +437,5 @@ if __name__ == "__main__":
         distros_are_listed_and_removed_but_not_while_they_run,
         a_command_runs_beside_what_runs_there,
         a_shell_is_another_one_or_the_one_that_was_kept,
+        what_the_guest_cannot_start_says_why,
     ])
