@@ -247,7 +247,7 @@ void x86_invalidate_ram(struct x86_cpu *cpu, uint64_t gpa, uint64_t bytes)
 
 static op_fn *first_of(const struct trace *t)
 {
-	return (op_fn *)((uintptr_t)x86_op_stub + (uintptr_t)(intptr_t)t->first);
+	return (op_fn *)(handlers_base() + (uintptr_t)(intptr_t)t->first);
 }
 
 /* For the first op of a trace until it is hot. */
@@ -299,7 +299,7 @@ static void be_cold(const struct x86_cpu *cpu, struct trace *t)
 	if (!cpu->native || (t->mode & (CODE_64 | CODE_STEP)) != CODE_64 || t->page[1] != NO_PAGE)
 		return;
 	t->cold = after ? (uint8_t)MIN(after, UINT8_MAX) : HOT;
-	t->first = (int32_t)((intptr_t)t->ops[0].fn - (intptr_t)x86_op_stub);
+	t->first = (int32_t)((uintptr_t)t->ops[0].fn - handlers_base());
 	t->ops[0].fn = op_cold;
 }
 

@@ -149,6 +149,11 @@ struct trace *x86_image_take(const struct x86_code_image *image, uint32_t trace,
 /* Handlers that cache.c gives to stubs and to ops whose code was overwritten. */
 OP(x86_op_stub);
 OP(x86_op_stale);
+/* What handlers are told as distances from. */
+static inline uintptr_t handlers_base(void)
+{
+	return (uintptr_t)x86_op_stub;
+}
 /* Code is generated for a trace, from its first op on. */
 OP(x86_op_hot);
 

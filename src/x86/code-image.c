@@ -43,14 +43,24 @@ struct image_header {
 	uint32_t later; /* the first trace of those, or the pool's end */
 };
 
-static uintptr_t base(void)
-{
-	return (uintptr_t)x86_op_stub;
-}
-
 static bool is_stub(const struct op *op)
 {
 	return op->fn == x86_op_stub;
+}
+
+static struct trace *find_in(const void *pool, const uint32_t *hash, uint32_t page, unsigned off,
+                             uint8_t mode)
+{
+	uint32_t name = hash[trace_slot(page, off)];
+
+	while (name) {
+		struct trace *t = trace_at(pool, name);
+
+		if (t->page[0] == page && t->off == off && t->mode == mode)
+			return t;
+		name = t->hash_next;
+	}
+	return NULL;
 }
 
 /* ---- making ------------------------------------------------------------------------------- */
@@ -66,16 +76,7 @@ struct making {
 
 static struct trace *find_made(const struct making *m, uint32_t page, unsigned off, uint8_t mode)
 {
-	uint32_t name = m->hash[trace_slot(page, off)];
-
-	while (name) {
-		struct trace *t = trace_at(m->pool.data, name);
-
-		if (t->page[0] == page && t->off == off && t->mode == mode)
-			return t;
-		name = t->hash_next;
-	}
-	return NULL;
+	return find_in(m->pool.data, m->hash, page, off, mode);
 }
 
 static struct code_page *code_page_of(struct making *m, uint32_t page)
@@ -107,7 +108,7 @@ static void add_trace(struct making *m, const struct x86_code_place *place)
 	for (uint64_t rows = info.rows; rows; rows &= rows - 1) {
 		struct op *op = &ops[__builtin_ctzll(rows)];
 
-		op->imm -= (int64_t)base();
+		op->imm -= (int64_t)handlers_base();
 		op->n |= IS_ROW;
 	}
 	p = code_page_of(m, place->page);
@@ -159,7 +160,7 @@ static void finish_traces(struct making *m)
 	for (uint32_t at = TRACE_UNIT; at < m->pool.len; at += (uint32_t)trace_room(t->n_ops)) {
 		t = trace_at(m->pool.data, at);
 		for (unsigned i = 0; i < t->n_ops; i++)
-			t->ops[i].fn = (op_fn *)((uintptr_t)t->ops[i].fn - base());
+			t->ops[i].fn = (op_fn *)((uintptr_t)t->ops[i].fn - handlers_base());
 	}
 }
 
@@ -292,27 +293,18 @@ const struct trace *x86_image_find(const struct x86_code_image *image, uint32_t 
                                    uint8_t mode, const uint8_t *code)
 {
 	const struct image_header *h = header(image);
-	const uint32_t *hash;
-	uint32_t name;
+	const struct trace *t;
 
 	if (!h)
 		return NULL;
-	hash = part_of(image, h->hash);
-	name = hash[trace_slot(page, off)];
-	while (name) {
-		const struct trace *t = trace_at(part_of(image, h->pool), name);
-
-		if (t->page[0] == page && t->off == off && t->mode == mode)
-			return memcmp(part_of(image, h->code + t->code), code, t->bytes) ? NULL : t;
-		name = t->hash_next;
-	}
-	return NULL;
+	t = find_in(part_of(image, h->pool), part_of(image, h->hash), page, off, mode);
+	return t && !memcmp(part_of(image, h->code + t->code), code, t->bytes) ? t : NULL;
 }
 
 /* The ops of an image's trace, but for links. */
 static inline void make_ours(struct op *to, const struct trace *from)
 {
-	const uintptr_t at = base();
+	const uintptr_t at = handlers_base();
 
 	for (unsigned i = 0; i < from->n_ops; i++) {
 		const struct op *op = &from->ops[i];
