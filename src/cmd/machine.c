@@ -246,6 +246,15 @@ static int await_pages(struct session *s, struct vm_config *config, const struct
 	return 0;
 }
 
+int session_begin(struct session *s, struct opened_vm *guess, struct err *e)
+{
+	int r = guess->ram_fd >= 0 ? net_begin(&s->choice, &s->net, e) : 0;
+
+	if (!r)
+		opened_vm_begin(guess);
+	return r;
+}
+
 int session_restore(struct session *s, struct vm_config *config, struct opened_vm *from,
                     struct err *e)
 {

@@ -36,8 +36,13 @@ MUST_CHECK int session_name(struct session *s, struct store *store, const char *
                             const char *control, struct err *e);
 /* Open all directories that --share names. */
 MUST_CHECK int session_share(struct session *s, const struct args *args, struct err *e);
-/* Make the machine of an opened snapshot, with what was begun; @config has its shares already. */
+/*
+ * Begin what a guess found, if it found something: the network that was chosen, while this process is
+ * small, and then RAM and CPU, by a thread.
+ */
 struct opened_vm;
+MUST_CHECK int session_begin(struct session *s, struct opened_vm *guess, struct err *e);
+/* Make the machine of an opened snapshot, with what was begun; @config has its shares already. */
 MUST_CHECK int session_restore(struct session *s, struct vm_config *config, struct opened_vm *from,
                                struct err *e);
 /**

@@ -41,9 +41,8 @@ static int run(struct args *args)
 	session_config(&s, &config);
 	flow_guess_vm(&name, 1, &from);
 	r = net_choose(args, true, &s.choice, &e);
-	if (!r && from.ram_fd >= 0)
-		r = net_begin(&s.choice, &s.net, &e);
-	opened_vm_begin(&from);
+	if (!r)
+		r = session_begin(&s, &from, &e);
 	if (!r)
 		r = cmd_open_store(&store, &e);
 	if (!r)

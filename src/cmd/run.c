@@ -118,10 +118,7 @@ static int begin(struct launch *l, const char *what, struct err *e)
 	if (r)
 		return r;
 	flow_guess_distro(&l->choice, &l->distro);
-	if (l->distro.vm.ram_fd >= 0)
-		r = net_begin(&l->session.choice, &l->session.net, e);
-	opened_vm_begin(&l->distro.vm);
-	return r;
+	return session_begin(&l->session, &l->distro.vm, e);
 }
 
 static int find_snapshot(struct launch *l, const char *what, struct store **store, char **out,
