@@ -9,11 +9,11 @@
  * and one that does not have it is fetched again. Thus the cache survives a restart without
  * costing a wait for the disk.
  *
- * A request asks for a run of missing frames of up to REQUEST_BYTES, or REQUEST_FILL_BYTES, beginning with the one that
- * is wanted: the frames of a blob stand in the order in which they are expected to be wanted. While
- * it is under way its frames are marked, and others that want one of them wait for it instead of
- * fetching it twice. What did not arrive whole is missing again, and whoever waited for it tries
- * for himself.
+ * A request asks for a run of missing frames of up to REQUEST_BYTES, or REQUEST_FILL_BYTES, beginning
+ * with the one that is wanted: the frames of a blob stand in the order in which they are expected to
+ * be wanted. While it is under way its frames are marked, and others that want one of them wait for
+ * it instead of fetching it twice. What did not arrive whole is missing again, and whoever waited
+ * for it tries for himself.
  */
 #include "store/parts.h"
 

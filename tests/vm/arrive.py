@@ -90,6 +90,12 @@ def works(m):
     assert "worker:x:7:8" in said, said
 
 
+def works_to_the_end(m):
+    works(m)
+    m.send("exit\n")
+    m.rest()
+
+
 def stop(name="m"):
     """Keeps the machine, for which all of it has to be here. Return: what it says."""
     return wslx("stop", name)
@@ -125,9 +131,7 @@ def a_start_needs_a_part_and_the_rest_follows():
         assert m.status == 6 and proxy.sent() == 0
         # And what was kept goes on, without the registry.
         m = Machine(["run", "m:1"], patience=60)
-        works(m)
-        m.send("exit\n")
-        m.rest()
+        works_to_the_end(m)
 
 
 def another_start_of_what_arrives_waits_for_nobody():
@@ -183,9 +187,7 @@ def a_start_whose_carrier_is_another_ones_is_told_when_it_has_ended():
         # What it has left behind keeps nobody from beginning anew.
         proxy.clear()
         m = prompt(ref, "--distro", "new")
-        works(m)
-        m.send("exit\n")
-        m.rest()
+        works_to_the_end(m)
 
 
 def what_is_missing_comes_when_the_machine_has_ended():
@@ -412,9 +414,7 @@ def a_link_that_breaks_is_told_once():
         said = m.expect("# ")
         # A try that was under way when the link came back may have failed after another one succeeded.
         assert said.count("it goes on") == said.count("waits") + 1, said
-        works(m)
-        m.send("exit\n")
-        m.rest()
+        works_to_the_end(m)
 
 
 def rights_that_expire_are_got_anew():
@@ -431,9 +431,7 @@ def rights_that_expire_are_got_anew():
                                headers={"WWW-Authenticate": challenge})
             m = prompt(f"{proxy.host}/free/m:1")
             assert hit.hits > 2 and len(tokens.asked) >= 2, tokens.asked
-            works(m)
-            m.send("exit\n")
-            m.rest()
+            works_to_the_end(m)
     finally:
         registry.stop()
         tokens.stop()
@@ -445,9 +443,7 @@ def a_registry_without_ranges_is_asked_for_all_first():
         proxy.inject("GET", "/blobs/", times=999, strip=("Range",))
         m = prompt(ref)
         assert "m:1" in names() and not os.listdir(w / "store/partial")
-        works(m)
-        m.send("exit\n")
-        m.rest()
+        works_to_the_end(m)
 
 
 def a_machine_that_was_not_rehearsed_is_fetched_first():
@@ -465,9 +461,7 @@ def a_far_registry_is_near_enough():
         m = early_prompt(ref)
         sent = proxy.sent()
         assert sent < r.pages["size"] * 0.3, sent
-        works(m)
-        m.send("exit\n")
-        m.rest()
+        works_to_the_end(m)
 
 
 if __name__ == "__main__":
